@@ -25,7 +25,7 @@ class RunAmendment(msgspec.Struct, frozen=True, kw_only=True):
     operators: "Sequence[Path | str]" = ()
 
     def of(self, meta: RunMeta, config: Config) -> RunMeta:
-        """What is recorded of the run from now on. No budget goes beyond that of the settings.
+        """Return what is recorded of the run from now on. No budget goes beyond that of the settings.
 
         Raises ConfigInvalid for a host that cannot be one.
         """
@@ -49,7 +49,7 @@ AS_BEFORE: Final = RunAmendment()
 
 
 def amended(before: Limits, given: Limits) -> Limits:
-    """The limits before, but for those that are given."""
+    """Return the limits before, but for those that are given."""
     return Limits(
         money=before.money if given.money is None else given.money,
         tokens=before.tokens if given.tokens is None else given.tokens,

@@ -19,10 +19,10 @@ class NatsNotInstalled(SymphonyError):
 
 
 def beyond_of(config: BusConfig, environment: Mapping[str, str]) -> "Callable[[Exchange], Beyond] | None":
-    """What joins a hub to the buses beyond its home; None if the settings name none.
+    """Return what joins a hub to the buses beyond its home; None if the settings name none.
 
-    Raises NatsNotInstalled, ConfigInvalid for a variable or a file that is not there. Reads files
-    and imports: for a thread, where a loop runs.
+    Raises NatsNotInstalled, ConfigInvalid for a variable or a file that is not there. Reads files and
+    imports: for a thread, where a loop runs.
     """
     if config.nats is None:
         return None

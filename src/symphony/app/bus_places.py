@@ -10,7 +10,9 @@ _PATH_BYTES_MAX: Final = 100
 
 
 def bus_address(home: Path) -> str:
-    """Where the bus of `home` is: `run/bus.sock` in it, or elsewhere if that is too long for a socket."""
+    """Return where the bus of `home` is: `run/bus.sock` in it, or elsewhere if that is too long for a
+    socket.
+    """
     path = home.absolute() / "run" / "bus.sock"
     if len(os.fsencode(path)) > _PATH_BYTES_MAX:
         import hashlib  # rarely needed, and not for nothing
@@ -22,5 +24,5 @@ def bus_address(home: Path) -> str:
 
 
 def passing_name(role: str) -> str:
-    """A name for an endpoint that comes and goes, which no other has, on this machine or another."""
+    """Return a name for an endpoint that comes and goes, which no other has, on this machine or another."""
     return f"{role}.{os.getpid()}.{random_bits(32):08x}"

@@ -10,7 +10,7 @@ from symphony.workflow.catalog import OperatorInfo
 
 
 def configured_files(config: Config, home: Path | None) -> list[Path]:
-    """The files of operators that the settings name.
+    """Return the files of operators that the settings name.
 
     Relative ones lie in the folder that the home `.symphony` lies in, or in a home of another name.
     """
@@ -19,7 +19,7 @@ def configured_files(config: Config, home: Path | None) -> list[Path]:
 
 
 def configured_infos(files: Iterable[Path]) -> tuple[dict[str, OperatorInfo], tuple[str, ...]]:
-    """What the files of the settings define, read from their text, and which may define more.
+    """Return what the files of the settings define, read from their text, and which may define more.
 
     Raises ConfigInvalid.
     """
@@ -38,5 +38,5 @@ def configured_infos(files: Iterable[Path]) -> tuple[dict[str, OperatorInfo], tu
 
 
 def wrong_settings(error: SymphonyError) -> ConfigInvalid:
-    """The error for a file that cannot be used."""
+    """Return the error for a file that cannot be used."""
     return ConfigInvalid(f"the settings, operators.files: {error.message}", hint=error.hint)

@@ -46,7 +46,7 @@ def content(store: ArtifactStore, ref: ArtifactRef) -> Iterator[ArtifactContent]
 
 
 def shown_type(ref: ArtifactRef) -> str:
-    """The content type of what is handed out."""
+    """Return the content type of what is handed out."""
     return JSON_TYPE if _is_untyped(ref) else ref.content_type
 
 

@@ -126,7 +126,7 @@ def _has_sums(db: sqlite3.Connection, table: str) -> bool:
 
 
 def _log(path: Path, found: Examined) -> dict[Digest, str]:
-    """The lines of the log; the bodies that runs refer to, each with one of the runs."""
+    """Return the lines of the log; the bodies that runs refer to, each with one of the runs."""
     referred: dict[Digest, dict[str, None]] = {}
     of_run = defaultdict[str, set[Digest]](set)
     if not path.is_file():
@@ -181,7 +181,7 @@ def _bodies(objects: ObjectFiles, referred: dict[Digest, str], found: Examined) 
 
 
 def _wrong(objects: ObjectFiles, digest: Digest) -> str:
-    """What is wrong with a body; nothing if it is gone, as it was pruned meanwhile."""
+    """Return what is wrong with a body; nothing if it is gone, as it was pruned meanwhile."""
     try:
         with objects.stream(digest) as stream:
             while stream.read(CHUNK_BYTES):

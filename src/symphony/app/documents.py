@@ -17,7 +17,7 @@ from symphony.workflow.model import Workflow
 
 
 def of_run(history: History, outline: Outline, source: str | None) -> dict[str, JSON]:
-    """What `runs show --json` tells beyond the result."""
+    """Return what `runs show --json` tells beyond the result."""
     summary = summarise(history)
     slowest: list[JSON] = [
         {"node": name, "seconds": s, **_label(history.steps[name].label)} for name, s in summary.slowest
@@ -107,7 +107,7 @@ def _distribution(found: Distribution) -> dict[str, JSON]:
 
 
 def of_plan(workflow: Workflow, inputs: Mapping[str, Value], plan: Forecast) -> dict[str, JSON]:
-    """The plan as `--json` prints it. Times are seconds; null where nothing is known."""
+    """Return the plan as `--json` prints it. Times are seconds; null where nothing is known."""
     levels: list[JSON] = [list(stage) for stage in plan.stages]
     return {
         "workflow": workflow.name,

@@ -97,7 +97,7 @@ def require_free(store: ArtifactStore, folder: Path, paths: Iterable[PurePosixPa
 
 
 def foreseen(workflow: Workflow, catalog: Catalog) -> Iterator[PurePosixPath]:
-    """The files that every run writes, as far as the workflow tells their names and types."""
+    """Yield the files that every run writes, as far as the workflow tells their names and types."""
     for node in workflow.nodes.values():
         declared = node.artifact
         if declared is None or node.for_each is not None or not node.enabled or "${{" in declared.name:
@@ -108,7 +108,7 @@ def foreseen(workflow: Workflow, catalog: Catalog) -> Iterator[PurePosixPath]:
 
 
 def _usual_type(node: Node, declared: ArtifactSpec, catalog: Catalog) -> str | None:
-    """The content type of an artifact that declares none, where the type of its port tells."""
+    """Return the content type of an artifact that declares none, where the type of its port tells."""
     if isinstance(node, CommandNode):
         return JSON_TYPE if declared.port == "exit_code" else TEXT_TYPE
     if not isinstance(node, OperatorNode):
@@ -155,10 +155,10 @@ def _is_same(store: ArtifactStore, target: Path, ref: ArtifactRef) -> bool:
 
 
 def opened(store: ArtifactStore, record: ArtifactRecord, home: Path, name: str | None = None) -> Path:
-    """A copy of an artifact in `home` with a name and an extension, for programs to open.
+    """Return a copy of an artifact in `home` with a name and an extension, for programs to open.
 
-    `name`: which of its names was meant; by default the newest. A copy, so that a program that writes into
-    what it has opened changes no artifact. Raises as `export`.
+    `name`: which of its names was meant; by default the newest. A copy, so that a program that writes
+    into what it has opened changes no artifact. Raises as `export`.
     """
     if name is None or name not in record.names:
         name = record.names[0] if record.names else record.digest[:16]
@@ -167,7 +167,7 @@ def opened(store: ArtifactStore, record: ArtifactRecord, home: Path, name: str |
 
 
 def copied(store: ArtifactStore, ref: ArtifactRef, home: Path, name: str) -> Path:
-    """A copy in `home` of what is handed out of an artifact, called by its own name or else `name`.
+    """Return a copy in `home` of what is handed out of an artifact, called by its own name or else `name`.
 
     Such copies are made again at need: old ones go when there are many. Raises as `export`.
     """
@@ -207,7 +207,9 @@ def _keep_newest(copies: Path) -> None:
 def _planned(
     made: Sequence[MadeArtifact], outputs: Mapping[str, StoredValue]
 ) -> Iterator[tuple[PurePosixPath, MadeArtifact]]:
-    """Every artifact with a path of its own; elements of a fan-out that share a name get their numbers."""
+    """Yield every artifact with a path of its own; elements of a fan-out that share a name get their
+    numbers.
+    """
     declared = {(one.ref.name, one.ref.digest) for one in made}
     large = [
         MadeArtifact(node="", port=name, ref=value)

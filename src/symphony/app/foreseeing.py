@@ -38,7 +38,7 @@ def foresee(
     clock: Clock,
     reusable: Reusable | None = None,
 ) -> Forecast:
-    """The forecast of a prepared run; `home` is None where there is nothing to look into.
+    """Return the forecast of a prepared run; `home` is None where there is nothing to look into.
 
     `reusable` is what a rerun takes.
     """

@@ -58,7 +58,7 @@ class LazyOverview:
         self._found: Overview | None = None
 
     def overview(self) -> Overview:
-        """How it stands, or went. Blocking: a second for some hundred thousand elements."""
+        """Return how it stands, or went. Blocking: a second for some hundred thousand elements."""
         with self._lock:
             found = self._found or overview_of(self._replay)
             if self._replay.ended is not None:
@@ -120,7 +120,7 @@ class RunHandle:
         return self.name or short_id(self.run_id)
 
     def events(self) -> AsyncGenerator[RunEvent, None]:
-        """Every durable event from the start; ends with the run."""
+        """Return every durable event from the start; ends with the run."""
         return self._live.follow(self.run_id, self._engine.feed)
 
     def notable(self, after: int = 0) -> AsyncIterator[RunEvent]:
@@ -135,7 +135,7 @@ class RunHandle:
         await self._engine.feed.ended()
 
     async def live(self) -> AsyncIterator[RunEvent]:
-        """What `events` gives, and between them what models write, as `node.tokens`, from now on.
+        """Yield what `events` gives, and between them what models write, as `node.tokens`, from now on.
 
         Tokens are not durable, and void if their attempt fails.
         """
@@ -153,7 +153,7 @@ class RunHandle:
                     await feed.news()
 
     def progress(self) -> Progress:
-        """How it stands now, without waiting."""
+        """Return how it stands now, without waiting."""
         running, replay, now = self._engine.slowest(), self._engine.replay, self._engine.clock.now_s()
         slowest = [(name, seconds) for name, _, seconds, _ in running]
         saying = {name: said for name, _ in slowest if (said := self._log.tail(name))}
@@ -178,7 +178,7 @@ class RunHandle:
         return msgspec.structs.replace(await asyncio.shield(self.task), name=self.name, only=self.only)
 
     def load(self, ref: ArtifactRef) -> Value:
-        """The value behind a reference that is an output of this run, secrets and all. Blocking.
+        """Return the value behind a reference that is an output of this run, secrets and all. Blocking.
 
         Raises ArtifactMissing, ArtifactCorrupt, SecretMissing.
         """

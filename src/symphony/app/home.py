@@ -49,17 +49,17 @@ class Home(msgspec.Struct, frozen=True):
 
 
 def find_home(given: Path | str | None = None, *, start: Path | None = None) -> Path:
-    """The path of `locate_home`."""
+    """Return the path of `locate_home`."""
     return locate_home(given, start=start).path
 
 
 def locate_home(given: Path | str | None = None, *, start: Path | None = None) -> Home:
-    """The home: `given`, else `SYMPHONY_HOME`, else the nearest `.symphony/` upward from `start`
+    """Return the home: `given`, else `SYMPHONY_HOME`, else the nearest `.symphony/` upward from `start`
 
     (the current directory), else the platform's user data directory. A `.symphony/` that belongs to
-    somebody else, or that others may write to, is passed over with a warning, unless it is the
-    user's own: then `secure` mends it. So is one with a link inside to such a place. A folder that is
-    named is used even if another user owns it.
+    somebody else, or that others may write to, is passed over with a warning, unless it is the user's
+    own: then `secure` mends it. So is one with a link inside to such a place. A folder that is named is
+    used even if another user owns it.
     """
     if given is not None:
         return Home(Path(given).expanduser().absolute(), "named")
@@ -82,7 +82,8 @@ def locate_home(given: Path | str | None = None, *, start: Path | None = None) -
 
 
 def _led_astray(place: Path) -> str | None:
-    """Why one of the links in a home leads to where others may read or change what is written; None if not.
+    """Return why one of the links in a home leads to where others may read or change what is written;
+    None if not.
 
     A link to a folder of the user's own, such as one on a larger disk, is followed.
     """
@@ -119,7 +120,7 @@ def _holds_only_parts(place: Path) -> bool:
 
 
 def config_of(home: Home) -> Config:
-    """The settings. Those of a working tree that nobody has vouched for are left out, and named.
+    """Return the settings. Those of a working tree that nobody has vouched for are left out, and named.
 
     Raises ConfigInvalid, IoFailed.
     """

@@ -63,7 +63,7 @@ class Journals:
     async def create(
         self, meta: RunMeta, slug: str, reuse: Mapping[str, bytes] | None = None
     ) -> "NewJournal":
-        """The journal of a new run; if it has no name yet, it gets one made of its workflow's `slug`.
+        """Return the journal of a new run; if it has no name yet, it gets one made of its workflow's `slug`.
 
         Raises JournalFailed, RunNameRefused.
         """
@@ -73,7 +73,7 @@ class Journals:
         return await self._shared(await self._numbered(meta, base_of(slug)))
 
     async def _numbered(self, meta: RunMeta, base: str) -> RunMeta:
-        """The run with one of the numbers that are reserved, so that it need not wait for a commit."""
+        """Return the run with one of the numbers that are reserved, so that it need not wait for a commit."""
         names, unused = self._runs().names, self._numbers.setdefault(base, deque())
         if not unused:
             async with self._opening:
@@ -155,7 +155,7 @@ class Journals:
         return NewJournal(meta, store, store, durable)
 
     async def _next(self) -> Segment:
-        """A new segment; full ones go when nothing of theirs goes on."""
+        """Return a new segment; full ones go when nothing of theirs goes on."""
         if self.segment is not None:
             self._full.append(self.segment)
             self.segment = None
@@ -178,7 +178,9 @@ class Journals:
 
 
 async def in_thread(call: Callable[[], Made], undo: Callable[[Made], object]) -> Made:
-    """What `call` makes in a thread. A caller who is cancelled meanwhile waits for it, and has it undone."""
+    """Return what `call` makes in a thread. A caller who is cancelled meanwhile waits for it, and has
+    it undone.
+    """
     making = asyncio.get_running_loop().run_in_executor(None, call)
     try:
         return await uninterrupted(making)

@@ -114,7 +114,7 @@ class Launcher:
         cache: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> "Forecast":
-        """What a run would do. Nothing runs, nothing is written."""
+        """Return what a run would do. Nothing runs, nothing is written."""
         from symphony.app.foreseeing import foresee
 
         parts = self._parts
@@ -186,7 +186,7 @@ class Launcher:
         )
 
     def _prints(self, ready: PreparedWorkflow, inputs: Mapping[str, Value], cwd: Path) -> Prints:
-        """The fingerprints of a run that begins now; those of code, which this process has, once."""
+        """Return the fingerprints of a run that begins now; those of code, which this process has, once."""
         known = self._code_prints.get(ready)
         if known is None:
             code, reads = code_prints(ready.graph, self._parts.models), read_any(ready.graph)
@@ -294,7 +294,7 @@ class Launcher:
     def plan_rerun(
         self, run_id: str, asked: "RerunRequest", environment: Mapping[str, str] | None = None
     ) -> "Forecast":
-        """What `rerun` would do. Nothing runs, nothing is written."""
+        """Return what `rerun` would do. Nothing runs, nothing is written."""
         from symphony.app.foreseeing import foresee
 
         parts = self._parts
@@ -326,7 +326,7 @@ class Launcher:
         *,
         load: bool = True,
     ) -> Prepared:
-        """The run with the operators that its files define, besides those of this Symphony."""
+        """Return the run with the operators that its files define, besides those of this Symphony."""
         at_hand = OperatorsAtHand(self._parts, load=load, files=meta.operators)
         keys = keys_of(self._parts.config, self._parts.environment)
         try:
@@ -338,7 +338,7 @@ class Launcher:
             raise
 
     def _recalled(self, meta: RunMeta, *, load: bool = True) -> Prepared:
-        """The run that is recorded. Raises JournalFailed for what makes no sense."""
+        """Return the run that is recorded. Raises JournalFailed for what makes no sense."""
         with journal_errors(self._parts.runs.journal_path(meta.run_id)):
             return self._prepared(meta, load=load)
 
@@ -428,7 +428,7 @@ class Launcher:
         return handle
 
     def _telling(self, prepared: Prepared, *, memory: bool = False) -> Telling | None:
-        """What tells of the end of a run, if its workflow wants that."""
+        """Return what tells of the end of a run, if its workflow wants that."""
         if prepared.job.workflow.on_finish is None:
             return None
         untold = None if memory else self._parts.runs.untold(prepared.job.run_id)
@@ -507,7 +507,9 @@ class Launcher:
         )  # fmt: skip
 
     def _made(self, records: Iterable[Record], replay: RunReplay) -> Sequence[MadeArtifact]:
-        """The declared artifacts of a run; a run that results were taken over from is read for its own."""
+        """Return the declared artifacts of a run; a run that results were taken over from is read for
+        its own.
+        """
         from symphony.pit.tracker.insight.made import made_of
 
         known = dict[str, Sequence[MadeArtifact]]()

@@ -79,7 +79,7 @@ class LiveBus:
             del self._runs[run_id]
 
     async def follow(self, run_id: str, feed: Feed) -> AsyncGenerator[RunEvent, None]:
-        """Every event of a run of this process from its start, live while it goes on."""
+        """Yield every event of a run of this process from its start, live while it goes on."""
         run = self._runs.get(run_id)
         with feed.reader() as reader:
             if run is None:
@@ -114,7 +114,7 @@ class LiveBus:
         self._ready.set()
 
     def _here(self) -> "Bus":
-        """The bus, made now if it is not there."""
+        """Return the bus, made now if it is not there."""
         if self._bus is None:
             from symphony.bus import Bus
 

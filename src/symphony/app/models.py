@@ -23,7 +23,9 @@ LLAMA_BYTES = 250 * MEGABYTE
 
 
 def keys_of(config: Config, environment: Mapping[str, str]) -> dict[str, str]:
-    """The keys of all models and of the bus, by the names of their variables: no run may write them down."""
+    """Return the keys of all models and of the bus, by the names of their variables: no run may write
+    them down.
+    """
     return {name: environment[name] for name in sorted(config.key_names) if environment.get(name)}
 
 
@@ -49,11 +51,11 @@ class AllModels:
         return await self.served_by(model).invoke(model, inputs, config, caller)
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
-        """The estimate of the provider that serves the model."""
+        """Return the estimate of the provider that serves the model."""
         return self.served_by(model).estimate(model, inputs, config)
 
     def fingerprint(self, model: str) -> str:
-        """The fingerprint that the model's provider gives."""
+        """Return the fingerprint that the model's provider gives."""
         return self.served_by(model).fingerprint(model)
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
@@ -74,7 +76,7 @@ class AllModels:
             await self._local.close()
 
     def served_by(self, model: str) -> Models:
-        """The provider that serves the model. It starts at its first call."""
+        """Return the provider that serves the model. It starts at its first call."""
         provider = self._provider(model)
         if provider not in self._served:
             self._served[provider] = self._made(provider)
@@ -98,7 +100,7 @@ class AllModels:
         )
 
     def _llamas(self) -> dict[str, ModelConfig]:
-        """The models in GGUF files."""
+        """Return the models in GGUF files."""
         from symphony.kit import instruments
 
         own = {name: one for name, one in self._config.models.items() if one.provider == "llama"}
@@ -118,7 +120,7 @@ class AllModels:
         )
 
     def _pool(self) -> "LocalModels":
-        """Every model that runs in a process of ours; one pool for all."""
+        """Return every model that runs in a process of ours; one pool for all."""
         if self._local is None:
             from symphony.pit.pool import LocalModels
 
@@ -127,7 +129,7 @@ class AllModels:
         return self._local
 
     def _budget(self, specs: "Mapping[str, ChildSpec]") -> "PoolBudget":
-        """What the settings say, else four fifths of the memory; any one model may be loaded then."""
+        """Return what the settings say, else four fifths of the memory; any one model may be loaded then."""
         from symphony.pit.pool import PoolBudget, memory_here
 
         pool = self._config.pool

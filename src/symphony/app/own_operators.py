@@ -78,7 +78,9 @@ class OperatorsAtHand:
         return msgspec.structs.replace(catalog, operators={**catalog.operators, **infos}, partial=partial)
 
     def read(self, folder: Path, names: Sequence[str]) -> OwnOperators:
-        """What the files define that a workflow in `folder` names. With `load`, raises OperatorsNotLoaded."""
+        """Return what the files define that a workflow in `folder` names. With `load`, raises
+        OperatorsNotLoaded.
+        """
         if not self._load:
             from symphony.sdk.reading.files import read_beside
 
@@ -88,7 +90,9 @@ class OperatorsAtHand:
         return OwnOperators(operators={name: one.info for name, one in load_beside(folder, names).items()})
 
     def of(self, workflow: Workflow, folder: Path) -> "Mapping[str, Operator]":
-        """All that a workflow in `folder` may use, by name. Raises ConfigInvalid, OperatorsNotLoaded."""
+        """Return all that a workflow in `folder` may use, by name. Raises ConfigInvalid,
+        OperatorsNotLoaded.
+        """
         own, partial = self._own(workflow, folder)
         shared, more = self._shared
         known = self._parts.operators_with({**own, **shared})
@@ -99,7 +103,7 @@ class OperatorsAtHand:
         return Open(known)
 
     def _own(self, workflow: Workflow, folder: Path) -> "tuple[Mapping[str, Operator], bool]":
-        """A workflow's own operators, and whether its files may define more."""
+        """Return a workflow's own operators, and whether its files may define more."""
         if not workflow.operators:
             return {}, False
         from symphony.sdk.beside import beside, load_beside
@@ -123,7 +127,7 @@ class Beside:
         self._found, self._operators = found, operators
 
     def __call__(self, reference: str, /) -> Workflow | None:
-        """The workflow that `reference` names."""
+        """Return the workflow that `reference` names."""
         return self._found(reference)
 
     def child(self, reference: str, /) -> "Beside":
@@ -131,5 +135,5 @@ class Beside:
         return Beside(self._found.child(reference), self._operators)
 
     def own_operators(self, files: Sequence[str], /) -> OwnOperators:
-        """What the files define that a workflow here names."""
+        """Return what the files define that a workflow here names."""
         return self._operators.read(self._found.base, files)

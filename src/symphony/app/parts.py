@@ -88,7 +88,7 @@ class Parts:
         return self.operators_with({one.info.name: one for one in self._given})
 
     def operators_with(self, more: "Mapping[str, Operator]") -> "Mapping[str, Operator]":
-        """The kit's operators by name, those of `more` in place of others."""
+        """Return the kit's operators by name, those of `more` in place of others."""
         from symphony.kit.homes import KitOperators
 
         return KitOperators(more)

@@ -93,7 +93,7 @@ class PreparedWorkflow(msgspec.Struct, frozen=True, kw_only=True, eq=False, weak
 def prepared_workflow(
     found: Checked, source: str | None, resolver: Resolver, at_hand: OperatorsAtHand
 ) -> PreparedWorkflow:
-    """What was found valid, made ready for plans; `resolver` has seen its sub-workflows.
+    """Return what was found valid, made ready for plans; `resolver` has seen its sub-workflows.
 
     Raises BadExpression for what is sound, but too deep to be evaluated.
     """
@@ -136,7 +136,7 @@ def _read(
 
 
 def read_copy(workflow: Workflow) -> Workflow | None:
-    """A workflow that was made in code, as a journal gives it back; None for what no file could say.
+    """Return a workflow that was made in code, as a journal gives it back; None for what no file could say.
 
     What its author does to its lists and maps afterwards is nothing to a run.
     """
@@ -153,7 +153,7 @@ def work_graph(
     operators: OperatorsOf,
     compilation: Compilation,
 ) -> WorkGraph:
-    """The graph of a workflow; `operators` gives what it and each of its sub-workflows may use."""
+    """Return the graph of a workflow; `operators` gives what it and each of its sub-workflows may use."""
     plan = plan_of(workflow, children, compilation.of)
     return graph_of(workflow, plan, catalog, operators, children, compilation)
 
@@ -255,7 +255,7 @@ def opened_outputs(body: bytes, sealer: Sealer) -> dict[str, StoredValue]:
 
 
 def limits_of(workflow: Workflow, config: Config) -> Limits:
-    """What the workflow and the settings limit."""
+    """Return what the workflow and the settings limit."""
     own, given = config.budget, workflow.budget
     limits = Limits(money=own.money, tokens=own.tokens, calls=own.calls)
     if given is None:

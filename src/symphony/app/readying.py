@@ -56,10 +56,10 @@ class Readying:
         return self.loaded(workflow) if load else workflow
 
     def loaded(self, ready: PreparedWorkflow) -> PreparedWorkflow:
-        """The workflow with its files of operators run, if there are any.
+        """Return the workflow with its files of operators run, if there are any.
 
-        What they define counts, where their text told something else. Raises WorkflowInvalid, ConfigInvalid,
-        OperatorsNotLoaded.
+        What they define counts, where their text told something else. Raises WorkflowInvalid,
+        ConfigInvalid, OperatorsNotLoaded.
         """
         if ready.loaded:
             return ready
@@ -95,7 +95,7 @@ class Readying:
         return msgspec.structs.replace(ready, only=tuple(nodes), lacking=part.outputs)
 
     def _part(self, workflow: Workflow, whole: Checked, resolver: Resolver) -> Checked:
-        """A part of a workflow, compiled by itself. Inputs that it does not read need not be given."""
+        """Return a part of a workflow, compiled by itself. Inputs that it does not read need not be given."""
         catalog = self._read.catalog
         found = check(workflow, catalog, resolve=resolver, broken=())
         unread = {one.place.partition(".")[2] for one in found.report.warnings if one.code == "unused-input"}
@@ -122,14 +122,14 @@ class Readying:
 
 
 def _needless(spec: InputSpec) -> InputSpec:
-    """An input that may be given, and need not be."""
+    """Return an input that may be given, and need not be."""
     if not spec.required:
         return spec
     return msgspec.structs.replace(spec, type=msgspec.structs.replace(spec.type, optional=True))
 
 
 def _seen(ready: PreparedWorkflow, at_hand: OperatorsAtHand) -> Iterator[object]:
-    """What validation sees of all operators in files."""
+    """Yield what validation sees of all operators in files."""
     yield at_hand.catalog.operators
     for workflow, folder in ready.declaring:
         own: OwnOperators = at_hand.read(folder, workflow.operators)

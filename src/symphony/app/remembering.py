@@ -40,7 +40,7 @@ class Remembered:
     def get(
         self, workflow: Workflow | Path | str, make: Callable[[Workflow | Path | str], PreparedWorkflow]
     ) -> PreparedWorkflow:
-        """The workflow made ready, by `make` unless it is known. Raises what `make` does."""
+        """Return the workflow made ready, by `make` unless it is known. Raises what `make` does."""
         content = _content(workflow) if self._seen_before(workflow) else None
         if content is not None and (found := self._known.get(content)) is not None:
             self._known.move_to_end(content)

@@ -68,7 +68,7 @@ class RerunPlanner:
     def planned(
         self, run_id: str, asked: RerunRequest, *, load: bool = True
     ) -> tuple[Prepared, Reusable, Executor]:
-        """A run that takes results of another, what it takes, and what can load and keep that.
+        """Return a run that takes results of another, what it takes, and what can load and keep that.
 
         `load` runs files of operators.
         """
@@ -97,7 +97,7 @@ class RerunPlanner:
         return new, replace(found, summary=_counted(found.summary, new.job, found, executor)), executor
 
     def prints(self, job: Job) -> Prints:
-        """The fingerprints of a run that begins now."""
+        """Return the fingerprints of a run that begins now."""
         found = code_prints(job.graph, self._parts.models)
         return found | read_prints(job.graph, job.inputs, job.cwd, job.base)
 
@@ -135,7 +135,7 @@ class RerunPlanner:
         return new, replace(reusable, summary=_counted(summary, new.job, reusable, executor)), executor
 
     def _ready(self, run_id: str, asked: RerunRequest, *, load: bool) -> PreparedWorkflow | None:
-        """The mended workflow, if there is one: of a run of some nodes, these alone."""
+        """Return the mended workflow, if there is one: of a run of some nodes, these alone."""
         if asked.file is None:
             return None
         only = self._parts.runs.meta(run_id).only
@@ -148,7 +148,7 @@ class RerunPlanner:
     def _bound(
         self, workflow: Workflow, kept: Mapping[str, Value], old: Prepared, asked: RerunRequest
     ) -> Mapping[str, Value]:
-        """The inputs of the new run. Raises InputInvalid."""
+        """Return the inputs of the new run. Raises InputInvalid."""
         given = asked.inputs or {}
         bound, problems = bind_inputs(workflow, {**kept, **given}, cwd=old.job.cwd)
         if problems:
@@ -165,7 +165,7 @@ class RerunPlanner:
         load: bool = True,
         moved: Path | None = None,
     ) -> _Reading:
-        """A run that no process owns, what may be taken from it, and what can load and keep that.
+        """Return a run that no process owns, what may be taken from it, and what can load and keep that.
 
         `moved` is where its files of operators are if they are not where they were.
         """
@@ -195,7 +195,7 @@ class RerunPlanner:
     def _borrowed(
         self, run_id: str, steps: Sequence[str], mended: Mended | None = None
     ) -> Mapping[str, ReusedResult] | None:
-        """What may be taken from a run of which these steps run again; None if it is gone."""
+        """Return what may be taken from a run of which these steps run again; None if it is gone."""
         try:
             _, reading, _ = self._read(run_id)
         except RunNotFound:
@@ -204,7 +204,9 @@ class RerunPlanner:
 
 
 def _kept(job: Job, workflow: Workflow) -> dict[str, Value]:
-    """The inputs of a run that a mended workflow still has. What was a default is left to its defaults."""
+    """Return the inputs of a run that a mended workflow still has. What was a default is left to its
+    defaults.
+    """
     defaults, _ = bind_inputs(job.workflow, {}, cwd=job.cwd)
     return {
         name: value
@@ -215,7 +217,7 @@ def _kept(job: Job, workflow: Workflow) -> dict[str, Value]:
 
 
 def _budget(asked: RerunRequest, old: Prepared, workflow: Workflow, config: Config) -> Limits:
-    """What a mended workflow and the settings limit, and what was said when a run began."""
+    """Return what a mended workflow and the settings limit, and what was said when a run began."""
     before, usual = old.meta.budget or Limits(), limits_of(old.job.workflow, config)
     typed = Limits(
         money=None if before.money == usual.money else before.money,
@@ -226,7 +228,7 @@ def _budget(asked: RerunRequest, old: Prepared, workflow: Workflow, config: Conf
 
 
 def _counted(summary: ReuseSummary, job: Job, found: Reusable, executor: Executor) -> ReuseSummary:
-    """The summary with the elements counted of fan-outs whose lists may be others."""
+    """Return the summary with the elements counted of fan-outs whose lists may be others."""
     if not summary.moving:
         return summary
     counts, again = foreseen(job, found.results, executor), dict(summary.again)
@@ -240,7 +242,7 @@ def _counted(summary: ReuseSummary, job: Job, found: Reusable, executor: Executo
 
 
 def _retold(reusable: Reusable, found: Mended, workflow: Workflow) -> ReuseSummary:
-    """The summary for the nodes of the mended workflow."""
+    """Return the summary for the nodes of the mended workflow."""
     old = reusable.summary
     why = {name: old.again.get(name) or found.added.get(name) for name in workflow.nodes}
     return replace(

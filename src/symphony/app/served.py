@@ -46,7 +46,7 @@ class ServedModels:
         config: Mapping[str, Value],
         caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
-        """The model's output ports. Raises as the pool and the adapter do."""
+        """Return the model's output ports. Raises as the pool and the adapter do."""
         async with self.address(model, caller.run) as (url, key), self._adapter(model, url, key) as hosted:
             return await hosted.invoke(model, inputs, config, caller)
 
@@ -62,7 +62,7 @@ class ServedModels:
         return adapter.estimate(model, inputs, config)
 
     def fingerprint(self, model: str) -> str:
-        """The fingerprint of the weights, as the pool knows it."""
+        """Return the fingerprint of the weights, as the pool knows it."""
         return self._pool.fingerprint(model)
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:

@@ -26,7 +26,7 @@ JSON: TypeAlias = Json
 
 
 def spelled(value: StoredValue) -> JSON:
-    """`value` as JSON spells it: bytes as `$bytes`, references as `$artifact`, `$` keys doubled."""
+    """Return `value` as JSON spells it: bytes as `$bytes`, references as `$artifact`, `$` keys doubled."""
     if isinstance(value, bytes):
         return {**spelled_bytes(value)}
     if isinstance(value, ArtifactRef):
@@ -39,17 +39,17 @@ def spelled(value: StoredValue) -> JSON:
 
 
 def reference(ref: ArtifactRef) -> dict[str, JSON]:
-    """A reference to a stored body."""
+    """Return a reference to a stored body."""
     return {"$artifact": ref.digest, "size": ref.size, "content_type": ref.content_type, "name": ref.name}
 
 
 def values(given: Mapping[str, StoredValue]) -> dict[str, JSON]:
-    """A map of names (inputs, outputs, ports): its keys are names, never doubled."""
+    """Return a map of names (inputs, outputs, ports): its keys are names, never doubled."""
     return {name: spelled(value) for name, value in given.items()}
 
 
 def result(run: RunResult, short: str | None = None) -> dict[str, JSON]:
-    """A run as `run --json` and `runs show --json` print it; `short` as for `summary`."""
+    """Return a run as `run --json` and `runs show --json` print it; `short` as for `summary`."""
     return {
         "run_id": run.run_id,
         "short_id": short or short_id(run.run_id),
@@ -68,7 +68,7 @@ def result(run: RunResult, short: str | None = None) -> dict[str, JSON]:
 
 
 def _only(nodes: Sequence[str]) -> dict[str, JSON]:
-    """The nodes that a run of some of its workflow was begun for; nothing for a run of all."""
+    """Return the nodes that a run of some of its workflow was begun for; nothing for a run of all."""
     return {"only": [*nodes]} if nodes else {}
 
 
@@ -77,7 +77,7 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 
 def usage(used: Usage) -> dict[str, JSON]:
-    """What models used; money as text, which loses nothing."""
+    """Return what models used; money as text, which loses nothing."""
     return values(usage_value(used))
 
 
@@ -107,7 +107,7 @@ def node(outcome: NodeResult) -> dict[str, JSON]:
 
 
 def error(why: RunError | None) -> JSON:
-    """Why a run or a node failed; a hint and the place in a file only where there are such."""
+    """Return why a run or a node failed; a hint and the place in a file only where there are such."""
     if why is None:
         return None
     document: dict[str, JSON] = {"code": why.code, "message": why.message, "node": why.node}
@@ -159,7 +159,7 @@ def summary(run: RunSummary, short: str | None = None) -> dict[str, JSON]:
 
 
 def artifact(record: ArtifactRecord) -> dict[str, JSON]:
-    """What the index knows of one artifact."""
+    """Return what the index knows of one artifact."""
     return {
         "digest": record.digest,
         "size": record.size,
@@ -171,7 +171,7 @@ def artifact(record: ArtifactRecord) -> dict[str, JSON]:
 
 
 def provenance(origin: Provenance) -> dict[str, JSON]:
-    """Where one output came from."""
+    """Return where one output came from."""
     return {
         "run_id": origin.run_id,
         "node": origin.node,
@@ -198,12 +198,14 @@ def problem(found: Problem) -> dict[str, JSON]:
 
 
 def report(found: ValidationReport) -> dict[str, JSON]:
-    """What `validate --json` prints, and every command with `--json` that refuses its arguments."""
+    """Return what `validate --json` prints, and every command with `--json` that refuses its arguments."""
     return {"errors": [problem(p) for p in found.errors], "warnings": [problem(p) for p in found.warnings]}
 
 
 def refusal(code: str, message: str, hint: str) -> dict[str, JSON]:
-    """What is printed with `--json` for an error outside of any workflow: bad usage, a missing file."""
+    """Return what is printed with `--json` for an error outside of any workflow: bad usage, a missing
+    file.
+    """
     only: dict[str, JSON] = {
         "code": code, "place": "", "message": message, "hint": hint, "line": None, "column": None
     }  # fmt: skip
@@ -211,7 +213,7 @@ def refusal(code: str, message: str, hint: str) -> dict[str, JSON]:
 
 
 def detail_of(node: Node) -> str:
-    """What the node runs."""
+    """Return what the node runs."""
     match node:
         case OperatorNode():
             return node.operator

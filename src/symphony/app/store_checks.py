@@ -22,7 +22,7 @@ class StoreFault:
 
 
 def check_store(home: Path, *, repair: bool = False) -> Iterator[StoreFault]:
-    """Every fault of the artifact store of `home`. With `repair`, what can be repaired safely is.
+    """Yield every fault of the artifact store of `home`. With `repair`, what can be repaired safely is.
 
     Raises StorageFull, IoFailed.
     """

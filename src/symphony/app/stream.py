@@ -35,12 +35,12 @@ def topic(run_id: str) -> str:
 
 
 def wanted(run_id: str) -> str:
-    """The pattern of all events of a run."""
+    """Return the pattern of all events of a run."""
     return f"run.{run_id}.>"
 
 
 async def follow(box: "Mailbox", recorded: Recorded) -> AsyncIterator[RunEvent]:
-    """Every event of a run from its start, once and in order; ends when it goes on no more."""
+    """Yield every event of a run from its start, once and in order; ends when it goes on no more."""
     seen = 0
     while True:
         going, events = await recorded(seen)
@@ -62,7 +62,7 @@ async def follow(box: "Mailbox", recorded: Recorded) -> AsyncIterator[RunEvent]:
 
 
 async def _next(box: "Mailbox") -> MessageEnvelope | None:
-    """The next message; None if none comes in a while."""
+    """Return the next message; None if none comes in a while."""
     from symphony.bus import MailboxClosed
 
     try:
@@ -73,14 +73,14 @@ async def _next(box: "Mailbox") -> MessageEnvelope | None:
 
 
 def value_of(event: RunEvent) -> Value:
-    """How an event travels."""
+    """Return how an event travels."""
     return {
         "seq": event.seq, "type": event.type, "at": event.at, "node": event.node, "data": dict(event.data)
     }  # fmt: skip
 
 
 def event_of(data: Value) -> RunEvent | None:
-    """The event that `value_of` spelled; None for anything else."""
+    """Return the event that `value_of` spelled; None for anything else."""
     if not isinstance(data, dict):
         return None
     seq, kind, at, node, more = map(data.get, _FIELDS)
@@ -96,7 +96,7 @@ def event_of(data: Value) -> RunEvent | None:
 
 
 async def watch(home: Path, runs: Runs, run_id: str) -> AsyncIterator[RunEvent]:
-    """Every event of a run that any process drives, from its start and live."""
+    """Yield every event of a run that any process drives, from its start and live."""
     from symphony.app.bus_places import bus_address, passing_name
     from symphony.bus import Bus, join
 

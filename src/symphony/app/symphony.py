@@ -169,7 +169,7 @@ class Symphony:
         return self.parts.views
 
     def recorded(self, run_id: str) -> "Nested":
-        """The workflow that a run was begun with, and the graphs inside it.
+        """Return the workflow that a run was begun with, and the graphs inside it.
 
         Raises RunNotFound, JournalFailed.
         """
@@ -279,7 +279,7 @@ class Symphony:
         cache: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> "Forecast":
-        """What a run would do, find in the cache, take and cost. Nothing runs, nothing is written.
+        """Return what a run would do, find in the cache, take and cost. Nothing runs, nothing is written.
 
         Blocking. Raises as `start` for what is not valid.
         """
@@ -363,7 +363,7 @@ class Symphony:
         cache: bool | None = None,
         operators: "Sequence[Path | str]" = (),
     ) -> "Forecast":
-        """What `rerun` would do: which results it would reuse, and what would run again and why.
+        """Return what `rerun` would do: which results it would reuse, and what would run again and why.
 
         Nothing runs, and nothing is written. Raises as `rerun`.
         """

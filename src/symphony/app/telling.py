@@ -37,7 +37,7 @@ class RunEnding(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, prepared: Prepared, result: RunResult) -> "RunEnding":
-        """How a run ended."""
+        """Return how a run ended."""
         error, told = result.error, None
         if error is not None:
             text = error.message if error.node is None else f"{error.node}: {error.message}"
@@ -46,7 +46,7 @@ class RunEnding(msgspec.Struct, frozen=True, kw_only=True):
         return cls(run=job.run_id, workflow=job.workflow.name, status=str(result.status), error=told)
 
     def variables(self) -> dict[str, str]:
-        """What a command has of it in its environment."""
+        """Return what a command has of it in its environment."""
         told = {"RUN": self.run, "WORKFLOW": self.workflow, "STATUS": self.status, "ERROR": self.error or ""}
         return {name: text.replace("\0", "\ufffd") for name, text in told.items()}
 
@@ -147,7 +147,7 @@ class Telling:
 
 
 def hosts_of(parts: Parts, prepared: Prepared) -> tuple[str, ...]:
-    """The hosts that a run may ask."""
+    """Return the hosts that a run may ask."""
     return (*parts.config.http.allow, *prepared.meta.allow_hosts)
 
 

@@ -74,11 +74,11 @@ class _Shape:
         return kind_of(self._outline.node(step))
 
     def before(self, step: str) -> Sequence[str]:
-        """The steps of the same graph that it waited for."""
+        """Return the steps of the same graph that it waited for."""
         return self._outline.before(step)
 
     def model(self, step: str) -> Model | None:
-        """The model, with the operation that its ports speak of."""
+        """Return the model, with the operation that its ports speak of."""
         kind, runs = self.kind(step)
         if kind != "instrument":
             return None

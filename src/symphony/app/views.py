@@ -34,23 +34,23 @@ class HomeViews:
         return Insight(self._runs)
 
     def status(self, run_id: str) -> RunStatus:
-        """Where the run stands."""
+        """Return where the run stands."""
         return self._runs.status(run_id)
 
     def result(self, run_id: str) -> RunResult:
-        """The present state of the run. The nodes of an ended run are read when they are used."""
+        """Return the present state of the run. The nodes of an ended run are read when they are used."""
         return self._runs.result(run_id)
 
     def overview(self, run_id: str) -> Overview:
-        """How the run went, in a size that does not grow with its elements."""
+        """Return how the run went, in a size that does not grow with its elements."""
         return self._runs.overview(run_id)
 
     def answered(self, run_id: str) -> Sequence[str]:
-        """The approvals that have been answered and not been acted on."""
+        """Return the approvals that have been answered and not been acted on."""
         return self._runs.answered(run_id)
 
     def document(self, run_id: str) -> dict[str, JSON]:
-        """All that is known of the run, each step with each attempt. O(steps)."""
+        """Return all that is known of the run, each step with each attempt. O(steps)."""
         from symphony.app import documents
 
         run_id = self._runs.find(run_id)
@@ -64,25 +64,25 @@ class HomeViews:
         run_ids: Iterable[str] | str,
         passed_over: Callable[[SymphonyError], object] = lambda _: None,
     ) -> "Stats":
-        """The metrics of one run, which is named, or of many together. O(their steps)."""
+        """Return the metrics of one run, which is named, or of many together. O(their steps)."""
         if isinstance(run_ids, str):
             return self._insight.stats_of(run_ids)
         return self._insight.stats(run_ids, passed_over)
 
     def exposition(self, stats: "Stats") -> str:
-        """The metrics as Prometheus reads them."""
+        """Return the metrics as Prometheus reads them."""
         from symphony.pit.tracker.insight.metrics import exposition
 
         return exposition(stats)
 
     def compare(self, run_id: str, other: str) -> "RunComparison":
-        """What differs between two runs. O(steps)."""
+        """Return what differs between two runs. O(steps)."""
         from symphony.pit.tracker.insight.comparing import compare
 
         return compare(self._runs, run_id, other)
 
     def watch(self, run_id: str) -> AsyncIterator[RunEvent]:
-        """Every event of the run, whichever process drives it, from its start and live."""
+        """Return every event of the run, whichever process drives it, from its start and live."""
         from symphony.app import stream
 
         return stream.watch(self._home, self._runs, self._runs.find(run_id))

@@ -74,7 +74,7 @@ class WrittenFiles:
 
 
 def digest_of(path: Path) -> str | None:
-    """The SHA-256 of a regular file; None for anything else, such as a link. Raises IoFailed."""
+    """Return the SHA-256 of a regular file; None for anything else, such as a link. Raises IoFailed."""
     if path.is_symlink() or not path.is_file():
         return None
     told = hashlib.sha256()

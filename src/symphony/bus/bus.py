@@ -37,7 +37,7 @@ class Bus:
         capabilities: Iterable[str] = (),
         in_flight_max: int = 1024,
     ) -> Endpoint:
-        """A new endpoint; `handler` answers its requests, up to `in_flight_max` at once.
+        """Return a new endpoint; `handler` answers its requests, up to `in_flight_max` at once.
 
         Raises EndpointTaken, ValidationFailed for a name with wildcards or spaces.
         """
@@ -76,7 +76,7 @@ class Bus:
         capacity: int = CAPACITY,
         policy: Policy = Policy.DROP_OLDEST,
     ) -> Mailbox:
-        """A bounded queue of the events that match."""
+        """Return a bounded queue of the events that match."""
         return await self.exchange.mailbox(
             pattern, owner=owner, group=group, replay=replay, capacity=capacity, policy=policy
         )
@@ -102,7 +102,7 @@ class Bus:
         return self.exchange.when_interest_changes(tell)
 
     def stats(self) -> BusStats:
-        """How it stands."""
+        """Return how it stands."""
         return self.exchange.stats()
 
     async def close(self) -> None:

@@ -115,7 +115,7 @@ class Endpoint:
         capacity: int = CAPACITY,
         policy: Policy = Policy.DROP_OLDEST,
     ) -> Mailbox:
-        """A bounded mailbox of the events that match, to be read at leisure."""
+        """Return a bounded mailbox of the events that match, to be read at leisure."""
         box = await self._exchange.mailbox(
             pattern, owner=self.name, group=group, replay=replay, capacity=capacity, policy=policy
         )
@@ -209,7 +209,7 @@ async def open_endpoint(
     capabilities: Iterable[str] = (),
     in_flight_max: int = 1024,
 ) -> Endpoint:
-    """A new endpoint; `handler` answers its requests, up to `in_flight_max` at once.
+    """Return a new endpoint; `handler` answers its requests, up to `in_flight_max` at once.
 
     Raises EndpointTaken, ValidationFailed for a name with wildcards or spaces.
     """

@@ -89,7 +89,7 @@ class Uplink(Protocol):
         ...
 
     def patterns(self) -> set[str]:
-        """The topics that somebody wants."""
+        """Return the topics that somebody wants."""
         ...
 
 
@@ -101,7 +101,7 @@ class Beyond(Protocol):
         ...
 
     def stats(self) -> BeyondStats:
-        """How it stands."""
+        """Return how it stands."""
         ...
 
     async def tried(self) -> None:
@@ -295,13 +295,13 @@ class Exchange:
         capacity: int = CAPACITY,
         policy: Policy = Policy.DROP_OLDEST,
     ) -> Mailbox:
-        """A bounded queue of the events that match."""
+        """Return a bounded queue of the events that match."""
         box = self.box(pattern, capacity, policy, owner=owner, group=group)
         await self._enter(box.subscription, replay)
         return box
 
     def box(self, pattern: str, capacity: int, policy: Policy, *, owner: str, group: str | None) -> Mailbox:
-        """A mailbox that is not yet on any route: `enter` puts it there."""
+        """Return a mailbox that is not yet on any route: `enter` puts it there."""
         box = Mailbox(
             pattern, capacity, policy, owner=owner, group=group, dropped=self.dropped, closed=self._box_closed
         )
@@ -337,7 +337,7 @@ class Exchange:
         self._subscriptions_changed()
 
     def mailbox_of(self, subscription: Subscription) -> Mailbox | None:
-        """The mailbox that it fills; None for a callback."""
+        """Return the mailbox that it fills; None for a callback."""
         return self._mailboxes.get(subscription)
 
     def wants(self, topic: str) -> bool:
@@ -500,7 +500,7 @@ class Exchange:
         entry.deliver(envelope)
 
     def _chosen(self, envelope: MessageEnvelope, entry: EndpointEntry) -> MessageEnvelope:
-        """A request without recipient, addressed to the endpoint that is to serve it."""
+        """Return a request without recipient, addressed to the endpoint that is to serve it."""
         addressed = MessageEnvelope(
             msgspec.structs.replace(envelope.header, recipient=entry.name), envelope.payload
         )
@@ -529,13 +529,13 @@ class Exchange:
             self.beyond.forward(self.refusal(envelope, error))
 
     def refusal(self, request: MessageEnvelope, error: SymphonyError) -> MessageEnvelope:
-        """What answers `request` with `error`, in the name of the bus."""
+        """Return what answers `request` with `error`, in the name of the bus."""
         return self._own.answer(request, ErrorPayload(error.code, error.message, hint=error.hint))
 
     # The whole.
 
     def stats(self) -> BusStats:
-        """How it stands."""
+        """Return how it stands."""
         metrics, latency = self.metrics, self.metrics.latency
         return BusStats(
             uptime_s=self.clock.monotonic_s() - self._began_s,
@@ -569,7 +569,7 @@ class Exchange:
         )  # fmt: skip
 
     def endpoints(self) -> tuple[Resident, ...]:
-        """The endpoints of this process."""
+        """Return the endpoints of this process."""
         return tuple(self._endpoints.values())
 
     async def close(self) -> None:

@@ -80,7 +80,7 @@ class Hub:
             await self._endpoint.close()
 
     def patterns(self) -> list[Value]:
-        """What somebody wants to hear."""
+        """Return what somebody wants to hear."""
         return list(self.exchange.router.patterns())
 
     def left(self, member: "HubMember", error: SymphonyError | None) -> None:

@@ -113,7 +113,7 @@ class PeerLine:
         self.post(self._stationery.answer(request, payload))
 
     def question(self, method: str, arguments: Value) -> MessageEnvelope:
-        """A request about the connection, to be posted."""
+        """Return a request about the connection, to be posted."""
         return self._stationery.envelope(method, RequestPayload(method, arguments), recipient=LINK)
 
     async def close(self) -> None:
@@ -159,14 +159,14 @@ class PeerLine:
 
 
 def fields(value: Value) -> Mapping[str, Value]:
-    """A mapping. Raises ValidationFailed for anything else."""
+    """Return a mapping. Raises ValidationFailed for anything else."""
     if isinstance(value, dict):
         return value
     raise ValidationFailed("a message about the connection holds no fields")
 
 
 def text(value: Mapping[str, Value], name: str) -> str:
-    """A text. Raises ValidationFailed."""
+    """Return a text. Raises ValidationFailed."""
     found = value.get(name)
     if isinstance(found, str):
         return found
@@ -174,12 +174,12 @@ def text(value: Mapping[str, Value], name: str) -> str:
 
 
 def optional_text(value: Mapping[str, Value], name: str) -> str | None:
-    """A text or nothing. Raises ValidationFailed."""
+    """Return a text or nothing. Raises ValidationFailed."""
     return None if value.get(name) is None else text(value, name)
 
 
 def number(value: Mapping[str, Value], name: str, *, most: int = 1_000_000) -> int:
-    """An integer in [1, most]. Raises ValidationFailed."""
+    """Return an integer in [1, most]. Raises ValidationFailed."""
     found = value.get(name)
     if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= most:
         return found
@@ -187,7 +187,7 @@ def number(value: Mapping[str, Value], name: str, *, most: int = 1_000_000) -> i
 
 
 def texts(value: Value, name: str) -> list[str]:
-    """A list of texts. Raises ValidationFailed."""
+    """Return a list of texts. Raises ValidationFailed."""
     if not isinstance(value, list):
         raise ValidationFailed(f"{name!r} is no list", details={"field": name})
     found = [one for one in value if isinstance(one, str)]

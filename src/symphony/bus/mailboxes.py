@@ -83,7 +83,7 @@ class Mailbox:
             self.arrived()
 
     def take(self) -> MessageEnvelope | None:
-        """The next event if there is one."""
+        """Return the next event if there is one."""
         if not self._box:
             return None
         envelope = self._box.take()
@@ -94,7 +94,7 @@ class Mailbox:
         return envelope
 
     async def receive(self) -> MessageEnvelope:
-        """The next event. Raises MailboxClosed, MailboxOverflowed: both after all that had arrived."""
+        """Return the next event. Raises MailboxClosed, MailboxOverflowed: both after all that had arrived."""
         while True:
             if (envelope := self.take()) is not None:
                 return envelope

@@ -169,7 +169,7 @@ class SyncedState:
 
 
 def primary(state: Value = None, *, site: str, stamp: Stamp | None = None) -> Primary:
-    """The side that owns the state, such as the editor that has the file open.
+    """Return the side that owns the state, such as the editor that has the file open.
 
     `stamp`: that of a state kept from before; without it `state` gives way to what the secondary has.
     """
@@ -179,7 +179,9 @@ def primary(state: Value = None, *, site: str, stamp: Stamp | None = None) -> Pr
 def secondary(
     state: Value = None, *, site: str, stamp: Stamp | None = None, policy: Resolve = Winner.PRIMARY
 ) -> Secondary:
-    """The other side. `policy` settles what both changed: a `Winner`, or a function such as `merge`."""
+    """Return the other side. `policy` settles what both changed: a `Winner`, or a function such as
+    `merge`.
+    """
     return Secondary(state, site=site, epoch=_new_epoch(), stamp=stamp, policy=policy)
 
 

@@ -33,7 +33,7 @@ class CommandGroup(click.Group):
     """A group whose help has the whole first line of each command; it tells what a typo may have meant."""
 
     def summaries(self, ctx: click.Context) -> Iterator[tuple[str, str]]:
-        """The commands with their one line of help."""
+        """Yield the commands with their one line of help."""
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
             assert command is not None
@@ -47,7 +47,7 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first word names. Raises UsageError, with the names that are near."""
+        """Return the command that the first word names. Raises UsageError, with the names that are near."""
         name = args[0]
         if not (name.startswith("-") or ctx.resilient_parsing or name in self.list_commands(ctx)):
             meant = " or ".join(f"`{line}`" for line in self.near(ctx, name))
@@ -55,7 +55,7 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def near(self, ctx: click.Context, name: str) -> list[str]:
-        """The command lines that `name` may have meant."""
+        """Return the command lines that `name` may have meant."""
         from difflib import get_close_matches
 
         return [f"{ctx.command_path} {one}" for one in get_close_matches(name, self.list_commands(ctx), n=2)]
@@ -69,11 +69,11 @@ class LazyGroup(CommandGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command `cmd_name`, imported now."""
+        """Return the command `cmd_name`, imported now."""
         return load(cmd_name) if cmd_name in COMMANDS else None
 
     def summaries(self, ctx: click.Context) -> Iterator[tuple[str, str]]:
-        """The table above."""
+        """Return the table above."""
         return iter(COMMANDS.items())
 
     def near(self, ctx: click.Context, name: str) -> list[str]:
@@ -84,7 +84,7 @@ class LazyGroup(CommandGroup):
 
 
 def load(name: str) -> click.Command:
-    """The command `name` of the table."""
+    """Return the command `name` of the table."""
     command = importlib.import_module(f"symphony.cli.commands.{name}").command
     assert isinstance(command, click.Command)
     return command

@@ -13,7 +13,7 @@ from symphony.commons.lines import lines_of
 
 
 def reference() -> str:
-    """The whole reference."""
+    """Return the whole reference."""
     parts = [
         f"# The `{PROGRAM}` command",
         "",
@@ -40,7 +40,7 @@ def _commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple
 
 
 def _body(command: click.Command) -> list[str]:
-    """The help as paragraphs, then a table of options."""
+    """Return the help as paragraphs, then a table of options."""
     lines = _paragraphs(inspect.cleandoc(command.help or ""))
     rows = [_row(p) for p in command.params if isinstance(p, click.Option) and not p.hidden]
     return [*lines, "", "| option | meaning |", "|---|---|", *rows] if rows else lines

@@ -12,7 +12,7 @@ ROUNDS_MAX: Final = 20
 
 
 def look_at(path: Path) -> Look:
-    """What `path` looks like, behind links; None if nothing can be said of it."""
+    """Return what `path` looks like, behind links; None if nothing can be said of it."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -43,7 +43,7 @@ class SeenFiles(set[Path]):
                 self.add(path)
 
     def changed(self) -> list[Path]:
-        """The files that look otherwise than when they were added, by name."""
+        """Return the files that look otherwise than when they were added, by name."""
         return sorted(path for path, look in self._looks.items() if look_at(path) != look)
 
 

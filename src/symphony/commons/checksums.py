@@ -4,7 +4,7 @@ import zlib
 
 
 def row_sum(table: str, *fields: object) -> int:
-    """The checksum of a row: CRC-32, of zlib, over its table and fields. Bytes count as they are.
+    """Return the checksum of a row: CRC-32, of zlib, over its table and fields. Bytes count as they are.
 
     Example: `row_sum("names", "report", 7) != row_sum("names", "report", 8)`.
     """

@@ -174,7 +174,7 @@ class _Starter(Executor):
         threading.Thread(target=self._work, name="symphony-starter", daemon=True).start()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """What `fn` gives or raises, once its turn has come."""
+        """Return what `fn` gives or raises, once its turn has come."""
         future: Future[T] = Future()
 
         def make() -> None:

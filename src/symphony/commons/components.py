@@ -52,7 +52,7 @@ class AsyncComponent(Protocol):
         ...
 
     async def health_check(self) -> HealthStatus:
-        """How it is now; answers within a second or so and does not raise."""
+        """Return how it is now; answers within a second or so and does not raise."""
         ...
 
 

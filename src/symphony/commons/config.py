@@ -72,11 +72,11 @@ def _folder_files(folder: Path, variables: Mapping[str, str]) -> Iterator[Path]:
 def load_settings(
     kind: type[S], *, files: Sequence[Path] = (), variables: Mapping[str, str] | None = None
 ) -> S:
-    """`kind` from TOML files, later ones over earlier ones, and variables over all.
+    """Return `kind` from TOML files, later ones over earlier ones, and variables over all.
 
     Files that do not exist are left out. Fields that are structs are sections; a variable is
-    `SYMPHONY__SECTION__KEY`, text unchanged, other types as in `5`, `true` or JSON for lists
-    and maps; an empty variable counts as unset. Raises ConfigInvalid or IoFailed.
+    `SYMPHONY__SECTION__KEY`, text unchanged, other types as in `5`, `true` or JSON for lists and maps;
+    an empty variable counts as unset. Raises ConfigInvalid or IoFailed.
     """
     merged: Tree = {}
     for file in files:
@@ -88,7 +88,7 @@ def load_settings(
 
 
 def read_settings_text(file: Path) -> str:
-    """The text of a settings file, empty if there is none. Raises IoFailed."""
+    """Return the text of a settings file, empty if there is none. Raises IoFailed."""
     try:
         return read_text_bounded(file, _FILE_BYTES_MAX)
     except IoFailed as error:
@@ -98,7 +98,7 @@ def read_settings_text(file: Path) -> str:
 
 
 def check_settings(kind: type[S], text: str, source: str, *, whole: bool = False) -> Tree:
-    """What TOML text sets, each value checked against its field of `kind`; `whole`: it stands alone.
+    """Return what TOML text sets, each value checked against its field of `kind`; `whole`: it stands alone.
 
     Raises ConfigInvalid, naming `source`.
     """
@@ -133,7 +133,7 @@ def _parsed(text: str, source: str) -> Tree:
 
 
 def _checked(kind: object, tree: Mapping[str, object], source: str, path: Place) -> Tree:
-    """What `tree` sets, each value checked against its field. Raises ConfigInvalid."""
+    """Return what `tree` sets, each value checked against its field. Raises ConfigInvalid."""
     result: Tree = {}
     for key, value in tree.items():
         place = (*path, key)
@@ -179,7 +179,7 @@ def _from_text(text: str, kind: object, source: str, place: Place) -> object:
 
 
 def _converted(value: object, kind: object, source: str, place: Place, *, strict: bool = True) -> object:
-    """`value` as a builtin again, so that layers merge as trees. Raises ConfigInvalid."""
+    """Return `value` as a builtin again, so that layers merge as trees. Raises ConfigInvalid."""
     try:
         found: object = msgspec.convert(value, type=kind, strict=strict, dec_hook=_as_secret)
     except msgspec.ValidationError as error:
@@ -202,7 +202,7 @@ def _as_secret(kind: type, value: object) -> object:
 
 
 def _choices(kind: object) -> list[str]:
-    """What a `Literal`, or one that may be null, allows."""
+    """Return what a `Literal`, or one that may be null, allows."""
     if get_origin(kind) in (Union, UnionType):
         return [choice for one in get_args(kind) for choice in _choices(one)]
     return [str(choice) for choice in get_args(kind)] if get_origin(kind) is Literal else []
@@ -217,7 +217,7 @@ def _without_value(error: msgspec.ValidationError) -> str:
 
 
 def _fields(kind: object) -> dict[str, object]:
-    """The keys of a section with their types; none for a section whose keys are anybody's."""
+    """Return the keys of a section with their types; none for a section whose keys are anybody's."""
     section = _struct(kind)
     if section is None:
         return {}
@@ -226,7 +226,7 @@ def _fields(kind: object) -> dict[str, object]:
 
 
 def _member(kind: object, key: str) -> object | None:
-    """The type below `key` in a section; None if it has no such key."""
+    """Return the type below `key` in a section; None if it has no such key."""
     entry = _entry(kind)
     return entry if entry is not None else _fields(kind).get(key)
 
@@ -236,7 +236,7 @@ def _is_section(kind: object) -> bool:
 
 
 def _struct(kind: object) -> type[msgspec.Struct] | None:
-    """The struct that `kind` is, or is if it is set at all."""
+    """Return the struct that `kind` is, or is if it is set at all."""
     if get_origin(kind) in (Union, UnionType):
         others = [one for one in get_args(kind) if one is not NoneType]
         kind = others[0] if len(others) == 1 else kind
@@ -244,7 +244,7 @@ def _struct(kind: object) -> type[msgspec.Struct] | None:
 
 
 def _entry(kind: object) -> type[msgspec.Struct] | None:
-    """The struct below each name in a map of structs."""
+    """Return the struct below each name in a map of structs."""
     return _struct(get_args(kind)[1]) if get_origin(kind) is dict else None
 
 

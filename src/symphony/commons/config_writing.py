@@ -74,7 +74,8 @@ def _says(text: str, wanted: Mapping[str, object]) -> bool:
 
 
 def _without(text: str, path: tuple[str, str]) -> str:
-    """The text without the lines from each header of `path`, or of what is inside it, to the next header.
+    """Return the text without the lines from each header of `path`, or of what is inside it, to the
+    next header.
 
     Comments right before a header stay, also before one that goes: they may be about more than it.
     """
@@ -97,7 +98,7 @@ def _without(text: str, path: tuple[str, str]) -> str:
 
 
 def _header(line: str) -> tuple[str, ...] | None:
-    """The keys of a table's header; None if the line is not a header."""
+    """Return the keys of a table's header; None if the line is not a header."""
     try:
         found: object = tomllib.loads(line)
     except tomllib.TOMLDecodeError:

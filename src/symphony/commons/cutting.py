@@ -14,5 +14,5 @@ def beginning(text: str, length: int) -> str:
 
 
 def ending(text: str, length: int) -> str:
-    """The last `length` characters of `text`, behind a mark if there are more."""
+    """Return the last `length` characters of `text`, behind a mark if there are more."""
     return text if len(text) <= length else CUT + text[-length:]

@@ -30,7 +30,7 @@ _LOCALE: Final = frozenset(
 
 
 def variable_of(name: str) -> str:
-    """The variable that a command's input of this name becomes."""
+    """Return the variable that a command's input of this name becomes."""
     return name.upper().replace("-", "_")
 
 
@@ -53,7 +53,7 @@ def is_needed(variable: str) -> bool:
 
 
 def without(environment: Mapping[str, str], withheld: Collection[str]) -> dict[str, str]:
-    """`environment` for a child process: `withheld` names are left out, unless programs need them."""
+    """Return `environment` for a child process: `withheld` names are left out, unless programs need them."""
     gone = {name for name in withheld if not is_needed(name)}
     return {name: value for name, value in environment.items() if name not in gone}
 

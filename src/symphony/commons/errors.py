@@ -79,7 +79,7 @@ class IoFailed(SymphonyError):
 
     @classmethod
     def of(cls, error: OSError, doing: str, *, hint: str | None = None) -> "IoFailed":
-        """An operating system's error as one of ours; `doing` is such as `write runs/a.db`."""
+        """Return an operating system's error as one of ours; `doing` is such as `write runs/a.db`."""
         reason = error.strerror or type(error).__name__
         details: dict[str, Detail] = {"errno": error.errno}
         if error.filename is not None:

@@ -87,7 +87,9 @@ def _link(temporary: Path, path: Path) -> None:
 
 
 def _mode_of(path: Path) -> int | None:
-    """The mode of the file that would be replaced; None without one. Raises OSError for what must stay."""
+    """Return the mode of the file that would be replaced; None without one. Raises OSError for what
+    must stay.
+    """
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -102,7 +104,7 @@ def _mode_of(path: Path) -> int | None:
 
 
 def _create_beside(path: Path) -> tuple[int, Path]:
-    """A new file in the same folder, so that renaming never crosses a file system.
+    """Return a new file in the same folder, so that renaming never crosses a file system.
 
     Not `tempfile`: its files are private whatever the umask says. The name does not repeat the
     target's, which may already be as long as a name can be.
@@ -130,7 +132,7 @@ def sync_directory(folder: Path) -> None:
 
 
 def private_directory(folder: Path) -> Path:
-    """`folder`, made if need be, as its parents are, for the owner's eyes only. Raises IoFailed."""
+    """Return `folder`, made if need be, as its parents are, for the owner's eyes only. Raises IoFailed."""
     try:
         make_private(folder)
     except OSError as error:
@@ -161,11 +163,11 @@ def release_lock(number: int) -> None:
 
 
 def within(root: Path, path: Path | str) -> Path:
-    """`path`, relative to `root` or absolute, with every symbolic link followed.
+    """Return `path`, relative to `root` or absolute, with every symbolic link followed.
 
-    Nothing need exist at it. Raises PathEscapes if it does not lie in `root` (which it may
-    equal), or is not a path at all; IoFailed if links go in circles. What is checked is the state
-    of now: where others may swap links afterwards, open the result with `O_NOFOLLOW`.
+    Nothing need exist at it. Raises PathEscapes if it does not lie in `root` (which it may equal), or
+    is not a path at all; IoFailed if links go in circles. What is checked is the state of now: where
+    others may swap links afterwards, open the result with `O_NOFOLLOW`.
     """
     if "\0" in str(path):
         raise PathEscapes("a path cannot hold a null character", details={"root": str(root)})
@@ -185,11 +187,11 @@ def within(root: Path, path: Path | str) -> Path:
 
 
 def read_bounded(path: Path, limit_bytes: int) -> bytes:
-    """All of a regular file, at most `limit_bytes`, whatever size it claims to have.
+    """Return all of a regular file, at most `limit_bytes`, whatever size it claims to have.
 
-    Files that grow while being read, and files of /proc, whose size says nothing, are read to
-    their end or to the limit. Raises FileTooLarge; IoFailed for what cannot be read and for
-    what is not a regular file: a pipe without a writer would never answer.
+    Files that grow while being read, and files of /proc, whose size says nothing, are read to their end
+    or to the limit. Raises FileTooLarge; IoFailed for what cannot be read and for what is not a regular
+    file: a pipe without a writer would never answer.
     """
     try:
         with open_regular(path) as stream:
@@ -213,7 +215,7 @@ def read_text_bounded(path: Path, limit_bytes: int) -> str:
 
 
 def open_regular(path: Path) -> FileIO:
-    """The file at `path`, unbuffered. Raises OSError, also for a pipe, which would make it wait."""
+    """Return the file at `path`, unbuffered. Raises OSError, also for a pipe, which would make it wait."""
     flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     # Without O_NONBLOCK, opening a pipe waits for its writer.
     number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

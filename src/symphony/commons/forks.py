@@ -8,7 +8,7 @@ GENERATION: Final = [0]
 
 
 def generation() -> int:
-    """How often the present process was forked off on its way here."""
+    """Return how often the present process was forked off on its way here."""
     return GENERATION[0]
 
 

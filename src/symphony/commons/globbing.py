@@ -34,14 +34,14 @@ class PatternRefused(SymphonyError):
 
 
 def matcher(patterns: Sequence[str], *, subtree: bool = False) -> re.Pattern[str] | None:
-    """A regular expression for relative paths that match any of `patterns`; None if there are none.
+    """Return a regular expression for relative paths that match any of `patterns`; None if there are none.
 
     `*` and `?` stop at `/`; `**` as a whole part stands for any number of folders; `[a-z]` stands for
-    one character, `[!a-z]` or `[^a-z]` for any other, and a `]` that comes first is one of them. `{a,b}`
-    is either text, which may hold slashes, further braces, or nothing; `{1..9}` and `{a..f}` count. A
-    backslash makes the next character stand for itself. Braces without a comma, and brackets and braces
-    that nothing closes, stand for themselves. A trailing `/` or `subtree` lets a pattern stand for all
-    below the folder it matches, too. Raises PatternRefused if one is malformed.
+    one character, `[!a-z]` or `[^a-z]` for any other, and a `]` that comes first is one of them.
+    `{a,b}` is either text, which may hold slashes, further braces, or nothing; `{1..9}` and `{a..f}`
+    count. A backslash makes the next character stand for itself. Braces without a comma, and brackets
+    and braces that nothing closes, stand for themselves. A trailing `/` or `subtree` lets a pattern
+    stand for all below the folder it matches, too. Raises PatternRefused if one is malformed.
     """
     if not patterns:
         return None
@@ -87,7 +87,7 @@ def _refused(pattern: str) -> PatternRefused:
 
 
 def _either(ways: Sequence[tuple[str, ...]]) -> str:
-    """A regular expression for any of `ways`; what they begin with in common is matched once."""
+    """Return a regular expression for any of `ways`; what they begin with in common is matched once."""
     shared = 0
     while all(len(way) > shared and way[shared] == ways[0][shared] for way in ways):
         shared += 1
@@ -101,7 +101,7 @@ def _either(ways: Sequence[tuple[str, ...]]) -> str:
 
 
 def _expanded(text: str) -> Iterator[str]:
-    """The texts that a text with braces stands for, in order; backslashes stay."""
+    """Yield the texts that a text with braces stands for, in order; backslashes stay."""
     at = 0
     while at < len(text):
         if text[at] == "\\":
@@ -117,7 +117,7 @@ def _expanded(text: str) -> Iterator[str]:
 
 
 def _choices(text: str, at: int) -> tuple[Iterator[str], int] | None:
-    """What the brace at `at` may stand for, and where it closes; None if it stands for itself."""
+    """Return what the brace at `at` may stand for, and where it closes; None if it stands for itself."""
     ends = _ends(text, at)
     if not ends:
         return None
@@ -129,7 +129,7 @@ def _choices(text: str, at: int) -> tuple[Iterator[str], int] | None:
 
 
 def _ends(text: str, at: int) -> list[int]:
-    """Where each choice of the brace at `at` ends, the last where it closes; empty if it does not."""
+    """Return where each choice of the brace at `at` ends, the last where it closes; empty if it does not."""
     ends: list[int] = []
     depth = 0
     while at < len(text):
@@ -149,7 +149,9 @@ def _ends(text: str, at: int) -> list[int]:
 
 
 def _sequence(text: str) -> list[str]:
-    """What `1..9` or `a..f`, with or without a step, counts up or down; nothing if it is not such a thing."""
+    """Return what `1..9` or `a..f`, with or without a step, counts up or down; nothing if it is not
+    such a thing.
+    """
     found = _SEQUENCE.fullmatch(text)
     if found is None:
         return []
@@ -195,7 +197,7 @@ def _tokens(pattern: str) -> Iterator[str]:
 
 
 def _runs(parts: Sequence[str]) -> list[list[str]]:
-    """The parts before, between and behind each `**`; two of these in a row mean the same as one."""
+    """Return the parts before, between and behind each `**`; two of these in a row mean the same as one."""
     runs: list[list[str]] = [[]]
     for i, part in enumerate(parts):
         if part != "**":
@@ -228,7 +230,9 @@ def _part(part: str) -> Iterator[str]:
 
 
 def _chunks(part: str) -> list[list[str]]:
-    """What stands before, between and behind the stars of a part, a regular expression for each character."""
+    """Return what stands before, between and behind the stars of a part, a regular expression for each
+    character.
+    """
     chunks: list[list[str]] = [[]]
     i = 0
     while i < len(part):
@@ -252,7 +256,9 @@ def _chunks(part: str) -> list[list[str]]:
 
 
 def _bracket(part: str, at: int) -> tuple[str, int] | None:
-    """The set that begins behind a `[`, as a regular expression, and where it ends; None if it does not."""
+    """Return the set that begins behind a `[`, as a regular expression, and where it ends; None if it
+    does not.
+    """
     negated = part[at : at + 1] in ("!", "^")
     start = at = at + negated
     inner = ""

@@ -36,7 +36,7 @@ class Installation(msgspec.Struct, frozen=True):
 
     @classmethod
     def here(cls) -> "Installation":
-        """The one that runs this program."""
+        """Return the one that runs this program."""
         return cls(
             prefix=Path(sys.prefix),
             python=Path(sys.executable),
@@ -45,13 +45,15 @@ class Installation(msgspec.Struct, frozen=True):
         )
 
     def adding(self, extra: str) -> str:
-        """The shell command that adds the extra, `llama` for instance, to this installation."""
+        """Return the shell command that adds the extra, `llama` for instance, to this installation."""
         if (checkout := self._checkout()) is not None:
             return _make(checkout, self.prefix.name, extra)
         return self.adding_libraries(EXTRAS[extra])
 
     def adding_libraries(self, wanted: Sequence[str]) -> str:
-        """The shell command that adds libraries; each is a name, with or without bounds of its version."""
+        """Return the shell command that adds libraries; each is a name, with or without bounds of its
+        version.
+        """
         if (self.prefix / "pipx_metadata.json").is_file():
             return shlex.join(("pipx", "inject", self.prefix.name, *wanted))
         if (receipt := self.prefix / "uv-receipt.toml").is_file() and (tool := _uv_tool(receipt)):
@@ -65,18 +67,20 @@ class Installation(msgspec.Struct, frozen=True):
         return f"{self.adding_pip()} && {install}"
 
     def adding_pip(self) -> str:
-        """The shell command that gives this installation pip, which it does not have."""
+        """Return the shell command that gives this installation pip, which it does not have."""
         return shlex.join((str(self.python), "-m", "ensurepip"))
 
     def _checkout(self) -> Path | None:
-        """The checkout whose own environment this is, which its Makefile sets up."""
+        """Return the checkout whose own environment this is, which its Makefile sets up."""
         checkout = self.library.parent
         own = self.library.name == "src" and self.prefix.parent == checkout
         return checkout if own and (checkout / "Makefile").is_file() else None
 
 
 def adding(extra: str) -> str:
-    """The shell command that adds the extra `llama`, `nats` or `otel` to the installation that runs this."""
+    """Return the shell command that adds the extra `llama`, `nats` or `otel` to the installation that
+    runs this.
+    """
     return Installation.here().adding(extra)
 
 
@@ -101,7 +105,8 @@ def _with(libraries: Sequence[str]) -> list[str]:
 
 
 def _uv_tool(receipt: Path) -> tuple[str, list[str]] | None:
-    """The file or folder that `uv tool` installed Symphony from, if it is still there, and what it added.
+    """Return the file or folder that `uv tool` installed Symphony from, if it is still there, and what
+    it added.
 
     None where that cannot be said again in one command.
     """

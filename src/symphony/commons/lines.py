@@ -12,7 +12,7 @@ _END: Final = re.compile(r"\r\n|\r|\n")
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of `text` without their ends. What follows the last end is a line unless it is empty.
+    """Return the lines of `text` without their ends. What follows the last end is a line unless it is empty.
 
     >>> lines_of("a\\r\\nb\\x0cc\\n")
     ['a', 'b\\x0cc']
@@ -24,19 +24,19 @@ def lines_of(text: str) -> list[str]:
 
 
 def unified(text: str) -> str:
-    """`text` with a line feed at the end of every line that has an end."""
+    """Return `text` with a line feed at the end of every line that has an end."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def line_starts(text: str) -> list[int]:
-    """Where each line of `text` begins."""
+    """Return where each line of `text` begins."""
     if "\r" in text:
         return [0, *(found.end() for found in _END.finditer(text))]
     return [*accumulate((len(line) + 1 for line in text.split("\n")[:-1]), initial=0)]
 
 
 def line_number(text: str | bytes, at: int) -> int:
-    """The line, from 1, in which the character or byte `at` stands."""
+    """Return the line, from 1, in which the character or byte `at` stands."""
     if isinstance(text, bytes):  # as many characters, and the same ends
         text = text[: at + 1].decode("latin-1")
     feeds, returns = text.count("\n", 0, at), text.count("\r", 0, at)
@@ -45,5 +45,5 @@ def line_number(text: str | bytes, at: int) -> int:
 
 
 def column_number(text: str, at: int) -> int:
-    """The column, from 1, at which the character `at` stands in its line."""
+    """Return the column, from 1, at which the character `at` stands in its line."""
     return at - max(text.rfind("\n", 0, at), text.rfind("\r", 0, at))

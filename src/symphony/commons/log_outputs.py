@@ -48,7 +48,7 @@ def formatter(form: Format, *, colours: bool) -> logging.Formatter:
 
 
 def _with_record(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
-    """What the record knows: its own time, not that of writing; its logger; its fields."""
+    """Return what the record knows: its own time, not that of writing; its logger; its fields."""
     record: logging.LogRecord = event["_record"]
     fields = getattr(record, "fields", None)
     known: EventDict = {

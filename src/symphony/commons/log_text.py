@@ -6,5 +6,5 @@ Format: TypeAlias = Literal["text", "json"]
 
 
 def on_one_line(text: str) -> str:
-    """`text` so that it cannot forge a second line or move the cursor of a terminal."""
+    """Return `text` so that it cannot forge a second line or move the cursor of a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

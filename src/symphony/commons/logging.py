@@ -72,7 +72,7 @@ class Logger:
 
 
 def logger(name: str) -> Logger:
-    """The logger of a module; `name` is its `__name__`."""
+    """Return the logger of a module; `name` is its `__name__`."""
     return Logger(name)
 
 

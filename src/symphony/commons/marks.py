@@ -20,12 +20,12 @@ Mark: TypeAlias = tuple[str, str]
 
 
 def marks_of(run_id: str, home: Path | None) -> dict[str, str]:
-    """What the processes of a run carry: its id, and which home it is recorded in."""
+    """Return what the processes of a run carry: its id, and which home it is recorded in."""
     return {RUN_VARIABLE: run_id, **dict(home_marks(home))}
 
 
 def home_marks(home: Path | None) -> tuple[Mark, ...]:
-    """What tells a home from its copies, and stays when it is renamed; nothing in memory."""
+    """Return what tells a home from its copies, and stays when it is renamed; nothing in memory."""
     if home is None:
         return ()
     try:
@@ -36,7 +36,7 @@ def home_marks(home: Path | None) -> tuple[Mark, ...]:
 
 
 def unmarked(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` for a process that serves several runs, and ends with who started it."""
+    """Return `environment` for a process that serves several runs, and ends with who started it."""
     marks = {RUN_VARIABLE, NODE_VARIABLE, HOME_VARIABLE}
     return {name: value for name, value in environment.items() if name not in marks}
 
@@ -50,5 +50,5 @@ def marking(marks: Mapping[str, str]) -> Setting[Mapping[str, str]]:
 
 
 def present_marks() -> Mapping[str, str]:
-    """What a process that is started for the present node carries."""
+    """Return what a process that is started for the present node carries."""
     return _present.get()

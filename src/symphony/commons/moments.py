@@ -18,14 +18,14 @@ _NS_MAX: Final = (1 << 63) - 1
 
 
 def within(epoch_s: float) -> float:
-    """The nearest moment that calendars have; the epoch for something that is not a number."""
+    """Return the nearest moment that calendars have; the epoch for something that is not a number."""
     if math.isnan(epoch_s):
         return 0.0
     return min(max(epoch_s, FIRST_S), LAST_S)
 
 
 def later(now_s: float, seconds: float) -> float:
-    """The moment `seconds` after `now_s`, the last that calendars have if it is beyond them.
+    """Return the moment `seconds` after `now_s`, the last that calendars have if it is beyond them.
 
     A clock that is itself beyond them counts on as it does.
     """
@@ -33,12 +33,12 @@ def later(now_s: float, seconds: float) -> float:
 
 
 def utc(epoch_s: float) -> datetime:
-    """The moment in UTC, or the nearest one that calendars have."""
+    """Return the moment in UTC, or the nearest one that calendars have."""
     return datetime.fromtimestamp(within(epoch_s), UTC)
 
 
 def local(epoch_s: float) -> datetime:
-    """The moment in the local time zone; in UTC at the very ends of the calendar."""
+    """Return the moment in the local time zone; in UTC at the very ends of the calendar."""
     try:
         return datetime.fromtimestamp(within(epoch_s)).astimezone()
     except (OverflowError, OSError, ValueError):
@@ -46,12 +46,12 @@ def local(epoch_s: float) -> datetime:
 
 
 def iso(epoch_s: float) -> str:
-    """The moment as ISO 8601 in UTC, with milliseconds: `2026-01-31T12:00:00.000Z`."""
+    """Return the moment as ISO 8601 in UTC, with milliseconds: `2026-01-31T12:00:00.000Z`."""
     return utc(epoch_s).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def epoch_s(text: str) -> float | None:
-    """The moment that an ISO 8601 text with an offset tells; None of any other text."""
+    """Return the moment that an ISO 8601 text with an offset tells; None of any other text."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

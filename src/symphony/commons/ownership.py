@@ -12,7 +12,8 @@ _OWN: Final = 0o700
 
 
 def distrusted(folder: Path) -> str | None:
-    """Why what lies in `folder` may be somebody else's doing; None if only the user could put it there.
+    """Return why what lies in `folder` may be somebody else's doing; None if only the user could put it
+    there.
 
     The folder, and the link that leads to it, must belong to the user, and nobody else may write to it.
     A group counts as somebody else unless it is the user's own, of the user's name and without other

@@ -49,7 +49,7 @@ def plain_size(value: object, most: int = _BYTES_MAX) -> int | None:
 
 
 def _size_of(level: list[object], most: int, levels: int) -> int | None:
-    """What the values of a list take, as `plain_size` counts it, each with its byte."""
+    """Return what the values of a list take, as `plain_size` counts it, each with its byte."""
     kinds = set(map(type, level))
     if not kinds <= _EXACT:
         return None
@@ -84,7 +84,9 @@ def numbers_fit(level: Collection[object], kinds: set[type]) -> bool:
 
 
 def _below(level: list[object], kinds: set[type], levels: int, most: int) -> Iterable[list[object]] | None:
-    """What the lists and maps of a level hold, in blocks; None if that may be no plain value, or too much."""
+    """Return what the lists and maps of a level hold, in blocks; None if that may be no plain value, or
+    too much.
+    """
     if list not in kinds and dict not in kinds:
         return ()
     lists: Collection[list[object]] = _only(list, level, kinds) if list in kinds else []  # type: ignore[assignment]
@@ -104,7 +106,7 @@ def _blocks(values: Iterator[object]) -> Iterator[list[object]]:
 
 
 def copied(value: object) -> object:
-    """A copy that shares no list or map with the value, which is plain."""
+    """Return a copy that shares no list or map with the value, which is plain."""
     if type(value) is list:
         kinds = set(map(type, value))
         if list not in kinds and dict not in kinds:

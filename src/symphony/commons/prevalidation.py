@@ -103,7 +103,7 @@ def optional(rule: PreValidationRule[T]) -> Rule[T | None]:
 
 
 def field(name: str, rule: PreValidationRule[T]) -> Rule[object]:
-    """`rule` on the attribute `name` of the value; the error's place begins with that name."""
+    """Return `rule` on the attribute `name` of the value; the error's place begins with that name."""
     get: Callable[[object], T] = attrgetter(name)
 
     def check(value: object) -> None:
@@ -116,7 +116,7 @@ def field(name: str, rule: PreValidationRule[T]) -> Rule[object]:
 
 
 def each(rule: PreValidationRule[T]) -> Rule[Iterable[T]]:
-    """`rule` on every element; stops at the first that fails and names its index."""
+    """Return `rule` on every element; stops at the first that fails and names its index."""
 
     def check(values: Iterable[T]) -> None:
         for index, value in enumerate(values):
@@ -164,7 +164,7 @@ def one_of(choices: Collection[T]) -> Rule[T]:
 
 
 def in_range(minimum: float | None = None, maximum: float | None = None) -> Rule[float]:
-    """A number between `minimum` and `maximum`, both included. Not-a-number is in no range."""
+    """Return a number between `minimum` and `maximum`, both included. Not-a-number is in no range."""
     low = float("-inf") if minimum is None else minimum
     high = float("inf") if maximum is None else maximum
     bounds = [f"at least {minimum}"] * (minimum is not None) + [f"at most {maximum}"] * (maximum is not None)
@@ -172,7 +172,7 @@ def in_range(minimum: float | None = None, maximum: float | None = None) -> Rule
 
 
 def _at(place: str, failure: ValidationFailed) -> ValidationFailed:
-    """`failure` with `place` before the place that it names."""
+    """Return `failure` with `place` before the place that it names."""
     problems = failure.details.get("problems")
     if isinstance(problems, list):
         return _joined([_at(place, _of_problem(problem)) for problem in problems])

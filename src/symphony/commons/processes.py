@@ -41,7 +41,7 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def signal_named(number: int) -> str:
-    """A signal for people: `signal 9 (SIGKILL)`; one without a name by its number alone."""
+    """Return a signal for people: `signal 9 (SIGKILL)`; one without a name by its number alone."""
     try:
         return f"signal {number} ({signal.Signals(number).name})"
     except ValueError:
@@ -112,7 +112,7 @@ def end_marked(*marks: Mark, sparing: Mark | None = None) -> int:
 
 
 def marked(*marks: Mark) -> list[int]:
-    """The processes whose environment, as it was when their program began, holds every mark.
+    """Return the processes whose environment, as it was when their program began, holds every mark.
 
     Neither this process nor those it descends from. Zombies have no environment.
     """
@@ -121,7 +121,8 @@ def marked(*marks: Mark) -> list[int]:
 
 
 def holders(name: str, *marks: Mark) -> dict[str, list[int]]:
-    """The processes whose environment holds the variable `name` and every mark, by the value of `name`.
+    """Return the processes whose environment holds the variable `name` and every mark, by the value of
+    `name`.
 
     Neither this process nor those it descends from.
     """
@@ -176,7 +177,7 @@ def await_end(child: "subprocess.Popen[bytes]") -> None:
 
 
 def children() -> set[int]:
-    """The children of this process."""
+    """Return the children of this process."""
     if not has_children():
         return set()
     import psutil
@@ -200,7 +201,9 @@ def kill_descendants() -> int:
 
 
 def _reaped_descendants(sparing: Collection[int] = ()) -> set[int]:
-    """What lives below this process, apart from the children `sparing` and theirs; the dead are reaped."""
+    """Return what lives below this process, apart from the children `sparing` and theirs; the dead are
+    reaped.
+    """
     reap_children()
     return below(os.getpid(), sparing) if has_children() else set()
 
@@ -214,7 +217,7 @@ def end_below(pid: int) -> int:
 
 
 def below(pid: int, sparing: Collection[int] = ()) -> set[int]:
-    """All that live below the process now, apart from its children `sparing` and theirs."""
+    """Return all that live below the process now, apart from its children `sparing` and theirs."""
     found, parents = set[int](), [pid]
     while parents:
         for child in _children(parents.pop()):
@@ -262,7 +265,7 @@ def _reap(which: int) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    """The children of a process, zombies too; none if it is gone."""
+    """Return the children of a process, zombies too; none if it is gone."""
     if _has_children_files():
         found: list[int] = []
         with suppress(OSError, ValueError):

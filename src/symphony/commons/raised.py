@@ -30,7 +30,7 @@ class ErrorText(msgspec.Struct, frozen=True):
 
 
 def error_text(error: BaseException) -> ErrorText:
-    """`error` in words, whatever its author put into it: code, message and hint of a SymphonyError.
+    """Return `error` in words, whatever its author put into it: code, message and hint of a SymphonyError.
 
     A code that is not a word becomes `operator-failed`. Any other error is told with the place in its
     author's code where it was raised, if there is one.
@@ -48,17 +48,17 @@ def error_text(error: BaseException) -> ErrorText:
 
 
 def brief(error: ErrorText, masked: Callable[[str], str]) -> ErrorText:
-    """`error` as people read it: secrets taken out by `masked`, then cut, the hint to ten lines."""
+    """Return `error` as people read it: secrets taken out by `masked`, then cut, the hint to ten lines."""
     code = error.code if masked(error.code) == error.code else OPERATOR_FAILED
     hint = None if error.hint is None else _advice(masked(error.hint))
     return ErrorText(code, masked(error.message)[:MESSAGE_CHARS_MAX], hint)
 
 
 def contained(error: BaseException) -> Exception:
-    """What an operator raised, as an error that ends its attempt and nothing else.
+    """Return what an operator raised, as an error that ends its attempt and nothing else.
 
-    A future cannot carry StopIteration, a CancelledError would look like the engine's own, and
-    what is not an Exception ends tasks and loops. Raises `error` if it is a real Ctrl-C.
+    A future cannot carry StopIteration, a CancelledError would look like the engine's own, and what is
+    not an Exception ends tasks and loops. Raises `error` if it is a real Ctrl-C.
     """
     import asyncio  # slow to import, and most users of this module never get here
     import concurrent.futures
@@ -147,7 +147,7 @@ def _innermost(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def _text(error: SymphonyError, name: str) -> str | None:
-    """The attribute as text; None if it is not there, is None, or cannot be told."""
+    """Return the attribute as text; None if it is not there, is None, or cannot be told."""
     try:
         value: object = getattr(error, name)
         return None if value is None else str.__str__(str(value))

@@ -35,7 +35,7 @@ def place_of(error: BaseException) -> str | None:
 
 
 def traceback_text(error: BaseException) -> str | None:
-    """The end of the traceback, without Symphony's frames before the author's.
+    """Return the end of the traceback, without Symphony's frames before the author's.
 
     None of an error that its author made for people to read.
     """
@@ -59,10 +59,10 @@ def traceback_text(error: BaseException) -> str | None:
 
 
 def _stack(link: TracebackType | None) -> list[str]:
-    """What `format_exception` says before the error itself.
+    """Return what `format_exception` says before the error itself.
 
-    Ten thousand elements may fail at the same place: reading its source lines is most of the work, and is
-    done once.
+    Ten thousand elements may fail at the same place: reading its source lines is most of the work, and
+    is done once.
     """
     import traceback
 

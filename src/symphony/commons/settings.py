@@ -190,7 +190,7 @@ _USED: Final[dict[tuple[Provider, Kind], frozenset[str]]] = {
 
 
 def settings_used(provider: Provider | None, kind: Kind) -> frozenset[str]:
-    """The keys of a model's settings that its provider makes use of; the others change nothing."""
+    """Return the keys of a model's settings that its provider makes use of; the others change nothing."""
     if provider is None or provider == "minilm":
         return frozenset({"provider"})
     return _USED.get((provider, kind), frozenset()) | {"provider", "kind"}
@@ -228,7 +228,7 @@ class Config(Settings, frozen=True, kw_only=True):
 
 
 def _wrong_bus(bus: BusConfig) -> str | None:
-    """What is wrong with how NATS is reached; None if nothing is."""
+    """Return what is wrong with how NATS is reached; None if nothing is."""
     if bus.nats is None:
         return None
     if not bus.servers:
@@ -254,7 +254,7 @@ def _wrong_bus(bus: BusConfig) -> str | None:
 
 
 def _wrong_model(name: str, model: ModelConfig) -> str | None:
-    """What is wrong with one entry; None if nothing is."""
+    """Return what is wrong with one entry; None if nothing is."""
     if not MODEL_ID.fullmatch(name):
         return "a model's id is letters, digits and . _ : / + -, at most 100"
     if model.provider is None:

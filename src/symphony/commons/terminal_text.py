@@ -15,7 +15,7 @@ _SEQUENCE: Final = re.compile(
 
 
 def visible(text: str) -> str:
-    """`text` without escape sequences, each line as it was last drawn; other control characters stay.
+    """Return `text` without escape sequences, each line as it was last drawn; other control characters stay.
 
     A carriage return draws a line again, as progress bars do. One before a line feed only ends the line.
 

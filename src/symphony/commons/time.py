@@ -44,7 +44,7 @@ class RandomPool:
             os.register_at_fork(after_in_child=self._words.clear)
 
     def bits(self, count: int) -> int:
-        """A number of `count` random bits, `count` ≥ 0."""
+        """Return a number of `count` random bits, `count` ≥ 0."""
         if count > _WORD_BITS:
             return self.bits(count - _WORD_BITS) << _WORD_BITS | self.bits(_WORD_BITS)
         try:
@@ -72,11 +72,11 @@ class SortableIds:
         # Replaced as a whole; and `next` of a built-in iterator is one step for all threads.
 
     def next(self) -> str:
-        """The next id, such as `0192e4f7-3a5b-7c1d-9e2f-0a1b2c3d4e5f`."""
+        """Return the next id, such as `0192e4f7-3a5b-7c1d-9e2f-0a1b2c3d4e5f`."""
         return self.at(self._now_s())
 
     def at(self, now_s: float) -> str:
-        """The next id, by one who has just read the clock: `now_s` seconds since the epoch."""
+        """Return the next id, by one who has just read the clock: `now_s` seconds since the epoch."""
         end_ms, head, tails = state = self._state
         if now_s * 1000 < end_ms and (tail := next(tails)) < _TAIL_END:
             return head + hex(tail)[_TAIL_DIGITS]
@@ -100,7 +100,7 @@ _run_ids = SortableIds(SystemClock().now_s, _pool.bits)
 
 
 def new_run_id() -> str:
-    """A new id, greater than every one that this process has made before."""
+    """Return a new id, greater than every one that this process has made before."""
     return _run_ids.next()
 
 

@@ -76,7 +76,7 @@ def _note_of(file: Path) -> _Note:
 
 
 def keys_of(file: Path) -> list[str]:
-    """What a settings file sets, as `section.key`; nothing if it is not TOML.
+    """Return what a settings file sets, as `section.key`; nothing if it is not TOML.
 
     Raises IoFailed, FileTooLarge.
     """

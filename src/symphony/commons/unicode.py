@@ -31,7 +31,10 @@ def described(error: BaseException, depth: int = _DEPTH_MAX) -> str:
 
 
 def grouped(error: BaseException) -> tuple[BaseException, ...]:
-    """The errors that a group holds, none for other errors; whatever a subclass makes of its attributes."""
+    """Return the errors that a group holds; empty for other errors.
+
+    A subclass may hide or change its attributes: the group's own are read.
+    """
     if not issubclass(type(error), BaseExceptionGroup):
         return ()
     inner: tuple[BaseException, ...] = vars(BaseExceptionGroup)["exceptions"].__get__(error)
@@ -39,7 +42,7 @@ def grouped(error: BaseException) -> tuple[BaseException, ...]:
 
 
 def printable(text: str) -> str:
-    """`text` with `?` for each control character except tabs and line ends."""
+    """Return `text` with `?` for each control character except tabs and line ends."""
     return _CONTROLS.sub("?", text.replace("\r\n", "\n"))
 
 
@@ -57,5 +60,5 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def sound(text: str) -> str:
-    """`text` with `?` for each surrogate: those stand for bytes that are not text, and cannot be encoded."""
+    """Return `text` with `?` for each surrogate, which stands for a byte that is not text."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

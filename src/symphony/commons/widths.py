@@ -7,7 +7,7 @@ _EMOJI: Final = "\ufe0f"
 
 
 def columns(text: str) -> int:
-    """How many columns `text` takes; wide characters, combining ones and emoji considered.
+    """Return how many columns `text` takes; wide characters, combining ones and emoji considered.
 
     Terminals disagree about joined emoji: this is the most that any of them takes.
     """
@@ -30,7 +30,9 @@ def columns(text: str) -> int:
 
 
 def first_columns(text: str, width: int) -> str:
-    """`text`, or as much of its beginning as takes at most `width` columns with the mark `…` behind it."""
+    """Return `text`, or as much of its beginning as takes at most `width` columns with the mark `…`
+    behind it.
+    """
     if width >= len(text) * 2 or columns(text) <= width:
         return text
     kept, used = "", 1

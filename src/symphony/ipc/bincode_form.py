@@ -77,7 +77,7 @@ encode = _codec.encode
 
 
 def decode(body: bytes | bytearray | memoryview) -> MessageEnvelope:
-    """The envelope in `body`. Raises SerializationFailed."""
+    """Return the envelope in `body`. Raises SerializationFailed."""
     found = _codec.decode(body)
     said, payload = found.header, found.payload
     if (

@@ -42,11 +42,11 @@ class EnvelopeCodec(Protocol):
         ...
 
     def encode(self, envelope: MessageEnvelope) -> bytes:
-        """The bytes of `envelope`. Raises SerializationFailed for what no codec carries."""
+        """Return the bytes of `envelope`. Raises SerializationFailed for what no codec carries."""
         ...
 
     def decode(self, body: Body) -> MessageEnvelope:
-        """The envelope in `body`, and nothing after it. Raises SerializationFailed."""
+        """Return the envelope in `body`, and nothing after it. Raises SerializationFailed."""
         ...
 
 
@@ -125,7 +125,7 @@ class JsonCodec:
 
 
 def _respelled(fields: tuple[Value, ...], free: int, spell: Callable[[Value], Value]) -> tuple[Value, ...]:
-    """`fields` with the free one spelled otherwise."""
+    """Return `fields` with the free one spelled otherwise."""
     return (*fields[:free], spell(fields[free]), *fields[free + 1 :])
 
 

@@ -71,14 +71,14 @@ _MESSAGE, _MESSAGE_PREFIX = Kind.MESSAGE, _prefix(Kind.MESSAGE)
 
 
 def head(size: int, kind: Kind = Kind.MESSAGE, *, limit: int = FRAME_BYTES_MAX) -> bytes:
-    """The head of a frame with a body of `size` bytes. Raises FrameTooLarge above `limit`."""
+    """Return the head of a frame with a body of `size` bytes. Raises FrameTooLarge above `limit`."""
     if size > limit:
         raise FrameTooLarge(size, limit)
     return _HEAD.pack(_MESSAGE_PREFIX if kind is _MESSAGE else _prefix(kind), size)
 
 
 def frame(body: bytes, kind: Kind = Kind.MESSAGE, *, limit: int = FRAME_BYTES_MAX) -> bytes:
-    """`body` as it goes over the wire. Raises FrameTooLarge above `limit` bytes."""
+    """Return `body` as it goes over the wire. Raises FrameTooLarge above `limit` bytes."""
     return head(len(body), kind, limit=limit) + body
 
 
@@ -96,7 +96,7 @@ class FrameReader:
         return len(self._held)
 
     def feed(self, data: Chunk) -> list[bytes]:
-        """The messages that `data` completes, in order, where nothing but messages is expected.
+        """Return the messages that `data` completes, in order, where nothing but messages is expected.
 
         Raises as `feed_frames`, and FrameBroken for any other kind of frame.
         """
@@ -107,10 +107,10 @@ class FrameReader:
         return [body for _, body in frames]
 
     def feed_frames(self, data: Chunk) -> list[Frame]:
-        """The frames that `data` completes, in order.
+        """Return the frames that `data` completes, in order.
 
-        Raises FrameBroken or FrameTooLarge; then what came before it in `data` is dropped too,
-        and the stream is lost.
+        Raises FrameBroken or FrameTooLarge; then what came before it in `data` is dropped too, and the
+        stream is lost.
         """
         if self._held:
             self._held += data
@@ -148,7 +148,7 @@ class FrameReader:
 
 
 def _kind(prefix: int) -> Kind:
-    """The kind in a head that is not that of a message. Raises FrameBroken."""
+    """Return the kind in a head that is not that of a message. Raises FrameBroken."""
     start = prefix.to_bytes(4, "big")
     if start[0] != _MAGIC:
         raise FrameBroken(

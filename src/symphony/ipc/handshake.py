@@ -86,7 +86,7 @@ _decode_farewell = msgspec.json.Decoder(Farewell).decode
 
 
 def farewell(error: SymphonyError) -> bytes:
-    """The body of a frame that tells the peer why. Never raises."""
+    """Return the body of a frame that tells the peer why. Never raises."""
     said = Farewell.of(error)
     try:
         return _encode(said)
@@ -95,7 +95,7 @@ def farewell(error: SymphonyError) -> bytes:
 
 
 def read_farewell(body: bytes) -> Farewell:
-    """What a peer gave as its reason. Raises SerializationFailed."""
+    """Return what a peer gave as its reason. Raises SerializationFailed."""
     try:
         return _decode_farewell(body)
     except (ValueError, RecursionError) as error:
@@ -126,13 +126,13 @@ class Handshake:
         """May messages flow?"""
 
     def start(self) -> bytes | None:
-        """What to send before anything has come."""
+        """Return what to send before anything has come."""
         if self._role == "listener":
             return None
         return _encode(Hello(list(VERSIONS), self._codecs, self._nonce))
 
     def step(self, body: bytes) -> bytes | None:
-        """What to send in answer to `body`, if anything.
+        """Return what to send in answer to `body`, if anything.
 
         Raises HandshakeFailed, TokenRefused or SerializationFailed; then say farewell and end.
         """

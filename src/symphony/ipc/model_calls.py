@@ -73,7 +73,7 @@ _from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromCh
 
 
 def pack(message: ToChild | FromChild, *, limit: int = FRAME_BYTES_MAX) -> bytes:
-    """`message` as one frame. Raises FrameTooLarge."""
+    """Return `message` as one frame. Raises FrameTooLarge."""
     return frame(_encoder.encode(message), limit=limit)
 
 
@@ -102,7 +102,7 @@ def unpack_values(raw: msgspec.Raw) -> dict[str, Value]:
 
 
 def unpack_to_child(body: bytes) -> ToChild:
-    """A message for the child. Raises SerializationFailed."""
+    """Return a message for the child. Raises SerializationFailed."""
     try:
         return _to_child.decode(body)
     except _BROKEN as error:
@@ -110,7 +110,7 @@ def unpack_to_child(body: bytes) -> ToChild:
 
 
 def unpack_from_child(body: bytes) -> FromChild:
-    """A message for the supervisor. Raises SerializationFailed."""
+    """Return a message for the supervisor. Raises SerializationFailed."""
     try:
         return _from_child.decode(body)
     except _BROKEN as error:

@@ -129,10 +129,10 @@ _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(From
 
 
 def encode(message: ToWorker | FromWorker) -> bytes:
-    """`message` as bytes.
+    """Return `message` as bytes.
 
-    Raises SerializationFailed for something that is not a `Value`: a surrogate in a string, an integer beyond
-    64 bits, an object.
+    Raises SerializationFailed for something that is not a `Value`: a surrogate in a string, an integer
+    beyond 64 bits, an object.
     """
     try:
         return _encoder.encode(message)
@@ -141,7 +141,7 @@ def encode(message: ToWorker | FromWorker) -> bytes:
 
 
 def for_worker(body: bytes | memoryview) -> ToWorker:
-    """A message for the worker. Raises SerializationFailed."""
+    """Return a message for the worker. Raises SerializationFailed."""
     try:
         return _to_worker.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -149,7 +149,7 @@ def for_worker(body: bytes | memoryview) -> ToWorker:
 
 
 def from_worker(body: bytes | memoryview) -> FromWorker:
-    """A message for the supervisor. Raises SerializationFailed."""
+    """Return a message for the supervisor. Raises SerializationFailed."""
     try:
         return _from_worker.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

@@ -34,7 +34,7 @@ class Stationery:
     def envelope(
         self, message_type: str, payload: Payload, *, recipient: str = "", correlation_id: str | None = None
     ) -> MessageEnvelope:
-        """A message of this sender, now."""
+        """Return a message of this sender, now."""
         now_s = self._now_s()
         header = MessageHeader(
             self._id_at(now_s), message_type, nanoseconds(now_s), self._sender, recipient, correlation_id
@@ -42,7 +42,7 @@ class Stationery:
         return MessageEnvelope(header, payload)
 
     def answer(self, request: MessageEnvelope, payload: ResponsePayload | ErrorPayload) -> MessageEnvelope:
-        """The answer to `request`: back to its sender, with its id."""
+        """Return the answer to `request`: back to its sender, with its id."""
         asked, now_s = request.header, self._now_s()
         header = MessageHeader(
             self._id_at(now_s), asked.message_type, nanoseconds(now_s), self._sender, asked.sender,

@@ -47,7 +47,7 @@ _OTHERS_IN_JSON = frozenset({bool})
 
 
 def _flaw(value: object, room: int, others: frozenset[type]) -> str | None:
-    """What is wrong with `value`; None if nothing is. `others`: kinds of item that need no look.
+    """Return what is wrong with `value`; None if nothing is. `others`: kinds of item that need no look.
 
     One call for each map and list, none for words and numbers: every message passes here twice.
     """
@@ -83,7 +83,7 @@ def _flaw(value: object, room: int, others: frozenset[type]) -> str | None:
 
 
 def spelled(value: Value) -> Value:
-    """How JSON spells `value`: bytes as `{"$bytes": base64}`, and the `$` that begins a key doubled.
+    """Return how JSON spells `value`: bytes as `{"$bytes": base64}`, and the `$` that begins a key doubled.
 
     What needs no spelling is not copied.
     """
@@ -108,7 +108,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def spelled_bytes(value: bytes) -> dict[str, str]:
-    """How JSON spells bytes."""
+    """Return how JSON spells bytes."""
     return {BYTES_KEY: base64.b64encode(value).decode("ascii")}
 
 
@@ -132,7 +132,7 @@ def unspelled(value: Value) -> Value:
 
 
 def unspelled_bytes(text: object) -> bytes:
-    """The bytes under `BYTES_KEY`. Raises ValueError for something that is not base64."""
+    """Return the bytes under `BYTES_KEY`. Raises ValueError for something that is not base64."""
     if not isinstance(text, str):
         raise ValueError(f"{BYTES_KEY} must be base64")
     return base64.b64decode(text, validate=True)

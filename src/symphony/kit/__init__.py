@@ -14,7 +14,7 @@ __all__ = ["catalog", "models", "operators"]
 
 @cache
 def operators() -> "Mapping[str, Operator]":
-    """Every operator of the kit by name, sorted by name."""
+    """Return every operator of the kit by name, sorted by name."""
     from symphony.kit.homes import KitOperators
 
     return KitOperators()
@@ -22,7 +22,7 @@ def operators() -> "Mapping[str, Operator]":
 
 @cache
 def models() -> "Mapping[str, ModelInfo]":
-    """Every model of the kit by id, sorted by id."""
+    """Return every model of the kit by id, sorted by id."""
     from symphony.kit import instruments
 
     return MappingProxyType(dict(sorted(instruments.models().items())))

@@ -125,7 +125,7 @@ class CsvReader(AbstractContextManager[Table]):
         return sample, self._delimiter or sniffed(sample)
 
     def names(self, first: Sequence[str]) -> list[str]:
-        """The names of the columns, according to the first record."""
+        """Return the names of the columns, according to the first record."""
         return _names(first) if self._header else [f"c{i}" for i in range(1, len(first) + 1)]
 
     def __exit__(self, *how: object) -> None:

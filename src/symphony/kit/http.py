@@ -269,7 +269,7 @@ def _failure(asked: HttpRequest, reply: "Reply", text: str) -> HttpFailed:
 
 
 async def _content(reply: "Reply", limits: HttpLimits) -> Content:
-    """What the body holds, found in a thread: it may be large, and packed in any way."""
+    """Return what the body holds, found in a thread: it may be large, and packed in any way."""
     gone = False
 
     def stop() -> None:
@@ -316,7 +316,7 @@ async def _tried(asked: HttpRequest, allowed: Allowed, limits: HttpLimits) -> "R
 
 
 def _now_s(reply: "Reply") -> float:
-    """The time by the server's own clock, which is what its dates are measured with."""
+    """Return the time by the server's own clock, which is what its dates are measured with."""
     here_s = SystemClock.now_s()
     there_s = asked_wait_s(reply.headers.get("date", "-"), 0.0)
     return here_s if there_s is None else there_s
@@ -333,7 +333,9 @@ def _late(asked: HttpRequest, limits: HttpLimits, last: "Reply | None") -> HttpF
 
 
 def _asked_url(asked: HttpRequest) -> "httpx2.URL":
-    """The address with `query` behind what stands in it, which stays as it was written: it may be signed."""
+    """Return the address with `query` behind what stands in it, which stays as it was written: it may
+    be signed.
+    """
     url = _url(asked.url)
     try:
         added = urlencode(_pairs("query", asked.query)).encode("ascii")
@@ -378,7 +380,7 @@ async def _followed(asked: HttpRequest, allowed: Allowed, limits: HttpLimits) ->
 
 
 def _led_on(asked: HttpRequest, status: int, *, elsewhere: bool) -> HttpRequest:
-    """The request as it is repeated after a redirect (RFC 9110, 15.4)."""
+    """Return the request as it is repeated after a redirect (RFC 9110, 15.4)."""
     if elsewhere:
         kept = {k: v for k, v in asked.headers.items() if k.lower() in _KEPT_ELSEWHERE}
         asked = replace(asked, headers=kept)
@@ -472,7 +474,7 @@ def _unanswered(asked: HttpRequest, url: "httpx2.URL", why: str, status: int | N
 async def _bounded(
     response: "httpx2.Response", limits: HttpLimits, asked: HttpRequest, url: "httpx2.URL"
 ) -> bytearray:
-    """The body as it comes. Of an answer that is a failure anyway, a part will do."""
+    """Return the body as it comes. Of an answer that is a failure anyway, a part will do."""
     import httpx2
 
     body, status = bytearray(), response.status_code
@@ -497,5 +499,5 @@ async def _bounded(
 
 
 def _shown(url: str) -> str:
-    """An address without its query, which may hold a secret."""
+    """Return an address without its query, which may hold a secret."""
     return beginning(url.partition("?")[0], 200)

@@ -69,7 +69,7 @@ class Content:
 def content_of(
     body: bytes | bytearray, *, content_type: str, charset: str | None, coding: str, most: int, stop: Stop
 ) -> Content:
-    """The content of a body as it came. Raises Unpackable, and OutputTooLarge above `most` bytes."""
+    """Return the content of a body as it came. Raises Unpackable, and OutputTooLarge above `most` bytes."""
     odd = [name for name in _codings(coding) if name not in ("identity", *_PACKINGS)]
     remarks = tuple(
         f"says that it is packed with {beginning(name, 40)!r}, which is not known" for name in odd
@@ -92,7 +92,9 @@ def content_of(
 
 
 def decoded(body: bytes | bytearray, charset: str | None, stop: Stop) -> tuple[str, tuple[str, ...]]:
-    """The text in a body, with remarks. A mark at its beginning counts more than what the head says."""
+    """Return the text in a body, with remarks. A mark at its beginning counts more than what the head
+    says.
+    """
     remarks: tuple[str, ...] = ()
     codec = "utf-8"
     if charset is not None:
@@ -118,7 +120,7 @@ def decoded(body: bytes | bytearray, charset: str | None, stop: Stop) -> tuple[s
 
 
 def unpacked(body: bytes | bytearray, coding: str, most: int, stop: Stop) -> bytes | bytearray:
-    """A body without its content codings (RFC 9110, 8.4). Raises Unpackable, OutputTooLarge."""
+    """Return a body without its content codings (RFC 9110, 8.4). Raises Unpackable, OutputTooLarge."""
     codings = [name for name in _codings(coding) if name in _PACKINGS]
     if len(codings) > 2 and body:
         raise Unpackable("it is packed more than twice")
@@ -144,7 +146,7 @@ def _codings(coding: str) -> list[str]:
 
 
 def _inflated(packed: bytes | bytearray, bits: int) -> Iterator[bytes]:
-    """What was packed, in pieces; gzip may stand several times in a row (RFC 1952, 2.2)."""
+    """Yield what was packed, in pieces; gzip may stand several times in a row (RFC 1952, 2.2)."""
     inflater = zlib.decompressobj(bits)
     view = memoryview(packed)
     try:

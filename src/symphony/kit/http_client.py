@@ -57,7 +57,7 @@ async def client(seconds: float) -> "AsyncIterator[httpx2.AsyncClient]":
 
 @functools.cache
 def _trusted() -> "ssl.SSLContext":
-    """The authorities that are trusted. To read them takes as long as a hundred small requests."""
+    """Return the authorities that are trusted. To read them takes as long as a hundred small requests."""
     import httpx2
 
     return httpx2.create_ssl_context(trust_env=False)
@@ -79,7 +79,7 @@ def patience(seconds: float, *, left: int) -> "httpx2.Timeout":
 
 
 async def resolved(url: "httpx2.URL", allowed: Allowed) -> list[str]:
-    """All addresses of the host, in the order of trying; every one must be allowed.
+    """Return all addresses of the host, in the order of trying; every one must be allowed.
 
     The two families take turns, beginning with the one that the system prefers (RFC 8305, section 4).
     Raises HostRefused, HttpFailed.
@@ -104,7 +104,7 @@ async def resolved(url: "httpx2.URL", allowed: Allowed) -> list[str]:
 
 
 def in_turn(addresses: Sequence[Address]) -> list[str]:
-    """Each address once, families alternating, the first one's first."""
+    """Return each address once, families alternating, the first one's first."""
     different = list(dict.fromkeys(addresses))
     first = [one for one in different if one.version == different[0].version]
     others = [one for one in different if one.version != different[0].version]

@@ -26,7 +26,7 @@ Evaluate: TypeAlias = Callable[[Value, int, Value], Value]
 
 
 def evaluator(name: str, text: str, context: Context, names: Collection[str] = ITEM) -> Evaluate:
-    """What evaluates `text`, the input `name`, CEL over `names`, for elements of the input `items`.
+    """Return what evaluates `text`, the input `name`, CEL over `names`, for elements of the input `items`.
 
     Raises InputRefused with input and element, also when it is called; Stopped.
     """
@@ -34,7 +34,7 @@ def evaluator(name: str, text: str, context: Context, names: Collection[str] = I
 
 
 def evaluating(name: str, template: "ValueTemplate", context: Context, items: str) -> Evaluate:
-    """What evaluates `template` as `evaluator` does."""
+    """Return what evaluates `template` as `evaluator` does."""
     from symphony.workflow.expressions import ExpressionFailed
 
     def evaluate(item: Value, index: int, value: Value) -> Value:
@@ -52,7 +52,7 @@ def evaluating(name: str, template: "ValueTemplate", context: Context, items: st
 
 
 def compiled(name: str, text: str, names: Collection[str] = ITEM) -> "ValueTemplate":
-    """The input `name`, CEL over `names`, ready to evaluate. Raises InputRefused."""
+    """Return the input `name`, CEL over `names`, ready to evaluate. Raises InputRefused."""
     from symphony.workflow.expressions import BadExpression
     from symphony.workflow.languages.cel_text import compiled_cel
 
@@ -82,7 +82,7 @@ def is_much(size: int, expression: str) -> bool:
 
 
 def _texts(value: Value) -> Iterator[str]:
-    """All texts in `value`, but for keys of maps."""
+    """Yield all texts in `value`, but for keys of maps."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list | dict):

@@ -12,7 +12,9 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?",
 
 
 def search(expression: str, data: Value) -> Value:
-    """What `expression` finds in `data`. Raises the errors of the library, and Python's of its functions."""
+    """Return what `expression` finds in `data`. Raises the errors of the library, and Python's of its
+    functions.
+    """
     import jmespath
 
     found: Value = _interpreter().visit(jmespath.compile(expression).parsed, data)
@@ -59,7 +61,7 @@ def equal(one: Value, other: Value) -> bool:
 
 
 def _number(text: str) -> Value:
-    """The number that a text spells as JSON does; null for any other."""
+    """Return the number that a text spells as JSON does; null for any other."""
     found = _NUMBER.fullmatch(text)
     if found is None:
         return None

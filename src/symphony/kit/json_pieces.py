@@ -35,7 +35,7 @@ _BRACKETS: Final = {b"[": b"]", b"{": b"}"}
 
 
 def parsed(text: str, stop: Stop) -> Value:
-    """The value in `text`, as `json.parse` reads it. Raises InputRefused."""
+    """Return the value in `text`, as `json.parse` reads it. Raises InputRefused."""
     if len(text) <= PIECE_BYTES:
         return parse(text)
     try:
@@ -181,7 +181,7 @@ class _Cutting:
         self.stack.append(_Open(kind, [] if kind == b"[" else {}, start + 1))
 
     def _key(self, before: bytes, offset: int) -> tuple[bytes, str]:
-        """What stands before the last key, and that key."""
+        """Return what stands before the last key, and that key."""
         if not before.endswith(b":"):
             raise self._refused(offset + len(before), "expected a key")
         cut = self._last_text_of(before)

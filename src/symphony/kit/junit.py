@@ -82,7 +82,7 @@ def read(
 
 
 def _parsed(body: bytes, name: str, encoding: str | None) -> "Element":
-    """The root of the XML in `body`; `encoding` counts in place of the one that it declares."""
+    """Return the root of the XML in `body`; `encoding` counts in place of the one that it declares."""
     from xml.etree.ElementTree import TreeBuilder
     from xml.parsers import expat
 
@@ -118,7 +118,7 @@ def _not_xml(where: str, reason: str) -> InputRefused:
 
 
 def _cases(root: "Element", suite: str) -> "list[tuple[str, Element]]":
-    """All test cases with the name of their innermost suite, without recursion."""
+    """Return all test cases with the name of their innermost suite, without recursion."""
     found: list[tuple[str, Element]] = []
     waiting = [(root, suite)]
     while waiting:
@@ -145,7 +145,7 @@ _SAID: Final = {
 
 
 def _said(case: "Element") -> str:
-    """The status that the attributes of a test give; passed if they give none."""
+    """Return the status that the attributes of a test give; passed if they give none."""
     for attribute in ("status", "result"):
         word = "".join(c for c in case.get(attribute, "").lower() if c.isalpha())
         if word in _SAID:

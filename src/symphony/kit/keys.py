@@ -51,7 +51,7 @@ class KeyColumn:
     values: Sequence[Value]
 
     def families(self) -> dict[str, int]:
-        """What kinds of values there are besides null, and the first element that has each."""
+        """Return what kinds of values there are besides null, and the first element that has each."""
         kinds = [kind for kind in dict.fromkeys(map(type, self.values)) if kind is not type(None)]
         found: dict[str, int] = {}
         for kind in kinds:
@@ -95,7 +95,7 @@ class KeyColumn:
 
 
 def column(name: str, text: str, items: Sequence[Value], context: Context, of: str = "items") -> KeyColumn:
-    """The values of the expression `text`, the input `name`, for `items`, the input `of`.
+    """Return the values of the expression `text`, the input `name`, for `items`, the input `of`.
 
     A path such as `item.owner.name` is null for an element that has no such field, or nothing at all.
     Raises InputRefused, which names input and element; also for a path that no element has. Stopped.
@@ -118,7 +118,9 @@ def column(name: str, text: str, items: Sequence[Value], context: Context, of: s
 
 
 def _along(path: Steps, item: Value, index: int, evaluate: Evaluate) -> Value | _Field:
-    """The value that `path` leads to. `evaluate` is asked where that is nothing that it leads through."""
+    """Return the value that `path` leads to. `evaluate` is asked where that is nothing that it leads
+    through.
+    """
     value = item
     for step in path:
         if type(value) is dict and isinstance(step, str):
@@ -137,7 +139,7 @@ def _along(path: Steps, item: Value, index: int, evaluate: Evaluate) -> Value | 
 
 
 def _path(template: "ValueTemplate") -> Steps | None:
-    """The steps from an element to the value, if the expression is a path."""
+    """Return the steps from an element to the value, if the expression is a path."""
     if template.bare is not None:
         return () if template.bare.kind == "item" else None
     pick = template.pick
@@ -158,14 +160,16 @@ def _hint(items: Sequence[Value]) -> str:
 def columns(
     name: str, texts: Sequence[str], items: Sequence[Value], context: Context, of: str = "items"
 ) -> list[KeyColumn]:
-    """A column for each of `texts`, the input `name`. Raises InputRefused, also if there is none; Stopped."""
+    """Return a column for each of `texts`, the input `name`. Raises InputRefused, also if there is
+    none; Stopped.
+    """
     if not texts:
         raise InputRefused(f"input {name} is empty", hint="give an expression, such as item.name")
     return [column(f"{name}[{at}]", text, items, context, of) for at, text in enumerate(texts)]
 
 
 def identities(found: Sequence[KeyColumn]) -> Sequence[Hashable]:
-    """A key for each element, from its values in all columns: equal if all of these are."""
+    """Return a key for each element, from its values in all columns: equal if all of these are."""
     sides = [_identities(one.values) for one in found]
     return sides[0] if len(sides) == 1 else list(zip(*sides, strict=True))
 

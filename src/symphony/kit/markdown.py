@@ -14,7 +14,7 @@ _PIPE: Final = re.compile(r"(?<!\\)\|")
 
 
 def tokens_of(text: str) -> "Sequence[Token]":
-    """The tokens of a page: CommonMark with tables, of which every cell is an `inline` token.
+    """Return the tokens of a page: CommonMark with tables, of which every cell is an `inline` token.
 
     Rows are not filled up with the cells that they lack, as the library's own rule does: a narrow row
     under each of many columns would make of a small page very many cells.
@@ -40,7 +40,7 @@ def _part_tables(state: "StateCore") -> None:
 
 
 def _cells_of(paragraph: "Token", line: int) -> "Iterator[Token]":
-    """A paragraph as it was, or what stands before a table in it, and then the table's cells."""
+    """Yield a paragraph as it was, or what stands before a table in it, and then the table's cells."""
     rows = paragraph.content.split("\n")
     head, columns = _table(rows)
     if not columns:
@@ -55,7 +55,7 @@ def _cells_of(paragraph: "Token", line: int) -> "Iterator[Token]":
 
 
 def _table(rows: Sequence[str]) -> tuple[int, int]:
-    """The number of the row that heads a table, and its columns; no columns if there is no table."""
+    """Return the number of the row that heads a table, and its columns; no columns if there is no table."""
     for number, row in enumerate(rows[1:]):
         if _RULE_LINE.fullmatch(row) and "|" in rows[number]:
             rules = _split(row)
@@ -65,7 +65,7 @@ def _table(rows: Sequence[str]) -> tuple[int, int]:
 
 
 def _split(row: str) -> list[str]:
-    """The cells of a row; a backslash keeps a pipe in its cell."""
+    """Return the cells of a row; a backslash keeps a pipe in its cell."""
     cells = [cell.strip() for cell in _PIPE.split(row.strip())]
     if cells and not cells[0]:
         del cells[0]

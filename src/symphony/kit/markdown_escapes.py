@@ -8,7 +8,7 @@ _MARKS: Final = re.compile(r"(?<=[^\W_])_+(?=[^\W_])|([\\`*_{}\[\]<>#|~]|&(?=#?[
 
 
 def markdown_text(value: object) -> str:
-    """`value` so that Markdown, in a table too, shows it as it is: on one line, its marks escaped."""
+    """Return `value` so that Markdown, in a table too, shows it as it is: on one line, its marks escaped."""
     return _MARKS.sub(_escape, " ".join(str(value).split()))
 
 
@@ -17,7 +17,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def markdown_code(value: object) -> str:
-    """`value` as a code span on one line, whatever backquotes it holds."""
+    """Return `value` as a code span on one line, whatever backquotes it holds."""
     text = " ".join(str(value).split())
     if not text:
         return ""
@@ -32,5 +32,5 @@ def markdown_cell(value: object) -> str:
 
 
 def html_comment(value: object) -> str:
-    """`value` without what ends a comment of HTML: every end has a `>` in it."""
+    """Return `value` without what ends a comment of HTML: every end has a `>` in it."""
     return str(value).replace(">", "&gt;")

@@ -106,7 +106,7 @@ def _check(rows: Sequence[Value], limit: int | None, width: int | None, decimals
 def _cells(
     rows: Sequence[Value], shown: Sequence[Value], columns: Sequence[str] | None
 ) -> tuple[list[str], list[list[Value]]]:
-    """The names of the columns, and the values of each row that is shown."""
+    """Return the names of the columns, and the values of each row that is shown."""
     lists = bool(rows) and isinstance(rows[0], list)
     for at, row in enumerate(rows):
         if not isinstance(row, list if lists else dict):
@@ -161,7 +161,7 @@ class _Look:
         return cls(right, markdown, width, decimals if right and float in kinds else None)
 
     def text(self, value: Value, at: int) -> str:
-        """The cell of `value`, in the row `at`. Raises InputRefused for bytes."""
+        """Return the cell of `value`, in the row `at`. Raises InputRefused for bytes."""
         if isinstance(value, bytes):
             raise InputRefused(
                 f"rows[{at}] has bytes, which are not text", hint="decode them, or leave them out"
@@ -183,7 +183,7 @@ def _escaped(text: str, width: int | None) -> str:
 
 
 def _drawn(texts: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
-    """The table; its first row is the head."""
+    """Return the table; its first row is the head."""
     widths = [min(_PADDED_MAX, max(3, *map(width_of, column))) for column in zip(*texts, strict=True)]
     rule = [f"{'-' * (wide - right)}{':' * right}" for wide, right in zip(widths, numeric, strict=True)]
     lines = [" | ".join(map(_padded, row, widths, numeric)) for row in (texts[0], rule, *texts[1:])]

@@ -171,7 +171,7 @@ def _is_external(target: str) -> bool:
 
 
 def _wrong(target: str, name: str, base: str, anchors: dict[str, set[str]]) -> str | None:
-    """Why a link leads nowhere; None if it does not."""
+    """Return why a link leads nowhere; None if it does not."""
     try:
         parts = urlsplit(target)
     except ValueError:
@@ -365,7 +365,7 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _cut(block: str, chars: int) -> list[str]:
-    """`block` in pieces of at most `chars`, cut at blanks where there are any."""
+    """Return `block` in pieces of at most `chars`, cut at blanks where there are any."""
     pieces: list[str] = []
     begin = 0
     while len(block) - begin > chars:

@@ -227,7 +227,7 @@ def _numeric(columns: "Sequence[_Column]") -> "list[tuple[int, _Column]]":
 
 
 def _blocks(shaping: Shaping) -> Iterator[Fieldwise]:
-    """The numbers of the lines that some records begin in, and the fields of these by column."""
+    """Yield the numbers of the lines that some records begin in, and the fields of these by column."""
     rows_max = max(16, min(BLOCK_ROWS, BLOCK_FIELDS // max(1, len(shaping.table.columns))))
     lines: list[int] = []
     rows: list[list[str | None]] = []
@@ -310,7 +310,7 @@ class _Column:
         return widest(self.kinds)
 
     def fences(self) -> tuple[float, float] | None:
-        """Where outliers begin; None for something that is not a column of numbers."""
+        """Return where outliers begin; None for something that is not a column of numbers."""
         if self.kind in _NUMERIC and self._fences is None:
             _, low, _, high, _ = self.numbers.quantiles()
             reach = 1.5 * (high - low)
@@ -340,7 +340,7 @@ class _Column:
         return math.nan if text is None or text.strip() in self.nothing else float(text)
 
     def report(self) -> Column:
-        """The figures."""
+        """Return the figures."""
         kind = self.kind
         numeric = kind in _NUMERIC
         quantiles = self.numbers.quantiles() if numeric else []
@@ -377,7 +377,7 @@ def _measures(text: str) -> bool:
 
 
 def kinds_of(texts: Sequence[str]) -> Sequence[str]:
-    """What each text is by itself: a date, a number that can be measured, or as `kind_of` says."""
+    """Return what each text is by itself: a date, a number that can be measured, or as `kind_of` says."""
     lines = "\n".join(texts)
     if _PLAIN_LINES.fullmatch(lines) and lines.count("\n") == len(texts) - 1:
         return ["number" if "." in text else "integer" for text in texts]
@@ -423,7 +423,7 @@ class Distinct:
         self._least, self._bound, self.exact = set(kept), kept[-1], False
 
     def count(self) -> int:
-        """How many different ones there were, or nearly."""
+        """Return how many different ones there were, or nearly."""
         if self.exact:
             return len(self._least)
         kept = sorted(self._least)[: self._kept]

@@ -39,7 +39,9 @@ class PythonFailed(SymphonyError):
 
 
 def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
-    """A digest of the file, of what it imports, and of the files that the arguments and defaults name."""
+    """Return a digest of the file, of what it imports, and of the files that the arguments and defaults
+    name.
+    """
     file = inputs.get("file")
     if not isinstance(file, str):
         return None
@@ -57,7 +59,7 @@ def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
 
 
 def _default_texts(source: bytes, name: str) -> list[Value]:
-    """The texts in the defaults of a function."""
+    """Return the texts in the defaults of a function."""
     try:
         body = syntax_tree(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -218,7 +220,9 @@ def _function(module: ModuleType, file: Path, name: str) -> Callable[..., object
 def _bound(
     function: Callable[..., object], place: str, arguments: Mapping[str, Value], context: Context
 ) -> dict[str, object]:
-    """The arguments as the function takes them. Raises InputRefused, naming each one that does not fit."""
+    """Return the arguments as the function takes them. Raises InputRefused, naming each one that does
+    not fit.
+    """
     name = function.__name__
     signature = inspect.signature(function)
     notes = _annotations(function)

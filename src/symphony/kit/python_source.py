@@ -67,7 +67,7 @@ class _Scope:
 
 
 def read_source(body: bytes, *, shapes: bool = False) -> Module:
-    """The definitions in `body`, on demand with their `shape`. Raises SourceProblem."""
+    """Return the definitions in `body`, on demand with their `shape`. Raises SourceProblem."""
     text = _decoded(body)
     lines = text.split("\n")
     count = len(lines) - (not lines[-1])
@@ -148,7 +148,7 @@ def _documented(found: list[Defined]) -> Iterator[Defined]:
 
 
 def _inner(statement: ast.stmt) -> list[ast.stmt]:
-    """The statements inside an `if`, `try`, `with`, loop or `match`."""
+    """Return the statements inside an `if`, `try`, `with`, loop or `match`."""
     inner: list[ast.stmt] = []
     for name in ("body", "handlers", "cases", "orelse", "finalbody"):
         for part in getattr(statement, name, ()):
@@ -212,7 +212,7 @@ def _cut(text: str) -> str:
 
 
 def _source(node: Definition, lines: Sequence[str]) -> str:
-    """The definition's own lines, without its indentation where a line has it."""
+    """Return the definition's own lines, without its indentation where a line has it."""
     start, end = node.col_offset, node.end_col_offset
     *others, last = lines
     kept = [*others, last.encode()[:end].decode("utf-8", "replace")]  # offsets count bytes
@@ -223,7 +223,7 @@ def _source(node: Definition, lines: Sequence[str]) -> str:
 
 
 def _offered(tree: ast.Module) -> frozenset[str] | None:
-    """The names in `__all__`, if it is assigned a plain list or tuple of strings, once."""
+    """Return the names in `__all__`, if it is assigned a plain list or tuple of strings, once."""
     found: frozenset[str] | None = None
     for statement in tree.body:
         target = _assigned(statement)
@@ -248,7 +248,7 @@ def _offered(tree: ast.Module) -> frozenset[str] | None:
 
 
 def _assigned(statement: ast.stmt) -> ast.stmt | None:
-    """The statement, if it changes `__all__`."""
+    """Return the statement, if it changes `__all__`."""
     if isinstance(statement, ast.Assign):
         targets: list[ast.expr] = statement.targets
     elif isinstance(statement, ast.AnnAssign | ast.AugAssign):

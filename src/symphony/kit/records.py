@@ -65,7 +65,7 @@ def sort(
 def _ordered(
     order: list[int], values: Sequence[Value], reverse: bool, nulls_first: bool, ignore_case: bool
 ) -> list[int]:
-    """`order` by the values at its numbers, stable, with those of null at one end.
+    """Return `order` by the values at its numbers, stable, with those of null at one end.
 
     The values have an order: `KeyColumn.check_order`.
     """
@@ -246,7 +246,7 @@ class _Shape:
         return cls(dict.fromkeys(first), names, shared)
 
     def renamed(self, record: Record) -> Record:
-        """A record of the right list without shared fields, its others by their new names."""
+        """Return a record of the right list without shared fields, its others by their new names."""
         return {self.names[name]: value for name, value in record.items() if name in self.names}
 
 
@@ -284,7 +284,7 @@ def _joined(
 
 
 def _places(keys: Sequence[Hashable], nulls: Sequence[bool]) -> dict[Hashable, Sequence[int]]:
-    """Where each key is, but for nulls."""
+    """Return where each key is, but for nulls."""
     found: dict[Hashable, list[int]] = {}
     for at, (key, null) in enumerate(zip(keys, nulls, strict=True)):
         if not null:

@@ -35,7 +35,7 @@ _USES_OTHERS = re.compile(r"\{%[-+]?\s*(include|extends|import|from)\b")
 
 
 def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
-    """A digest of the template file and of all that it may include, extend or import, however far.
+    """Return a digest of the template file and of all that it may include, extend or import, however far.
 
     None if a name is worked out only when it is rendered, or if something cannot be read.
     """
@@ -52,7 +52,7 @@ def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
 
 
 def _used(body: bytes, folders: list[Path]) -> dict[str, bytes | None] | None:
-    """The templates that `body` names, and those that these name; None for one that is not there.
+    """Return the templates that `body` names, and those that these name; None for one that is not there.
 
     Each is the one that Jinja2 would take: of the first folder that has it.
     """
@@ -75,7 +75,7 @@ def _used(body: bytes, folders: list[Path]) -> dict[str, bytes | None] | None:
 
 @lru_cache(maxsize=_SOURCES_KEPT)
 def _named(source: str) -> list[str | None]:
-    """The names that a template uses; None among them for one that is not written out."""
+    """Return the names that a template uses; None among them for one that is not written out."""
     import jinja2
     from jinja2.meta import find_referenced_templates
 
@@ -86,7 +86,7 @@ def _named(source: str) -> list[str | None]:
 
 
 def _inside(folder: Path, name: str) -> Path | None:
-    """The file that Jinja2's loader takes for `name`, if it is in this folder."""
+    """Return the file that Jinja2's loader takes for `name`, if it is in this folder."""
     import jinja2
     from jinja2.loaders import split_template_path
 
@@ -102,7 +102,7 @@ def _body(file: Path) -> bytes:
 
 
 def _folders(base: Path, file: Path | None) -> list[Path]:
-    """Where templates are looked for, the first that has one giving it."""
+    """Return where templates are looked for, the first that has one giving it."""
     return [base] if file is None else [file.parent, base]
 
 
@@ -144,7 +144,7 @@ def _heavy(inputs: Mapping[str, Value]) -> bool:
 
 @lru_cache(maxsize=_EFFORTS_KEPT)
 def _effort(text: str) -> tuple[int, int] | None:
-    """How deep the loops of a short template are nested, and what makes texts longer.
+    """Return how deep the loops of a short template are nested, and what makes texts longer.
 
     None if only rendering tells what it takes. Of one that cannot be parsed, nothing is rendered.
     """
@@ -167,7 +167,7 @@ def _effort(text: str) -> tuple[int, int] | None:
 
 
 def _costly(nodes: "ModuleType") -> "tuple[type[Node], ...]":
-    """What calls, repeats or builds up: only rendering tells how much."""
+    """Return what calls, repeats or builds up: only rendering tells how much."""
     return (
         nodes.Call, nodes.CallBlock, nodes.Macro, nodes.Include, nodes.Extends, nodes.Import,
         nodes.FromImport, nodes.Assign, nodes.AssignBlock, nodes.With, nodes.FilterBlock,
@@ -176,7 +176,7 @@ def _costly(nodes: "ModuleType") -> "tuple[type[Node], ...]":
 
 
 def _literals(nodes: "ModuleType") -> "tuple[type[Node], ...]":
-    """What a template itself may give a loop to go through."""
+    """Return what a template itself may give a loop to go through."""
     return nodes.Const, nodes.List, nodes.Tuple, nodes.Dict, nodes.Add
 
 
@@ -190,7 +190,7 @@ def _costly_filter(found: "Filter") -> bool:
 
 
 def _growths(node: "Node") -> int:
-    """How many filters and joined texts, each inside the next, may make a text longer."""
+    """Return how many filters and joined texts, each inside the next, may make a text longer."""
     from jinja2 import nodes
 
     below = max(map(_growths, node.iter_child_nodes()), default=0)
@@ -208,7 +208,7 @@ def _loop_depth(node: "Node") -> int:
 
 
 def _longest(value: Value) -> int:
-    """How many rounds a loop over something in `value` may have."""
+    """Return how many rounds a loop over something in `value` may have."""
     if isinstance(value, list):
         return max(len(value), *map(_longest, value), 1)
     if isinstance(value, dict):
@@ -317,7 +317,7 @@ def _rendered(
 
 
 def _line(error: BaseException, file: Path | None) -> str:
-    """The template's file and line, which Jinja2 writes into the traceback."""
+    """Return the template's file and line, which Jinja2 writes into the traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     inner = [frame for frame in frames if not frame.filename.endswith(".py")]
     if not inner:

@@ -45,7 +45,7 @@ class Repository:
         return self.git.folder
 
     async def ask(self, *arguments: str) -> bytes:
-        """What git prints."""
+        """Return what git prints."""
         try:
             done = await run_process(
                 (*self.git.argv, *arguments), cwd=self.folder, env=self.git.env,
@@ -58,11 +58,11 @@ class Repository:
         return done.stdout
 
     async def ask_diff(self, *arguments: str) -> bytes:
-        """What `git diff` prints."""
+        """Return what `git diff` prints."""
         return await self.ask(*_DIFF, *arguments)
 
     async def commit(self, revision: str) -> str | None:
-        """The commit that `revision` names; None for HEAD of a repository without commits."""
+        """Return the commit that `revision` names; None for HEAD of a repository without commits."""
         check_revision(revision)
         try:
             found = await self.ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
@@ -75,10 +75,10 @@ class Repository:
         return found.decode().strip()
 
     def limits(self) -> tuple[str, ...]:
-        """What limits a history to the folder; nothing for a whole repository.
+        """Return what limits a history to the folder; nothing for a whole repository.
 
-        With a path git compares the trees of each commit with its parents', which takes several times as
-        long as listing them.
+        With a path git compares the trees of each commit with its parents', which takes several times
+        as long as listing them.
         """
         top = self.git.top
         return () if top is None or os.path.realpath(self.folder) == os.fspath(top) else ("--", ".")
@@ -95,7 +95,7 @@ class RepositoryNow:
     git: GuardedGit
 
     def ask(self, *arguments: str) -> bytes | None:
-        """What git prints."""
+        """Return what git prints."""
         try:
             done = subprocess.run(
                 (*self.git.argv, *arguments), cwd=self.git.folder, env=self.git.env, capture_output=True,
@@ -106,11 +106,13 @@ class RepositoryNow:
         return done.stdout if done.returncode == 0 else None
 
     def ask_diff(self, *arguments: str) -> bytes | None:
-        """What `git diff` prints."""
+        """Return what `git diff` prints."""
         return self.ask(*_DIFF, *arguments)
 
     def commit(self, revision: str) -> str | None:
-        """The commit that `revision` names, where the folder lies, and what bends history as git tells it."""
+        """Return the commit that `revision` names, where the folder lies, and what bends history as git
+        tells it.
+        """
         if revision.startswith("-"):
             return None
         found = self.ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
@@ -122,7 +124,9 @@ class RepositoryNow:
         return f"{found.decode().strip()}:{name_of(place)}:{hashlib.sha256(bent).hexdigest()}"
 
     def attributes(self) -> str | None:
-        """A digest of the files that say how to compare: tracked ones below the folder, and those above."""
+        """Return a digest of the files that say how to compare: tracked ones below the folder, and
+        those above.
+        """
         listing = self.ask("ls-files", "-z")
         if listing is None:
             return None
@@ -141,7 +145,7 @@ class RepositoryNow:
         return seen.hexdigest()
 
     def _part(self, name: str) -> bytes:
-        """A file of the repository; empty if it is not there."""
+        """Return a file of the repository; empty if it is not there."""
         try:
             body = (Path(self.git.env["GIT_COMMON_DIR"]) / name).read_bytes()
         except OSError:
@@ -174,12 +178,12 @@ def check_revision(revision: str) -> None:
 
 
 def names_of(listing: bytes) -> list[str]:
-    """The names in a listing that separates them by null characters."""
+    """Return the names in a listing that separates them by null characters."""
     return [name_of(name) for name in listing.split(b"\0") if name]
 
 
 def name_of(name: bytes) -> str:
-    """A file name as text; what is not UTF-8 in it becomes U+FFFD."""
+    """Return a file name as text; what is not UTF-8 in it becomes U+FFFD."""
     return name.decode("utf-8", "replace")
 
 

@@ -81,13 +81,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """Raises if rendering must end."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """What `obj.attribute` is: of a map the value of that key before its methods."""
+        """Return what `obj.attribute` is: of a map the value of that key before its methods."""
         if isinstance(obj, Mapping) and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
 
     def method(self, obj: Any, name: str) -> Any:
-        """What `obj.name(…)` calls, whatever keys a map has."""
+        """Return what `obj.name(…)` calls, whatever keys a map has."""
         return super().getattr(obj, name)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> jinja2.nodes.Template:
@@ -102,12 +102,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """What a template calls."""
+        """Return what a template calls."""
         self.check()
         return super().call(*args, **kwargs)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """What it multiplies."""
+        """Return what it multiplies."""
         self.check()
         sizes = [len(x) for x in (left, right) if isinstance(x, str | bytes | list | tuple)]
         times = [x for x in (left, right) if isinstance(x, int)]
@@ -139,7 +139,7 @@ def sandbox(folders: Sequence[Path], *, escaped: bool, check: Callable[[], None]
 
 @cache
 def _parent(escaped: bool) -> Sandbox:
-    """What all renderings share, and nothing changes."""
+    """Return what all renderings share, and nothing changes."""
     made = Sandbox(
         autoescape=escaped,
         undefined=jinja2.StrictUndefined,

@@ -23,7 +23,7 @@ _NOTHING: list[ast.stmt] = [ast.Expr(ast.Constant(...))]
 
 
 def shape(node: Definition) -> str:
-    """The comparable text of `node`, which is left as it was; nothing for a class with methods.
+    """Return the comparable text of `node`, which is left as it was; nothing for a class with methods.
 
     Raises RecursionError for code nested beyond what Python itself can print.
     """

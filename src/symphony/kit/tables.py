@@ -176,7 +176,9 @@ def _taken_plain(
     limit: int,
     cancelled: Callable[[], bool],
 ) -> _Taken | None:
-    """The first `limit` records; None if only the general way can tell what they are, or what is wrong."""
+    """Return the first `limit` records; None if only the general way can tell what they are, or what is
+    wrong.
+    """
     size = 0
     try:
         with plain(source, delimiter=delimiter, header=header, encoding=encoding) as table:
@@ -199,7 +201,7 @@ def _taken_plain(
 
 
 def _taken(shaping: "Shaping", limit: int) -> _Taken:
-    """The first `limit` records. Raises OutputTooLarge."""
+    """Return the first `limit` records. Raises OutputTooLarge."""
     table = shaping.table
     taken = _Taken(table.delimiter, table.columns, problems=shaping.problems)
     block: list[list[str | None]] = []
@@ -262,11 +264,11 @@ class Shaping:
 
 
 def kind_of(text: str) -> str:
-    """The narrowest type that keeps one field's text: integer, long, number, boolean or string.
+    """Return the narrowest type that keeps one field's text: integer, long, number, boolean or string.
 
-    A number can be written as it was but for zeros at the end of its decimals: no leading zeros, plus or
-    exponent, which phone numbers, codes and article numbers have, and no digits that would be lost. A
-    `long` is an integer that a double may not hold.
+    A number can be written as it was but for zeros at the end of its decimals: no leading zeros, plus
+    or exponent, which phone numbers, codes and article numbers have, and no digits that would be lost.
+    A `long` is an integer that a double may not hold.
     """
     if _INTEGER.fullmatch(text):
         value = int(text)
@@ -287,7 +289,7 @@ def _is_exact(decimal: str) -> bool:
 
 
 def widest(kinds: set[str]) -> str:
-    """The type that fits fields of all `kinds`, as `kind_of` tells them; `null` for none."""
+    """Return the type that fits fields of all `kinds`, as `kind_of` tells them; `null` for none."""
     if not kinds:
         return "null"
     if kinds <= {"integer", "long"}:
@@ -305,7 +307,9 @@ _PARSERS: Final[dict[str, Callable[[str], Value]]] = {
 
 
 def typed(column: Sequence[Value], missing: frozenset[str]) -> tuple[str, list[Value]]:
-    """The type of one column, and its fields as values of that type. `missing`: texts that are null."""
+    """Return the type of one column, and its fields as values of that type. `missing`: texts that are
+    null.
+    """
     filled = [text for text in column if isinstance(text, str) and text not in missing]
     kind = _kind_of_all(filled)
     parse = _PARSERS.get(kind)

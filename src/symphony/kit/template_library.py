@@ -61,7 +61,7 @@ class LibraryEntry:
 
 
 def folders(home: Path | None, start: Path) -> list[tuple[Origin, Path]]:
-    """Where to look, the nearest first: of two templates with one name the first counts.
+    """Return where to look, the nearest first: of two templates with one name the first counts.
 
     A folder that belongs to another user, or that others may write to, is passed over with a warning.
     """
@@ -90,7 +90,9 @@ def _is_safe(folder: Path) -> bool:
 
 
 def all_templates(places: Sequence[tuple[Origin, Path]]) -> list[LibraryEntry]:
-    """Every template in `places`, by name; broken ones too. Files that are no templates are left out."""
+    """Return every template in `places`, by name; broken ones too. Files that are no templates are left
+    out.
+    """
     found: dict[str, LibraryEntry] = {}
     for origin, folder in places:
         for path in _files(folder):
@@ -105,7 +107,7 @@ def all_templates(places: Sequence[tuple[Origin, Path]]) -> list[LibraryEntry]:
 
 
 def find_template(name: str, places: Sequence[tuple[Origin, Path]]) -> LibraryEntry:
-    """The template called `name`, or in the file `name`.
+    """Return the template called `name`, or in the file `name`.
 
     Raises TemplateNotFound, TemplateInvalid; WorkflowNotFound and UnknownFormat for a file.
     """

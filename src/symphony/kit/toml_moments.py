@@ -18,7 +18,7 @@ _TOKEN: Final = re.compile(
 
 
 def with_texts(text: str) -> str:
-    """`text` with a text in place of each date or time of more than six digits, at most nine kept."""
+    """Return `text` with a text in place of each date or time of more than six digits, at most nine kept."""
     return _TOKEN.sub(_spelled, text)
 
 

@@ -154,7 +154,9 @@ def search(
 
 
 def _reached(scores: "Matrix", threshold: float) -> "tuple[Scores, Indices, Indices]":
-    """The rounded scores in a block that reach `threshold`, and their rows and columns, in this order."""
+    """Return the rounded scores in a block that reach `threshold`, and their rows and columns, in this
+    order.
+    """
     import numpy as np
 
     near = scores >= threshold - 10.0**-DIGITS
@@ -296,7 +298,7 @@ def _groups(pairs: list[tuple[int, int]]) -> list[list[int]]:
 
 
 def _unit(vectors: list[list[float]], name: str) -> "Matrix":
-    """The vectors at length 1, as rows; zero vectors stay zero. Raises InputRefused."""
+    """Return the vectors at length 1, as rows; zero vectors stay zero. Raises InputRefused."""
     import numpy as np
 
     if not vectors:

@@ -101,7 +101,9 @@ class ArtifactRanges(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...
     def read(self, start: int, length: int) -> bytes:
-        """The bytes from `start` on, `length` of them or as many as there are. Raises ArtifactCorrupt."""
+        """Return the bytes from `start` on, `length` of them or as many as there are. Raises
+        ArtifactCorrupt.
+        """
         ...
 
 
@@ -136,15 +138,17 @@ class ArtifactStore(Protocol):
 
     def get(self, digest: Digest) -> bytes: ...
     def open(self, digest: Digest) -> BinaryIO:
-        """A body from its beginning to its end, in little memory."""
+        """Return a body from its beginning to its end, in little memory."""
         ...
 
     def ranges(self, digest: Digest) -> ArtifactRanges:
-        """A body to be read in parts, in little memory. Raises ArtifactCorrupt here or where it is read."""
+        """Return a body to be read in parts, in little memory. Raises ArtifactCorrupt here or where it
+        is read.
+        """
         ...
 
     def size(self, digest: Digest) -> int | None:
-        """The bytes of a body, or None if it is not there. Neither verifies nor keeps it."""
+        """Return the bytes of a body, or None if it is not there. Neither verifies nor keeps it."""
         ...
 
     def holds(self, ref: ArtifactRef) -> bool:

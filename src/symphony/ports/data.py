@@ -131,7 +131,7 @@ class DataAccessPort(Protocol):
         ...
 
     async def get_workflow(self, workflow_id: WorkflowId) -> StoredWorkflow | None:
-        """The workflow, or None if this user may not see one of that id."""
+        """Return the workflow, or None if this user may not see one of that id."""
         ...
 
     async def create_user(self, request: CreateUserRequest) -> User:
@@ -139,5 +139,5 @@ class DataAccessPort(Protocol):
         ...
 
     async def get_user(self, user_id: UserId) -> User | None:
-        """The user, or None if the caller may not see one of that id."""
+        """Return the user, or None if the caller may not see one of that id."""
         ...

@@ -46,16 +46,16 @@ class TextEditingPort(Protocol):
     """An editor. Every method raises EditorUnavailable if it cannot be reached."""
 
     async def open_file(self, path: Path) -> BufferId:
-        """A new buffer with the file's content; empty if there is no such file yet.
+        """Return a new buffer with the file's content; empty if there is no such file yet.
 
         Raises IoFailed if it cannot be read or is not UTF-8.
         """
         ...
 
     async def edit_text(self, buffer_id: BufferId, edit: TextEdit) -> int:
-        """The revision that the edit made. Raises BufferUnknown, EditInvalid."""
+        """Return the revision that the edit made. Raises BufferUnknown, EditInvalid."""
         ...
 
     async def get_buffer_content(self, buffer_id: BufferId) -> str:
-        """The newest content. Raises BufferUnknown."""
+        """Return the newest content. Raises BufferUnknown."""
         ...

@@ -141,7 +141,7 @@ E = TypeVar("E", bound=Extent)
 
 
 def longest(rows: Sequence[E], most: int) -> list[E]:
-    """The longest rows with those above them, in order; failures before all others."""
+    """Return the longest rows with those above them, in order; failures before all others."""
     if len(rows) <= most:
         return list(rows)
     kept = set[str]()
@@ -153,7 +153,7 @@ def longest(rows: Sequence[E], most: int) -> list[E]:
 
 
 def above(path: str) -> Iterator[str]:
-    """The names of the nodes around a node, the innermost first: of `a.b.c` `a.b` and `a`."""
+    """Yield the names of the nodes around a node, the innermost first: of `a.b.c` `a.b` and `a`."""
     while "." in path:
         path = path.rpartition(".")[0]
         yield path
@@ -169,11 +169,11 @@ class RunViews(Protocol):
     def result(self, run_id: str) -> RunResult: ...
     def overview(self, run_id: str) -> Overview: ...
     def answered(self, run_id: str) -> Sequence[str]:
-        """The approvals that have been answered and not been acted on."""
+        """Return the approvals that have been answered and not been acted on."""
         ...
 
     def document(self, run_id: str) -> dict[str, JSON]:
-        """All that is known of the run, each step with each attempt. O(steps)."""
+        """Return all that is known of the run, each step with each attempt. O(steps)."""
         ...
 
     def stats(
@@ -181,17 +181,17 @@ class RunViews(Protocol):
         run_ids: Iterable[str] | str,
         passed_over: Callable[[SymphonyError], object] = ...,
     ) -> "Stats":
-        """The metrics of one run, which is named, or of many; `passed_over` hears of those unread."""
+        """Return the metrics of one run, which is named, or of many; `passed_over` hears of those unread."""
         ...
 
     def exposition(self, stats: "Stats") -> str:
-        """The metrics as Prometheus reads them."""
+        """Return the metrics as Prometheus reads them."""
         ...
 
     def compare(self, run_id: str, other: str) -> "RunComparison":
-        """What differs between two runs. O(steps)."""
+        """Return what differs between two runs. O(steps)."""
         ...
 
     def watch(self, run_id: str) -> AsyncIterator[RunEvent]:
-        """Every event of the run, whichever process drives it, from its start and live."""
+        """Return every event of the run, whichever process drives it, from its start and live."""
         ...

@@ -103,7 +103,7 @@ class Stats:
     """Durations of the runs that have ended, by workflow."""
 
     def of(self, kind: Kind, runs: str) -> KindStats:
-        """The figures of one kind, made when first asked for."""
+        """Return the figures of one kind, made when first asked for."""
         return self.kinds.setdefault((kind, runs), KindStats(kind, runs))
 
     def merge(self, other: "Stats") -> None:
@@ -121,5 +121,5 @@ def _add(to: dict[K, N], more: Mapping[K, N]) -> None:
 
 
 def both(one: Usage | None, more: Usage | None) -> Usage | None:
-    """The total usage; None if there was none."""
+    """Return the total usage; None if there was none."""
     return one if more is None else more if one is None else one + more

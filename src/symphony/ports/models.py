@@ -117,14 +117,14 @@ class Models(Protocol):
         config: Mapping[str, Value],
         caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
-        """The model's output ports for `inputs`; cancelling the task ends the call.
+        """Return the model's output ports for `inputs`; cancelling the task ends the call.
 
         What `caller.reserve` raises goes through.
         """
         ...
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
-        """The most that the call is likely to use up; inputs that are not known yet are left out."""
+        """Return the most that the call is likely to use up; inputs that are not known yet are left out."""
         ...
 
     def fingerprint(self, model: str) -> str:

@@ -11,7 +11,7 @@ from symphony.ports.values import StoredValue, Value
 
 
 def titled(name: str, label: str | None) -> str:
-    """How people see a step: its full name, and the label of the element that it is or lies in."""
+    """Return how people see a step: its full name, and the label of the element that it is or lies in."""
     return f"{name} {label}" if label else name
 
 
@@ -45,12 +45,12 @@ _TAIL: Final = len("0192e4f7-3a5b-7c1d-9e2f-")
 
 
 def tail_of(run_id: str) -> str:
-    """The end of a run's id, which is random: its beginning is a time that runs of one day share."""
+    """Return the end of a run's id, which is random: its beginning is a time that runs of one day share."""
     return run_id[_TAIL:] if len(run_id) == _UUID else run_id
 
 
 def short_id(run_id: str) -> str:
-    """What is shown of a run's id; very rarely another run shares it, and then a command says so."""
+    """Return what is shown of a run's id; very rarely another run shares it, and then a command says so."""
     return run_id[_TAIL : _TAIL + SHORT_ID] if len(run_id) == _UUID else run_id
 
 
@@ -109,7 +109,7 @@ class RunError(msgspec.Struct, frozen=True, kw_only=True):
     """How many steps failed for still other reasons."""
 
     def at(self, place: NodePlace | None) -> "RunError":
-        """The error with the place of its node."""
+        """Return the error with the place of its node."""
         return self if place is None else msgspec.structs.replace(self, **msgspec.structs.asdict(place))
 
 

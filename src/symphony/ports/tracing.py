@@ -24,11 +24,11 @@ class Shape(Protocol):
         ...
 
     def before(self, step: str) -> Sequence[str]:
-        """The steps of the same graph that it waited for."""
+        """Return the steps of the same graph that it waited for."""
         ...
 
     def model(self, step: str) -> Model | None:
-        """The model that it asks, if it asks one."""
+        """Return the model that it asks, if it asks one."""
         ...
 
 

@@ -48,10 +48,10 @@ _MAPS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
 
 def port_type(annotation: object) -> PortType:
-    """The port type of `annotation`. Raises TypeError, saying what is allowed, if it has none.
+    """Return the port type of `annotation`. Raises TypeError, saying what is allowed, if it has none.
 
-    A union is optional if it holds None; of several other members `int | float` is a number and
-    all else is `any`, which the function must tell apart itself.
+    A union is optional if it holds None; of several other members `int | float` is a number and all
+    else is `any`, which the function must tell apart itself.
     """
     annotation = _plain(annotation)
     if isinstance(annotation, PortType):
@@ -154,7 +154,7 @@ def _item_type(annotation: object, args: tuple[object, ...]) -> PortType:
 
 
 def _keys(args: tuple[object, ...]) -> tuple[str, ...]:
-    """The keys of a map that is annotated `dict[Literal["a", "b"], T]`."""
+    """Return the keys of a map that is annotated `dict[Literal["a", "b"], T]`."""
     if not args or get_origin(args[0]) is not Literal:
         return ()
     return _choices(args[0], get_args(args[0])).choices

@@ -17,7 +17,9 @@ _LISTED_MAX: Final = 1_000
 
 
 def beside(folder: Path, name: str) -> Path:
-    """The file that a workflow in `folder` names, inside it. Raises OperatorsNotLoaded if there is none."""
+    """Return the file that a workflow in `folder` names, inside it. Raises OperatorsNotLoaded if there
+    is none.
+    """
     if not name.strip():
         raise OperatorsNotLoaded("the name of the file is empty", hint="write operators: [FILE.py]")
     try:
@@ -51,7 +53,9 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def taken(one: str, name: str, origins: Mapping[str, str]) -> str | None:
-    """Why an operator `one` of the file `name` cannot have its name; `origins` has those of other files."""
+    """Return why an operator `one` of the file `name` cannot have its name; `origins` has those of
+    other files.
+    """
     if one in builtin_catalog().operators:
         return f"{name} defines {one}, which ships with Symphony"
     if one in origins:
@@ -81,7 +85,7 @@ _loaded: dict[tuple[Path, str], tuple[Operator, ...]] = {}
 
 
 def load_once(file: Path) -> tuple[Operator, ...]:
-    """The operators of a file, which is run unless this process has run it as it is."""
+    """Return the operators of a file, which is run unless this process has run it as it is."""
     source = read_source(file)
     key = (file, hashlib.sha256(source).hexdigest())
     if key not in _loaded:

@@ -21,7 +21,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     seconds: str | None = None
 
     def time_s(self, inputs: Mapping[str, Value], default: Value) -> float | None:
-        """How long the call may take; `default` is that of the input `seconds`."""
+        """Return how long the call may take; `default` is that of the input `seconds`."""
         if self.seconds is None:
             return None
         given = inputs.get(self.seconds, default)
@@ -29,7 +29,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def extent(value: Value, most: int) -> int:
-    """How many characters, bytes and elements there are in `value`; counting ends beyond `most`."""
+    """Return how many characters, bytes and elements there are in `value`; counting ends beyond `most`."""
     found, waiting = 0, [value]
     while waiting and found <= most:
         one = waiting.pop()

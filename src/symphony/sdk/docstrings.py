@@ -36,12 +36,12 @@ class Docstring(msgspec.Struct):
 
 
 def parse_docstring(text: str | None, inputs: Collection[str], outputs: Collection[str]) -> Docstring:
-    """The parts of `text`, given the names of the ports.
+    """Return the parts of `text`, given the names of the ports.
 
-    Descriptions are lines `name: text` or `name (type): text`, under Google's section heads or
-    without any, continued by more deeply indented lines. A name that is both an input and an
-    output belongs to the section it stands in, without a section to the input. The first
-    paragraph is the summary. Free text under `Returns:` describes the only output.
+    Descriptions are lines `name: text` or `name (type): text`, under Google's section heads or without
+    any, continued by more deeply indented lines. A name that is both an input and an output belongs to
+    the section it stands in, without a section to the input. The first paragraph is the summary. Free
+    text under `Returns:` describes the only output.
     """
     parsed = Docstring()
     if not text:

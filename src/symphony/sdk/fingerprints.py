@@ -43,10 +43,10 @@ def _source_digest(source: bytes) -> str:
 
 
 def code_digest(function: Callable[..., object]) -> str | None:
-    """A digest of all code that `function` runs: its file, and what that imports, however far.
+    """Return a digest of all code that `function` runs: its file, and what that imports, however far.
 
-    A function that was made by another one counts with what it took from there, one without a file
-    with all that it names. None if something of it cannot be known.
+    A function that was made by another one counts with what it took from there, one without a file with
+    all that it names. None if something of it cannot be known.
     """
     if not isinstance(function, FunctionType):
         return None
@@ -87,14 +87,14 @@ def imports_unchanged(function: Callable[..., object]) -> bool:
 
 
 def source_digest(file: str, source: bytes) -> str | None:
-    """What `code_digest` gives of a file that is not loaded, with what it imports as that is now."""
+    """Return what `code_digest` gives of a file that is not loaded, with what it imports as that is now."""
     walk = Walk(loaded=False)
     walk.add(file, source, "")
     return walk.digest()
 
 
 def modules_used(file: str, source: bytes) -> dict[str, str]:
-    """The modules of the user's own that a file imports, with the digests of their files now."""
+    """Return the modules of the user's own that a file imports, with the digests of their files now."""
     walk = Walk(loaded=False)
     walk.add(file, source, "")
     return walk.modules
@@ -112,13 +112,15 @@ def _source(function: Callable[..., object], code: CodeType) -> bytes | None:
 
 
 def _home(function: Callable[..., object]) -> str:
-    """The module that a function was defined in. A wrapper carries the name of the function it wraps."""
+    """Return the module that a function was defined in. A wrapper carries the name of the function it
+    wraps.
+    """
     name = function.__globals__.get("__name__") if isinstance(function, FunctionType) else None
     return name if isinstance(name, str) else function.__module__
 
 
 def _mark(value: object, seen: set[int]) -> object:
-    """What stands for something that code uses. Raises _CodeUnknown."""
+    """Return what stands for something that code uses. Raises _CodeUnknown."""
     if id(value) in seen:
         return "met before"
     original = getattr(value, "original", None)
@@ -162,7 +164,9 @@ def _function_mark(function: object, seen: set[int]) -> object:
 
 
 def _content(cell: CellType) -> object:
-    """What a function took from the one around it. Raises _CodeUnknown for a name that has no value yet."""
+    """Return what a function took from the one around it. Raises _CodeUnknown for a name that has no
+    value yet.
+    """
     try:
         return cell.cell_contents
     except ValueError:
@@ -170,10 +174,10 @@ def _content(cell: CellType) -> object:
 
 
 def _wrappers_mark(function: object, inner: object, seen: set[int]) -> list[object]:
-    """What stands for the decorators around `inner`, with what they were given.
+    """Return what stands for the decorators around `inner`, with what they were given.
 
-    If `inner` stands in a file at the top, that says what they were given, and what has no digest is let
-    through: a logger, a lock.
+    If `inner` stands in a file at the top, that says what they were given, and what has no digest is
+    let through: a logger, a lock.
     """
     assert isinstance(inner, FunctionType)
     told = _source(inner, inner.__code__) is not None and "<locals>" not in inner.__qualname__
@@ -194,7 +198,7 @@ def _wrappers_mark(function: object, inner: object, seen: set[int]) -> list[obje
 
 
 def _walk(function: FunctionType, source: bytes) -> Walk:
-    """A function's file and all that it imports, looked at once for each."""
+    """Return a function's file and all that it imports, looked at once for each."""
     file = function.__code__.co_filename
     home = _home(function)
     key = home if home in _sources else file
@@ -216,7 +220,7 @@ def _imported(module: str) -> str:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """The global names that a function uses, those of functions inside it too."""
+    """Yield the global names that a function uses, those of functions inside it too."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -34,7 +34,7 @@ class Imports(msgspec.Struct, frozen=True):
 
 
 def imports_of(source: bytes, package: str) -> Imports:
-    """The imports of a file that belongs to `package` (empty if to none); none if it is not Python."""
+    """Return the imports of a file that belongs to `package` (empty if to none); none if it is not Python."""
     try:
         tree = syntax_tree(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -79,7 +79,9 @@ def _above(package: str, level: int, name: str) -> str:
 
 
 def _called(node: ast.Call) -> str:
-    """The last name of a called expression: `import_module` for `importlib.import_module(…)`; else empty."""
+    """Return the last name of a called expression: `import_module` for `importlib.import_module(…)`;
+    else empty.
+    """
     match node.func:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
@@ -88,7 +90,7 @@ def _called(node: ast.Call) -> str:
 
 
 def _literal(node: ast.Call, package: str) -> str | None:
-    """The module that a call of `import_module` names, if it is written out."""
+    """Return the module that a call of `import_module` names, if it is written out."""
     if not node.args or not isinstance(node.args[0], ast.Constant) or not isinstance(node.args[0].value, str):
         return None
     name = node.args[0].value

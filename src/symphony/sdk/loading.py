@@ -78,7 +78,7 @@ def check_names(file: Path, names: Sequence[str]) -> None:
 
 
 def loaded_file(key: str) -> LoadedFile | None:
-    """The file that became the module of the name `key`, or has the digest `key`."""
+    """Return the file that became the module of the name `key`, or has the digest `key`."""
     return _loaded.get(key)
 
 
@@ -93,7 +93,7 @@ def load_module(file: Path, source: bytes | None = None) -> ModuleType:
 
 
 def read_source(file: Path) -> bytes:
-    """What `load_module` would run. Raises OperatorsNotLoaded."""
+    """Return what `load_module` would run. Raises OperatorsNotLoaded."""
     try:
         return read_bounded(file, _SOURCE_BYTES_MAX)
     except FileTooLarge as error:
@@ -105,7 +105,7 @@ def read_source(file: Path) -> bytes:
 
 
 def module_name(file: Path, source: bytes) -> str:
-    """The name of the module that the file becomes."""
+    """Return the name of the module that the file becomes."""
     return f"symphony_operators_{_digest(file, source)[:16]}"
 
 
@@ -140,7 +140,7 @@ def _execute(file: Path, source: bytes) -> ModuleType:
 
 
 def unparsed(file: Path, error: Exception) -> OperatorsNotLoaded:
-    """The error for a file that the parser refused with one of `UNPARSED`."""
+    """Return the error for a file that the parser refused with one of `UNPARSED`."""
     if not isinstance(error, SyntaxError):  # null bytes, nesting
         deep = isinstance(error, RecursionError | MemoryError)
         why = "it is nested too deeply" if deep else str(error)
@@ -150,7 +150,7 @@ def unparsed(file: Path, error: Exception) -> OperatorsNotLoaded:
 
 
 def _failed(file: Path, error: BaseException) -> OperatorsNotLoaded:
-    """The error, at the innermost line of `file` itself that led to it."""
+    """Return the error, at the innermost line of `file` itself that led to it."""
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
     ]

@@ -77,10 +77,10 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return code_digest(self.function)
 
     def ports(self, returned: object, plain: Callable[[object], Value] = to_value) -> dict[str, Value]:
-        """The output ports for what the function returned, as plain values, which `plain` makes.
+        """Return the output ports for what the function returned, as plain values, which `plain` makes.
 
-        Raises TypeError if several outputs are declared and `returned` is not such a value, or
-        if it holds something that is not a value.
+        Raises TypeError if several outputs are declared and `returned` is not such a value, or if it
+        holds something that is not a value.
         """
         kind = type(returned)
         if self.single_output and (
@@ -150,7 +150,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
             raise invalid(function, "it is declared pure and reading", "choose one of pure and read")
 
     def info(self, signature: Signature) -> OperatorInfo:
-        """The operator as validation and people see it."""
+        """Return the operator as validation and people see it."""
         effect: Effect = "pure" if self.pure else "read" if self.read else "write"
         return OperatorInfo(
             name=self.name,
@@ -266,9 +266,10 @@ def _may_suspend(code: CodeType) -> bool:
 
 
 def _called_with(function: Callable[..., Any], converters: Mapping[str, Convert]) -> Callable[..., Any]:
-    """`function`, taking plain values where its annotations say `Path`.
+    """Return `function`, taking plain values where its annotations say `Path`.
 
-    A default that is a list, a map or a set is copied for each call, so a call changes only its own copy.
+    A default that is a list, a map or a set is copied for each call, so a call changes only its own
+    copy.
     """
     parameters = inspect.signature(function).parameters.values()
     defaults = {one.name: one.default for one in parameters if isinstance(one.default, _HOLDERS)}

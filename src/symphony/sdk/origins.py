@@ -12,10 +12,10 @@ from symphony.sdk.operators import Operator
 
 
 def origin_of(operator: Operator) -> Origin | None:
-    """Where another process finds this very operator; None if it cannot.
+    """Return where another process finds this very operator; None if it cannot.
 
-    It cannot if the operator is not bound to a name at the top of its module (made in a function,
-    or changed after it was made), or if the module is the main program or an interactive session.
+    It cannot if the operator is not bound to a name at the top of its module (made in a function, or
+    changed after it was made), or if the module is the main program or an interactive session.
     """
     name = operator.function.__module__
     module = sys.modules.get(name)
@@ -29,7 +29,7 @@ def origin_of(operator: Operator) -> Origin | None:
 
 
 def source_of(origin: Origin) -> bytes | None:
-    """The source of a file as it was when this process loaded it; None for modules."""
+    """Return the source of a file as it was when this process loaded it; None for modules."""
     if isinstance(origin, ModuleOrigin):
         return None
     loaded = loaded_file(origin.digest)
@@ -38,7 +38,7 @@ def source_of(origin: Origin) -> bytes | None:
 
 
 def load_origin(origin: Origin, source: bytes | None) -> dict[str, Operator]:
-    """The operators at `origin`, by name. Raises OperatorsNotLoaded, OperatorInvalid."""
+    """Return the operators at `origin`, by name. Raises OperatorsNotLoaded, OperatorInvalid."""
     if isinstance(origin, FileOrigin):
         assert source is not None
         return {one.info.name: one for one in load_source(origin.file, source)}

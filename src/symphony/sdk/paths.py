@@ -49,10 +49,10 @@ class _Spot(msgspec.Struct, frozen=True):
 
 
 def path_finder(annotation: object) -> Find | None:
-    """What finds the paths in values of `annotation`, a type or `PortType`; None if it allows none.
+    """Return what finds the paths in values of `annotation`, a type or `PortType`; None if it allows none.
 
-    A text that may be a path is one, unless it is a choice of a `Literal` beside it. What a plain
-    `str` or `object` holds is never one: nobody can know what the function does with it.
+    A text that may be a path is one, unless it is a choice of a `Literal` beside it. What a plain `str`
+    or `object` holds is never one: nobody can know what the function does with it.
     """
     search = _Search()
     spot = search.spot(annotation)
@@ -67,7 +67,7 @@ class _Search:
         self._begun: dict[object, _Spot | None] = {}
 
     def spot(self, note: object) -> _Spot | None:
-        """Where paths stand in values of the annotation `note`."""
+        """Return where paths stand in values of the annotation `note`."""
         if isinstance(note, PortType):
             return self._of_port(note)
         if note == Value:
@@ -146,7 +146,7 @@ class _Search:
         return _Spot((list,), find)
 
     def _either(self, notes: typing.Sequence[object], *, both: bool = False) -> _Spot | None:
-        """A value of one of the types; `both`: of all of them at once."""
+        """Yield a value of one of the types; `both`: of all of them at once."""
         found = [self.spot(note) for note in notes if note not in (None, NoneType)]
         spots = [spot for spot in found if spot is not None]
         if not spots:
@@ -166,7 +166,7 @@ class _Search:
         return _Spot(_ANYTHING, find)
 
     def _once(self, note: object, make: Callable[[], _Spot | None]) -> _Spot:
-        """The spot of a type that may hold itself: made at first sight, looked up in use."""
+        """Yield the spot of a type that may hold itself: made at first sight, looked up in use."""
         if note not in self._begun:
             self._begun[note] = None
             self._begun[note] = make()
@@ -216,7 +216,9 @@ def _each(inner: _Spot) -> Find:
 
 
 def _fields(record: type) -> dict[str, tuple[set[str], object]]:
-    """The keys under which a field may be given, and what it holds if it is not: null, or a default."""
+    """Return the keys under which a field may be given, and what it holds if it is not: null, or a
+    default.
+    """
     if issubclass(record, msgspec.Struct):
         none = msgspec.NODEFAULT
         return {
@@ -236,14 +238,18 @@ def _fields(record: type) -> dict[str, tuple[set[str], object]]:
 
 
 def _or_made(default: object, factory: object, missing: object) -> object:
-    """A field's default; what a factory makes is not looked at. A field that has neither says `missing`."""
+    """Return a field's default; what a factory makes is not looked at. A field that has neither says
+    `missing`.
+    """
     if factory is not missing:
         return None if factory in _EMPTY_FACTORIES else _MADE
     return None if default is missing else default
 
 
 def _plain(default: object) -> Value:
-    """A default as a value. Raises PathsUnknown for a factory, and for something that is not a value."""
+    """Return a default as a value. Raises PathsUnknown for a factory, and for something that is not a
+    value.
+    """
     try:
         return to_value(default)
     except (TypeError, ValueError, RecursionError):

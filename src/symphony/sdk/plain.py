@@ -21,14 +21,13 @@ _EXACT = frozenset({type(None), str, int, float, bool, bytes})
 
 
 def to_value(returned: object) -> Value:
-    """`returned` as a plain value that shares no list or map with it.
+    """Return `returned` as a plain value that shares no list or map with it.
 
-    Nothing is lost on the way: tuples and sets (in order) become lists, records (dataclass,
-    Struct) maps, enums their values, paths, dates, decimal numbers and UUIDs text, arrays
-    (whatever has `tolist`) lists; subclasses of text, bytes and numbers are what they hold.
-    Raises TypeError, or RecursionError for what contains itself, if something in it is no
-    value: other objects, keys that are not text, numbers that are not finite or do not fit
-    into 64 bits.
+    Nothing is lost on the way: tuples and sets (in order) become lists, records (dataclass, Struct)
+    maps, enums their values, paths, dates, decimal numbers and UUIDs text, arrays (whatever has
+    `tolist`) lists; subclasses of text, bytes and numbers are what they hold. Raises TypeError, or
+    RecursionError for what contains itself, if something in it is no value: other objects, keys that
+    are not text, numbers that are not finite or do not fit into 64 bits.
     """
     kind = type(returned)
     if kind in _EXACT:  # most results: told by one look at the type
@@ -64,7 +63,7 @@ def _map(items: Mapping[object, object]) -> Value:
 
 
 def _ordered(items: list[Value]) -> list[Value]:
-    """The elements of a set, in the same order in every process."""
+    """Return the elements of a set, in the same order in every process."""
 
     def rank(item: Value) -> tuple[str, float, str, bytes]:
         if isinstance(item, int | float):
@@ -108,14 +107,14 @@ def _key(key: object) -> str:
 
 
 def _held(value: str | int | float) -> str | int | float:
-    """What a subclass, such as numpy's float64, holds; its own conversions do not count."""
+    """Return what a subclass, such as numpy's float64, holds; its own conversions do not count."""
     if isinstance(value, str):
         return str.__str__(value)
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
 
 
 def _encode(value: object) -> object:
-    """What msgspec does not know."""
+    """Return what msgspec does not know."""
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, str | int | float):

@@ -69,7 +69,7 @@ def read_signature(function: Callable[..., object], output: str) -> Signature:
 
 
 def signature_of(function: WrittenFunction, output: str, members: Members) -> Signature:
-    """The ports and help of a function that need not exist; `members` gives the fields of its records.
+    """Return the ports and help of a function that need not exist; `members` gives the fields of its records.
 
     Raises OperatorInvalid. It knows neither converters nor paths.
     """
@@ -98,14 +98,14 @@ def signature_of(function: WrittenFunction, output: str, members: Members) -> Si
 
 
 def place_of(function: object) -> str:
-    """The name of `function`, and where it is written."""
+    """Return the name of `function`, and where it is written."""
     name = getattr(function, "__qualname__", repr(function))
     code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
     return str(name) if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
 
 
 def invalid(function: object, problem: str, hint: str) -> OperatorInvalid:
-    """The error for `function`, with the place where it is written."""
+    """Return the error for `function`, with the place where it is written."""
     place = function.place if isinstance(function, WrittenFunction) else place_of(function)
     return OperatorInvalid(f"{place} cannot be an operator: {problem}", hint=hint)
 
@@ -164,7 +164,7 @@ def _default(function: object, name: str, default: object, kind: PortType) -> Va
 
 
 def _outputs(function: WrittenFunction, output: str, members: Members) -> tuple[dict[str, PortType], bool]:
-    """The output ports, and whether a single port takes the whole returned value."""
+    """Return the output ports, and whether a single port takes the whole returned value."""
     if "return" not in function.annotations:
         raise invalid(function, "it has no return annotation", "write what it returns: -> str")
     returned = function.annotations["return"]
@@ -187,7 +187,7 @@ def _outputs(function: WrittenFunction, output: str, members: Members) -> tuple[
 
 
 def members_of(record: type) -> dict[str, object]:
-    """The fields of a record type with their annotations, in order."""
+    """Return the fields of a record type with their annotations, in order."""
     hints = typing.get_type_hints(record, include_extras=True)
     if hasattr(record, "__dataclass_fields__"):
         from dataclasses import fields

@@ -35,7 +35,7 @@ class PlainOutputs(dict[str, Value]):
 
 
 def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dict[str, Value]]:
-    """A function that turns the return value of `operator` in `node` into plain outputs.
+    """Return a function that turns the return value of `operator` in `node` into plain outputs.
 
     Each output is bounded later, at `most` bytes. All together are measured first, as they would be
     written: a part that stands in many places is in memory once, but its copies are not. The function

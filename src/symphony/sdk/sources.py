@@ -89,7 +89,7 @@ class Walk:
             return False
 
     def _module(self, name: str, beside: Path) -> Iterator[tuple[str, bytes, str]]:
-        """The files of a module and of the packages around it that were not met before."""
+        """Yield the files of a module and of the packages around it that were not met before."""
         search: list[str] | None = None
         parts = name.removesuffix(".*").split(".")
         for at in range(1, len(parts) + 1):
@@ -164,12 +164,12 @@ def _drop_stale_bytecode(file: Path) -> bool:
 
 
 def _existing(origin: Path) -> Path | None:
-    """The file, or the archive that it lies in."""
+    """Return the file, or the archive that it lies in."""
     return next((place for place in (origin, *origin.parents) if place.is_file()), None)
 
 
 def _found(full: str, search: list[str] | None) -> ModuleSpec | None:
-    """The module that is loaded, or that would be; nothing is imported."""
+    """Return the module that is loaded, or that would be; nothing is imported."""
     loaded = sys.modules.get(full)
     spec: object = getattr(loaded, "__spec__", None)
     if isinstance(spec, ModuleSpec) and spec.origin is not None:
@@ -185,14 +185,14 @@ def _found(full: str, search: list[str] | None) -> ModuleSpec | None:
 
 
 def _plain_folder(full: str, places: list[Path]) -> ModuleSpec | None:
-    """A package without `__init__.py`."""
+    """Return a package without `__init__.py`."""
     spec = ModuleSpec(full, None, is_package=True)
     spec.submodule_search_locations = [str(place) for place in places if place.is_dir()]
     return spec if spec.submodule_search_locations else None
 
 
 def _beside(full: str, folder: Path) -> ModuleSpec | None:
-    """A module in the folder of the file that imports it, should a path lead there later."""
+    """Return a module in the folder of the file that imports it, should a path lead there later."""
     for place, inner in (
         (folder / f"{full}.py", None),
         (folder / full / "__init__.py", [str(folder / full)]),
@@ -206,7 +206,7 @@ def _beside(full: str, folder: Path) -> ModuleSpec | None:
 
 
 def _library(top: str, spec: ModuleSpec) -> tuple[str, str] | None:
-    """An installed module's name and version; the version is empty for Python's own and Symphony's."""
+    """Return an installed module's name and version; the version is empty for Python's own and Symphony's."""
     if spec.origin in ("built-in", "frozen"):
         return top, ""
     places = [spec.origin] if spec.origin is not None else list(spec.submodule_search_locations or ())
@@ -222,7 +222,7 @@ def _library(top: str, spec: ModuleSpec) -> tuple[str, str] | None:
 
 @functools.cache
 def _roots() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Where libraries are installed, and where Python's own are."""
+    """Return where libraries are installed, and where Python's own are."""
     paths = sysconfig.get_paths()
     installed = {paths["purelib"], paths["platlib"], *site.getsitepackages(), site.getusersitepackages()}
     installed |= {entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")}
@@ -235,7 +235,7 @@ def _roots() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _version(top: str, spec: ModuleSpec) -> str:
-    """The version of the distribution with the module `top`, from folder names where they suffice."""
+    """Return the version of the distribution with the module `top`, from folder names where they suffice."""
     versions = _versions()
     for name in (_normal(top), *_named_inside(top)):
         if name in versions:
@@ -251,7 +251,7 @@ def _version(top: str, spec: ModuleSpec) -> str:
 
 @functools.cache
 def _record(folder: Path) -> str:
-    """A digest of the list of installed files with their digests: two builds may share a version."""
+    """Return a digest of the list of installed files with their digests: two builds may share a version."""
     try:
         return hashlib.sha256((folder / "RECORD").read_bytes()).hexdigest()
     except OSError:
@@ -260,7 +260,7 @@ def _record(folder: Path) -> str:
 
 @functools.cache
 def _infos() -> dict[str, Path]:
-    """The folders that describe what is installed, by the name of the distribution."""
+    """Return the folders that describe what is installed, by the name of the distribution."""
     found: dict[str, Path] = {}
     for entry in dict.fromkeys(sys.path):
         for folder in Path(entry or ".").glob("*.dist-info"):
@@ -275,7 +275,7 @@ def _versions() -> dict[str, str]:
 
 @functools.cache
 def _named_inside(top: str) -> tuple[str, ...]:
-    """The distributions that say they bring the module `top`."""
+    """Return the distributions that say they bring the module `top`."""
     found = []
     for name, folder in _infos().items():
         try:
@@ -309,7 +309,7 @@ def ships(file: str) -> bool:
 
 @functools.cache
 def own_digest() -> str:
-    """What the operators that ship with Symphony are made of, and the libraries they use."""
+    """Return what the operators that ship with Symphony are made of, and the libraries they use."""
     digest = hashlib.sha256(str(sys.implementation.cache_tag).encode())
     for part in _PARTS:
         for file in sorted((_PACKAGE / part).rglob("*.py")):

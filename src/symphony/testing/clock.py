@@ -27,7 +27,7 @@ class FakeClock:
         self.slept: list[float] = []
 
     def now_s(self) -> float:
-        """The wall clock: what has passed, and by how much it was set."""
+        """Return the wall clock: what has passed, and by how much it was set."""
         return self._start_s + self._passed_s + self._set_by_s
 
     def monotonic_s(self) -> float:
@@ -118,7 +118,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready; the loop's own wake-up is the one that is always registered."""
+        """Return what is ready; the loop's own wake-up is the one that is always registered."""
         found = super().select(0)
         if found or timeout is None or timeout <= 0:
             return found if found or timeout is not None else super().select(None)

@@ -279,7 +279,7 @@ def _whole(asked: Asked, script: Says) -> JSON:
 
 
 def _embeddings(asked: Asked, script: Says) -> JSON:
-    """A vector (length, 1) for each text, the last text first: the order must not matter."""
+    """Return a vector (length, 1) for each text, the last text first: the order must not matter."""
     texts = asked.body["input"]
     assert isinstance(texts, list)
     vectors: list[JSON] = [

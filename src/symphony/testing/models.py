@@ -56,7 +56,7 @@ class FakeModel:
 
     @classmethod
     def embedding(cls, dimensions: int = 8) -> "FakeModel":
-        """A model that embeds: equal texts get equal unit vectors, others differ, always the same."""
+        """Return a model that embeds: equal texts get equal unit vectors, others differ, always the same."""
         return cls(
             lambda call: {"vectors": [_vector(str(text), dimensions) for text in _texts(call)]},
             inputs=EMBEDDING_INPUTS,
@@ -64,11 +64,11 @@ class FakeModel:
         )
 
     def info(self, name: str) -> ModelInfo:
-        """The model as workflows are checked against it."""
+        """Return the model as workflows are checked against it."""
         return ModelInfo(id=name, version="1.0.0", inputs=self.inputs, outputs=self.outputs, provider="fake")
 
     async def ask(self, call: Call, caller: Caller) -> Mapping[str, Value]:
-        """The next answer's ports. Raises what the script says."""
+        """Return the next answer's ports. Raises what the script says."""
         self.calls.append(call)
         await caller.reserve(
             call.model, Estimate(tokens_in=self.usage.tokens_in, tokens_out=self.usage.tokens_out)
@@ -112,7 +112,7 @@ class FakeModels:
         return await self._of(model).ask(Call(model=model, inputs=dict(inputs), config=dict(config)), caller)
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
-        """What each of its calls is said to use up."""
+        """Return what each of its calls is said to use up."""
         usage = self._of(model).usage
         return Estimate(tokens_in=usage.tokens_in, tokens_out=usage.tokens_out, cost=usage.cost)
 

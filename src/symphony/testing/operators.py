@@ -30,7 +30,7 @@ def fake_operator(
     outputs: Mapping[str, PortType | str] | None = None,
     effect: Literal["pure", "read", "write"] = "read",
 ) -> FakeOperator:
-    """An operator `name` that gives `answers`: one for every call, or several in turn.
+    """Return an operator `name` that gives `answers`: one for every call, or several in turn.
 
     In place of an operator of the kit it has that one's ports; otherwise those given, by default no
     inputs and one output `result` of any type. With several outputs an answer is a map of them, and
@@ -77,7 +77,7 @@ def _ports(given: Mapping[str, PortType | str]) -> dict[str, Port]:
 
 
 def _empty(kind: PortType) -> Value:
-    """The value of the type that says least."""
+    """Return the value of the type that says least."""
     if kind.optional:
         return None
     if kind.kind in _EMPTY:

@@ -27,7 +27,7 @@ class Answer:
 
 
 def workflow(text: str) -> Workflow:
-    """The workflow that a YAML text describes; the text may be indented. Raises WorkflowInvalid."""
+    """Return the workflow that a YAML text describes; the text may be indented. Raises WorkflowInvalid."""
     return loads(textwrap.dedent(text).encode(), "yaml")
 
 

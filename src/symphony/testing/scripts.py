@@ -39,7 +39,7 @@ class Script(Generic[Q, A]):
         self._who, self._answers, self._asked = who, answers, 0
 
     async def answer(self, question: Q) -> A:
-        """The next answer. Raises what stands in the script, or ScriptExhausted."""
+        """Return the next answer. Raises what stands in the script, or ScriptExhausted."""
         self._asked += 1
         if len(self._answers) > 1 and self._asked > len(self._answers):
             raise ScriptExhausted(

@@ -27,7 +27,7 @@ def builtin_catalog() -> Catalog:
 
 
 def catalog_from_json(data: bytes) -> Catalog:
-    """The catalogue that `catalog_to_json` wrote. Raises msgspec.ValidationError or ValueError."""
+    """Return the catalogue that `catalog_to_json` wrote. Raises msgspec.ValidationError or ValueError."""
     document = msgspec.json.decode(data, type=dict[str, dict[str, dict[str, object]]])
     operators = {name: _operator(name, raw) for name, raw in document.get("operators", {}).items()}
     models = {name: _model(name, raw) for name, raw in document.get("models", {}).items()}

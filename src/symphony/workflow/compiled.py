@@ -63,7 +63,7 @@ class More(msgspec.Struct, kw_only=True, eq=False):
     loop: "LoopParts | None" = None
 
     def templates(self) -> Iterator[ValueTemplate]:
-        """All templates but those of a loop, in the order in which they are named."""
+        """Yield all templates but those of a loop, in the order in which they are named."""
         if self.when is not None:
             yield self.when
         if self.for_each is not None:
@@ -130,7 +130,7 @@ class Compiled:
         return NodeExpressions(inputs, reads, self._more(node) if has_more(node) else None)
 
     def _numbers(self, template: ValueTemplate) -> Numbers:
-        """The nodes of the ports that a template reads, each port once."""
+        """Return the nodes of the ports that a template reads, each port once."""
         varying = template.varying
         if varying is None:
             if template.node != NO_NODE:
@@ -152,18 +152,18 @@ class Compiled:
                 yield read.name, read.port or ALL_PORTS
 
     def sources(self, number: int) -> Collection[int]:
-        """The nodes of the level that the inputs of a node read."""
+        """Return the nodes of the level that the inputs of a node read."""
         reads = self.nodes[number].reads
         found = reads[0] if len(reads) == 1 else [*chain.from_iterable(reads)]
         return [source for source in found if source >= 0] if OUTSIDE in found else found
 
     def edge_reads(self, at: int) -> Sequence[str]:
-        """The nodes that the condition or transform of an explicit edge reads."""
+        """Return the nodes that the condition or transform of an explicit edge reads."""
         template = self.edges[at]
         return () if template is None else _nodes(template.reads)
 
     def body(self, number: int) -> "Compiled | None":
-        """The body of a node that is a loop."""
+        """Return the body of a node that is a loop."""
         more = self.nodes[number].more
         return None if more is None or more.loop is None else more.loop.body
 
@@ -247,7 +247,7 @@ class Compilation:
         self._known: dict[int, Compiled] = {}  # by identity: a Compiled holds its workflow
 
     def of(self, workflow: Workflow) -> Compiled:
-        """The compiled form of `workflow`."""
+        """Return the compiled form of `workflow`."""
         found = self._known.get(id(workflow))
         if found is None:
             found = self._known[id(workflow)] = Compiled(workflow)

@@ -71,7 +71,7 @@ def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> DocumentReading:
 
 
 def unreadable(path: Path, error: SymphonyError) -> WorkflowNotFound:
-    """Why there is no workflow in `path`, which could not be read. A pipe may be given as stdin."""
+    """Return why there is no workflow in `path`, which could not be read. A pipe may be given as stdin."""
     hint = (
         "to read a pipe: - in place of the file, with stdin from it" if path.is_fifo() else "check the path"
     )
@@ -98,7 +98,7 @@ def _reading(body: bytes, kind: Format, nodes_max: int) -> DocumentReading:
 
 
 def _ordered(reading: DocumentReading) -> DocumentReading:
-    """The reading with its problems located and in document order."""
+    """Return the reading with its problems located and in document order."""
     located = [reading.located(problem) for problem in reading.problems]
     return DocumentReading(
         reading.workflow, _in_order(located), reading.broken, reading.positions, reading.aliases
@@ -106,7 +106,7 @@ def _ordered(reading: DocumentReading) -> DocumentReading:
 
 
 def _merged(document: Document, fields: Fields) -> tuple[Problem, ...]:
-    """The problems of text and of structure. What the text lost is not reported a second time."""
+    """Return the problems of text and of structure. What the text lost is not reported a second time."""
     if not document.problems:
         return tuple(fields.findings.found)
     findings = Findings()
@@ -117,7 +117,7 @@ def _merged(document: Document, fields: Fields) -> tuple[Problem, ...]:
 
 
 def load(path: Path | str) -> Workflow:
-    """The workflow in a file, if its structure is sound; `check_file` looks at its meaning too.
+    """Return the workflow in a file, if its structure is sound; `check_file` looks at its meaning too.
 
     Raises WorkflowInvalid with every problem, WorkflowNotFound, UnknownFormat.
     """
@@ -125,7 +125,7 @@ def load(path: Path | str) -> Workflow:
 
 
 def loads(data: bytes | str, format: str) -> Workflow:  # the word that callers expect
-    """The workflow in a text, if its structure is sound. Raises WorkflowInvalid, UnknownFormat."""
+    """Return the workflow in a text, if its structure is sound. Raises WorkflowInvalid, UnknownFormat."""
     kind = format_named(format)
     # A lone surrogate, which no file can hold, becomes bytes that are not UTF-8: a problem.
     body = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
@@ -139,11 +139,11 @@ def _sound(reading: DocumentReading, path: Path | None) -> Workflow:
 
 
 def dumps(workflow: Workflow, format: str, *, compressed: bool = False, derived: bool = True) -> bytes:
-    """The canonical document in one of `FORMATS`, packed with Zstandard if `compressed`.
+    """Return the canonical document in one of `FORMATS`, packed with Zstandard if `compressed`.
 
-    JSON shows derived edges too, unless `derived` is false: they are most of a large document, and
-    only programs that read no expressions need them. Reading it back gives an equal workflow.
-    Raises UnknownFormat, and SerializationFailed if the workflow holds what is not a value.
+    JSON shows derived edges too, unless `derived` is false: they are most of a large document, and only
+    programs that read no expressions need them. Reading it back gives an equal workflow. Raises
+    UnknownFormat, and SerializationFailed if the workflow holds what is not a value.
     """
     kind = format_named(format)
     with seldom_collected:
@@ -177,14 +177,15 @@ class Resolver:
         """Every file that was looked for, there or not."""
 
     def own_operators(self, files: Sequence[str]) -> OwnOperators:
-        """What the files define that a workflow here names under `operators`."""
+        """Return what the files define that a workflow here names under `operators`."""
         if self._operators is None:
             return OwnOperators(partial=tuple(files))
         self.asked.update(self.path.parent / file for file in files if "\0" not in file)
         return self._operators(self.path.parent, files)
 
     def defining(self, operator: str) -> str | None:
-        """The Python file beside this one that defines an operator of that name, as far as its text tells.
+        """Return the Python file beside this one that defines an operator of that name, as far as its
+        text tells.
 
         Only the first names that are asked for are looked up.
         """
@@ -212,7 +213,7 @@ class Resolver:
         return None
 
     def locate(self, reference: str) -> Path | None:
-        """The file that a reference names: beside this one, with its ending or without."""
+        """Return the file that a reference names: beside this one, with its ending or without."""
         if "\0" in reference:
             return None
         try:
@@ -224,7 +225,7 @@ class Resolver:
             return None  # too long a name, links that lead in a circle
 
     def __call__(self, reference: str) -> Workflow | None:
-        """The workflow that `reference` names. Raises as the class says."""
+        """Return the workflow that `reference` names. Raises as the class says."""
         from symphony.workflow.validation import WorkflowRecursive
 
         path = self.locate(reference)
@@ -240,7 +241,7 @@ class Resolver:
         return None if reading is None else _sound(reading, path)
 
     def reading(self, path: Path) -> DocumentReading | None:
-        """What could be read of one file; None if it is none."""
+        """Return what could be read of one file; None if it is none."""
         if path not in self._known:
             try:
                 self._known[path] = read(path)
@@ -249,7 +250,9 @@ class Resolver:
         return self._known[path]
 
     def where(self, reference: str, problem: Problem) -> str:
-        """What to call the file that a reference names, with the line and column of a problem in it."""
+        """Return what to call the file that a reference names, with the line and column of a problem in
+        it.
+        """
         path = self.locate(reference)
         reading = None if path is None else self.reading(path)
         if path is None or reading is None:
@@ -262,14 +265,14 @@ class Resolver:
         return name if found.line is None else f"{name}:{found.line}:{found.column}"
 
     def child(self, reference: str) -> "Resolver":
-        """The resolver for the references inside a sub-workflow."""
+        """Return the resolver for the references inside a sub-workflow."""
         return Resolver(
             self.locate(reference) or self.path.parent / reference, self.above, self._known, self._operators,
             self.asked,
         )  # fmt: skip
 
     def template(self, name: str) -> str | None:
-        """The text of a template beside the workflow, None for one that is very large.
+        """Return the text of a template beside the workflow, None for one that is very large.
 
         Raises SymphonyError if it cannot be read.
         """
@@ -330,7 +333,9 @@ def checked_bytes(
 
 
 def format_of_bytes(path: Path, body: bytes) -> Format:
-    """The format that the extension of `path` names, or else the document `body`; without either, YAML."""
+    """Return the format that the extension of `path` names, or else the document `body`; without
+    either, YAML.
+    """
     try:
         return format_of_file(path, body)
     except UnknownFormat:
@@ -363,7 +368,7 @@ def _of_template(reading: DocumentReading) -> tuple[Problem, ...]:
 
 
 def checked(reading: DocumentReading, found: ValidationReport) -> ValidationReport:
-    """What validation found, together with what reading found, located and in document order."""
+    """Return what validation found, together with what reading found, located and in document order."""
     told = {(problem.code, problem.place) for problem in reading.problems}
     more = [reading.located(p) for p in found.errors if (p.code, p.place) not in told]
     warnings = [reading.located(p) for p in found.warnings]

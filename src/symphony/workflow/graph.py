@@ -30,11 +30,11 @@ class NodeUnknown(SymphonyError):
 
 
 def all_edges(workflow: Workflow) -> tuple[Edge, ...]:
-    """Every edge: the explicit ones, then those derived from shorthands that are not among them.
+    """Return every edge: the explicit ones, then those derived from shorthands that are not among them.
 
-    One derived data edge for each (node.port → input) pair; one control edge for each `after`,
-    for each fallback, and for each node that other expressions of a node read. Expressions that
-    cannot be read give none: validation reports them.
+    One derived data edge for each (node.port → input) pair; one control edge for each `after`, for each
+    fallback, and for each node that other expressions of a node read. Expressions that cannot be read
+    give none: validation reports them.
     """
     derived = derived_edges(Compiled(workflow))
     if not workflow.edges:
@@ -53,10 +53,10 @@ class Graph(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, workflow: Workflow) -> "Graph":
-        """The graph of a workflow. Edges to nodes that do not exist are left out.
+        """Return the graph of a workflow. Edges to nodes that do not exist are left out.
 
-        A conditional edge waits for what its condition reads, and whoever reads a node that has
-        a fallback waits for the fallback too.
+        A conditional edge waits for what its condition reads, and whoever reads a node that has a
+        fallback waits for the fallback too.
         """
         compiled = Compiled(workflow)
         names, index = compiled.names, compiled.index
@@ -81,7 +81,7 @@ class Graph(msgspec.Struct, frozen=True):
         return cls(names, index, tuple(tuple(sorted(s)) for s in before), tuple(tuple(t) for t in after))
 
     def number(self, name: str) -> int:
-        """The number of a node. Raises NodeUnknown."""
+        """Return the number of a node. Raises NodeUnknown."""
         found = self.index.get(name)
         if found is None:
             raise _unknown(name)
@@ -92,7 +92,7 @@ Graphed: TypeAlias = Workflow | Graph
 
 
 def _sources(compiled: Compiled, number: int) -> Iterator[int]:
-    """The nodes that a node names in its expressions and in `after`: where its derived edges begin."""
+    """Yield the nodes that a node names in its expressions and in `after`: where its derived edges begin."""
     index = compiled.index
     yield from compiled.sources(number)
     for text in compiled.workflow.nodes[compiled.names[number]].after:
@@ -122,7 +122,7 @@ def _graph(workflow: Graphed) -> Graph:
 
 
 def dependencies(workflow: Graphed, node: str) -> tuple[str, ...]:
-    """The nodes that `node` waits for directly. Raises NodeUnknown."""
+    """Return the nodes that `node` waits for directly. Raises NodeUnknown."""
     graph = _graph(workflow)
     return tuple(graph.names[i] for i in graph.before[graph.number(node)])
 
@@ -140,10 +140,11 @@ def _reached(links: tuple[tuple[int, ...], ...], start: int) -> set[int]:
 
 
 def topological_order(workflow: Graphed) -> tuple[str, ...]:
-    """Every node after those that it waits for; of those that could stand next, the one declared first.
+    """Return every node after those that it waits for; of those that could stand next, the one declared
+    first.
 
-    O(V log V + E). Raises GraphCyclic. Source: A. Kahn, "Topological sorting of large networks",
-    CACM 5(11), 1962, with a heap for the choice.
+    O(V log V + E). Raises GraphCyclic. Source: A. Kahn, "Topological sorting of large networks", CACM
+    5(11), 1962, with a heap for the choice.
     """
     graph = _graph(workflow)
     return tuple(graph.names[i] for i in _order(graph))
@@ -182,7 +183,7 @@ def levels(workflow: Graphed) -> tuple[tuple[str, ...], ...]:
 
 
 def critical_path(workflow: Graphed, durations_s: Mapping[str, float] | None = None) -> tuple[str, ...]:
-    """The chain that takes longest: no run can be faster. The first of equals in declaration order.
+    """Return the chain that takes longest: no run can be faster. The first of equals in declaration order.
 
     `durations_s` gives seconds by node; a node without any takes 1. Raises GraphCyclic.
     """
@@ -202,7 +203,7 @@ def critical_path(workflow: Graphed, durations_s: Mapping[str, float] | None = N
 
 
 def find_cycle(workflow: Graphed) -> tuple[str, ...] | None:
-    """A shortest cycle through the first declared node that lies on any, its first node again last.
+    """Return a shortest cycle through the first declared node that lies on any, its first node again last.
 
     None if there is no cycle. O(V + E).
     """
@@ -222,7 +223,7 @@ def find_cycle(workflow: Graphed) -> tuple[str, ...] | None:
 
 
 def _tangled(graph: Graph) -> set[int]:
-    """What Kahn's algorithm never reaches: nodes on cycles, and those that wait for them."""
+    """Return what Kahn's algorithm never reaches: nodes on cycles, and those that wait for them."""
     left = [len(waits_for) for waits_for in graph.before]
     ready = [i for i, count in enumerate(left) if not count]
     done = 0
@@ -236,7 +237,7 @@ def _tangled(graph: Graph) -> set[int]:
 
 
 def _shortest_back(graph: Graph, start: int, inside: set[int]) -> list[int]:
-    """A shortest way from `start` back to itself through `inside`, which has one."""
+    """Return a shortest way from `start` back to itself through `inside`, which has one."""
     via: dict[int, int] = {}
     queue = deque([start])
     while queue:

@@ -54,7 +54,7 @@ def bind_inputs(
 def parse_inputs(
     workflow: Workflow, texts: Iterable[tuple[str, str]]
 ) -> tuple[dict[str, Value], tuple[Problem, ...]]:
-    """The values that pairs of name and text stand for, and what cannot be read.
+    """Return the values that pairs of name and text stand for, and what cannot be read.
 
     A duplicate name is reported as `duplicate-name`. Unknown names are left to `bind_inputs`: their
     text is kept as it is.
@@ -77,10 +77,10 @@ def parse_inputs(
 
 
 def parse_value(text: str, target: PortType) -> Value:
-    """The value that `text` stands for where a `target` is expected.
+    """Return the value that `text` stands for where a `target` is expected.
 
-    Texts, paths and choices are literal; all else is JSON, bytes as `{"$bytes": base64}`; a free
-    `any` is JSON if it reads as JSON, text otherwise. Raises ValueError, saying what is wrong.
+    Texts, paths and choices are literal; all else is JSON, bytes as `{"$bytes": base64}`; a free `any`
+    is JSON if it reads as JSON, text otherwise. Raises ValueError, saying what is wrong.
     """
     _check_unicode(text)
     if target.kind in _LITERAL:
@@ -98,10 +98,10 @@ def parse_value(text: str, target: PortType) -> Value:
 
 
 def parse_json(text: str) -> Value:
-    """The value of one JSON document. Raises ValueError (JSONDecodeError where it is not JSON).
+    """Return the value of one JSON document. Raises ValueError (JSONDecodeError where it is not JSON).
 
-    Refused: duplicate keys, numbers that are not finite or integers beyond 64 bits,
-    nesting beyond `DEPTH_MAX`, unknown keys that start with a single `$`.
+    Refused: duplicate keys, numbers that are not finite or integers beyond 64 bits, nesting beyond
+    `DEPTH_MAX`, unknown keys that start with a single `$`.
     """
     try:
         raw = json.loads(
@@ -119,7 +119,7 @@ def parse_json(text: str) -> Value:
 
 
 def absolute(value: Value, target: PortType, cwd: PurePath) -> Value:
-    """`value` with every path in it absolute. Links are not followed and `..` stays."""
+    """Return `value` with every path in it absolute. Links are not followed and `..` stays."""
     if target.kind == "path" and isinstance(value, str):
         return str(cwd / value)
     if target.item is None:
@@ -132,7 +132,7 @@ def absolute(value: Value, target: PortType, cwd: PurePath) -> Value:
 
 
 def unknown_input(workflow: Workflow, name: str) -> Problem:
-    """The problem of an input that `workflow` does not have."""
+    """Return the problem of an input that `workflow` does not have."""
     from difflib import get_close_matches  # only where somebody mistyped
 
     close = get_close_matches(name, list(workflow.inputs), n=1)
@@ -199,7 +199,7 @@ def _example(spec: InputSpec) -> str:
 
 
 def beyond(value: Value, spec: InputSpec) -> str | None:
-    """Why a number is too small or too large, as half a sentence; None if it is not."""
+    """Return why a number is too small or too large, as half a sentence; None if it is not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if spec.min is not None and value < spec.min:
@@ -210,7 +210,7 @@ def beyond(value: Value, spec: InputSpec) -> str | None:
 
 
 def bad_path(value: Value, target: PortType) -> str | None:
-    """Why a path in `value` cannot be one, as half a sentence; None if it can.
+    """Return why a path in `value` cannot be one, as half a sentence; None if it can.
 
     An empty path would silently mean the whole of the caller's directory.
     """

@@ -113,7 +113,7 @@ _SPECIAL: Final[Mapping[tuple[str, str], Schema]] = {
 
 
 def json_schema(catalog: Catalog | None = None) -> Schema:
-    """The schema of workflow files; with a catalogue, it names operators, models and their ports."""
+    """Return the schema of workflow files; with a catalogue, it names operators, models and their ports."""
     node = _node()
     if catalog is not None:
         _name_ports(node, catalog)
@@ -145,7 +145,7 @@ def _object(table: str) -> Schema:
 
 
 def _properties(table: str) -> Schema:
-    """The keys of a table, each with what it accepts and what it means."""
+    """Return the keys of a table, each with what it accepts and what it means."""
     return {
         key: {"description": MEANINGS[table, key], **_accepted(table, key, reader)}
         for key, reader in TABLES[table].items()
@@ -237,7 +237,7 @@ def _name_ports(node: Schema, catalog: Catalog) -> None:
 
 
 def _literal(name: str) -> str:
-    """`name` in a pattern that JavaScript and Python read alike."""
+    """Return `name` in a pattern that JavaScript and Python read alike."""
     return "".join(char if char.isalnum() or char in "_-" else f"[{char}]" for char in name)
 
 

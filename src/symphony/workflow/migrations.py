@@ -29,7 +29,7 @@ MIGRATIONS: Final[Mapping[int, Migration]] = {1: _as_it_is}
 
 
 def version_of(document: Mapping[str, Tree]) -> Tree:
-    """The schema version that a document says; one that says none has version 1."""
+    """Return the schema version that a document says; one that says none has version 1."""
     return document.get("symphony", 1)
 
 
@@ -39,7 +39,7 @@ def migrated(
     *,
     current: int = SCHEMA_VERSION,
 ) -> dict[str, Tree] | None:
-    """`document` in the version `current`; None if it is of a version that nobody here knows."""
+    """Return `document` in the version `current`; None if it is of a version that nobody here knows."""
     version = version_of(document)
     if type(version) is not int or version > current:
         return None
@@ -51,7 +51,7 @@ def migrated(
 
 
 def wanted(version: Tree) -> str:
-    """What to do about a document of this version, which `migrated` refuses."""
+    """Return what to do about a document of this version, which `migrated` refuses."""
     known = " or ".join(map(str, range(OLDEST, SCHEMA_VERSION + 1)))
     if type(version) is int and version > SCHEMA_VERSION:
         return f"install a newer Symphony: this is {__version__}, which reads version {known}"

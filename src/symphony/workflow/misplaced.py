@@ -21,7 +21,8 @@ def regrouped(
     tree: dict[str, Tree], own: Collection[str], owners: Owners, kinds: Collection[str],
     fields: Fields, place: str,
 ) -> dict[str, Tree]:  # fmt: skip
-    """`tree`, a map with the keys `own`, with unknown keys moved into the map before them that lacks them.
+    """Return `tree`, a map with the keys `own`, with unknown keys moved into the map before them that
+    lacks them.
 
     `owners`: the keys that take a map, with the keys of that map, None for any. What follows `nodes` or
     `body` and looks like a node is meant for it even if it is not empty.
@@ -52,7 +53,9 @@ _HELD_IN_MAPS: Final = frozenset({"inputs", "config", "metadata", "retry", "on_e
 def regrouped_nodes(
     tree: dict[str, Tree], keys: Collection[str], kinds: Collection[str], fields: Fields, place: str
 ) -> dict[str, Tree]:
-    """`tree`, a map of nodes, with the keys of nodes moved into the node before them. `keys`: all such."""
+    """Return `tree`, a map of nodes, with the keys of nodes moved into the node before them. `keys`:
+    all such.
+    """
     strays: dict[str, list[str]] = {}
     owner: str | None = None
     for name, raw in tree.items():
@@ -82,7 +85,9 @@ def _is_stray(
 def regrouped_inputs(
     tree: dict[str, Tree], keys: Collection[str], fields: Fields, place: str
 ) -> dict[str, Tree]:
-    """`tree`, the inputs of a workflow, with what is said of an input moved into it. `keys`: such keys."""
+    """Return `tree`, the inputs of a workflow, with what is said of an input moved into it. `keys`:
+    such keys.
+    """
     strays: dict[str, list[str]] = {}
     owner: str | None = None
     for name, raw in tree.items():
@@ -97,7 +102,7 @@ def _moved(
     tree: dict[str, Tree], strays: Mapping[str, list[str]], fields: Fields, place: str, code: Code,
     what: str,
 ) -> dict[str, Tree]:  # fmt: skip
-    """The tree with each group of strays in its owner, and a problem for each group."""
+    """Return the tree with each group of strays in its owner, and a problem for each group."""
     moved = {key for group in strays.values() for key in group}
     made = {key: item for key, item in tree.items() if key not in moved}
     for owner, group in strays.items():

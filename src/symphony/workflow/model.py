@@ -34,7 +34,8 @@ def duration_s(text: str) -> float:
 
 
 def slug_of(name: str) -> str:
-    """The identifier that is made of a workflow's name: its letters and digits, of any script, in small.
+    """Return the identifier that is made of a workflow's name: its letters and digits, of any script,
+    in small.
 
     >>> slug_of("Wörk flow №2")
     'wörk-flow-no2'

@@ -27,13 +27,13 @@ class Nested:
         self._inside: dict[str, Workflow | None] = {"": workflow}
 
     def node(self, path: str) -> Node | None:
-        """The node at `path`; None where it is not known."""
+        """Return the node at `path`; None where it is not known."""
         head, _, last = path.rpartition(".")
         around = self.inside(head)
         return None if around is None else around.nodes.get(last)
 
     def inside(self, path: str) -> Workflow | None:
-        """The graph inside the node at `path`, and the whole workflow for an empty path.
+        """Return the graph inside the node at `path`, and the whole workflow for an empty path.
 
         None for a node without a graph, and for one whose file cannot be read or contains itself.
         """

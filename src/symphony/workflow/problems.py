@@ -101,14 +101,14 @@ class Findings:
 
 
 def child(place: str, key: str | int) -> str:
-    """The place of a key of the map, or of an element of the list, that stands at `place`."""
+    """Return the place of a key of the map, or of an element of the list, that stands at `place`."""
     if isinstance(key, int):
         return f"{place}[{key}]"
     return f"{place}.{key}" if place else key
 
 
 def shown(value: object, width: int = 40) -> str:
-    """`value` as messages show it: one line, never long."""
+    """Return `value` as messages show it: one line, never long."""
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list | tuple):
@@ -120,7 +120,7 @@ def shown(value: object, width: int = 40) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint that names the known word next to `word`, or else `otherwise`.
+    """Return a hint that names the known word next to `word`, or else `otherwise`.
 
     Among very many known words none is sought: a file may hold thousands of mistakes.
     """

@@ -68,7 +68,7 @@ _INSIDE: Final[Mapping[str, str]] = {
 
 
 def flow(value: Tree) -> str | None:
-    """`value` as it may stand within `{ }`; None if it is not a scalar, or long."""
+    """Return `value` as it may stand within `{ }`; None if it is not a scalar, or long."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -83,7 +83,7 @@ def _quoted(text: str) -> str:
 
 
 def map_hint(key: str | int, value: Tree) -> str:
-    """How to write the map `key`, for which `value` was given."""
+    """Return how to write the map `key`, for which `value` was given."""
     given = flow(value)
     if (crowded := _crowded(value)) is not None:
         return crowded
@@ -107,7 +107,7 @@ def map_hint(key: str | int, value: Tree) -> str:
 
 
 def _crowded(value: Tree) -> str | None:
-    """The hint for a text that would be a map if a blank followed its colon."""
+    """Return the hint for a text that would be a map if a blank followed its colon."""
     found = _CROWDED.match(value) if isinstance(value, str) else None
     return None if found is None else f"put a space after `{found[1]}:`"
 
@@ -126,13 +126,13 @@ def _is_word(value: Tree) -> bool:
 
 
 def list_hint(key: str | int, value: Tree) -> str:
-    """How to write the list of texts `key`, for which `value` was given."""
+    """Return how to write the list of texts `key`, for which `value` was given."""
     given = flow(value) if isinstance(value, str) else None
     return f"write {key}: [{given or 'a, b'}]"
 
 
 def node_hint(name: str, value: Tree) -> str:
-    """How to write the node `name`, for which `value` was given in place of a map."""
+    """Return how to write the node `name`, for which `value` was given in place of a map."""
     given = flow(value) if isinstance(value, str) else None
     if (crowded := _crowded(value)) is not None:
         return crowded
@@ -148,7 +148,7 @@ def node_hint(name: str, value: Tree) -> str:
 
 
 def input_hint(name: str, value: Tree, types: Collection[str]) -> str:
-    """How to write the input `name` of a workflow, for which `value` was given in place of a map."""
+    """Return how to write the input `name` of a workflow, for which `value` was given in place of a map."""
     given = flow(value)
     if isinstance(value, str) and value.rstrip("?").partition("[")[0] in types:
         return f"write {name}: {{type: {given if given == value else _quoted(value)}}}"
@@ -158,7 +158,7 @@ def input_hint(name: str, value: Tree, types: Collection[str]) -> str:
 
 
 def operator_hint(name: str, versions: Mapping[str, str], defining: str | None = None) -> str:
-    """What to write in place of the operator `name`; `versions` of the operators that there are.
+    """Return what to write in place of the operator `name`; `versions` of the operators that there are.
 
     `defining` is the file beside the workflow that defines it.
     """
@@ -181,7 +181,9 @@ def operator_hint(name: str, versions: Mapping[str, str], defining: str | None =
 
 
 def near_operator(name: str, known: Collection[str]) -> str | None:
-    """The operator whose name is `name` but for a slip of the keys, or without what is before its dot."""
+    """Return the operator whose name is `name` but for a slip of the keys, or without what is before
+    its dot.
+    """
     from difflib import SequenceMatcher
 
     if "." not in name:
@@ -210,19 +212,19 @@ def key_hint(key: str, keys: Collection[str], otherwise: str) -> str:
 
 
 def meant_kind(keys: Iterable[str], kinds: Collection[str]) -> str | None:
-    """The first of `keys`, none of which is a kind, that was meant as one of `kinds`."""
+    """Return the first of `keys`, none of which is a kind, that was meant as one of `kinds`."""
     return next((key for key in keys if key_hint(key, kinds, "")), None)
 
 
 def env_hint(kind: str) -> str:
-    """What to write in place of the key `env` of a node of a kind."""
+    """Return what to write in place of the key `env` of a node of a kind."""
     if kind == "command":
         return "give the command `inputs:`; they arrive as environment variables"
     return "list the variables under `env:` of the workflow, and give them as inputs: ${{ env.NAME }}"
 
 
 def command_hint(value: Tree) -> str:
-    """How to write the text of a command, for which `value` was given."""
+    """Return how to write the text of a command, for which `value` was given."""
     if isinstance(value, list) and value and all(isinstance(one, str | int | float) for one in value):
         text = " ".join(shlex.quote(str(one)) for one in value)
         if len(text) <= _CHARS_MAX and text.isprintable():
@@ -232,13 +234,13 @@ def command_hint(value: Tree) -> str:
 
 
 def step_hint(value: Tree) -> str:
-    """How to write a step, for which `value` was given in place of a map."""
+    """Return how to write a step, for which `value` was given in place of a map."""
     given = flow(value) if isinstance(value, str) else None
     return f"write {{name: NAME, command: {given or '…'}}}"
 
 
 def edge_hint(value: Tree) -> str:
-    """How to write an edge, for which `value` was given in place of a map."""
+    """Return how to write an edge, for which `value` was given in place of a map."""
     ends = re.split(r"\s*->\s*", value) if isinstance(value, str) else []
     if len(ends) == 2 and all(map(_BARE.fullmatch, ends)):
         return f"write {{from: {ends[0]}, to: {ends[1]}}}"

@@ -42,7 +42,7 @@ _UNNAMED: Final = "unnamed"
 
 
 def read_tree(tree: Tree, fields: Fields, *, connected: Collection[str] = ()) -> Workflow | None:
-    """The workflow in `tree`; None if it is none at all. What is wrong goes to `fields`.
+    """Return the workflow in `tree`; None if it is none at all. What is wrong goes to `fields`.
 
     `connected` names nodes that get edges from elsewhere.
     """
@@ -71,7 +71,9 @@ def read_tree(tree: Tree, fields: Fields, *, connected: Collection[str] = ()) ->
 
 
 def _of_this_version(document: dict[str, Tree], fields: Fields) -> dict[str, Tree] | None:
-    """The document, migrated if it is older. Of a version that is not known nothing else could be said."""
+    """Return the document, migrated if it is older. Of a version that is not known nothing else could
+    be said.
+    """
     found = migrated(document)
     if found is None:
         version = version_of(document)
@@ -199,7 +201,7 @@ def read_input(fields: Fields, tree: Mapping[str, Tree], place: str) -> InputSpe
 
 
 def _fitting(fields: Fields, spec: InputSpec, place: str) -> InputSpec:
-    """`spec`, after its bounds and its default are checked against its type."""
+    """Return `spec`, after its bounds and its default are checked against its type."""
     for key, bound in (("min", spec.min), ("max", spec.max)):
         if bound is not None and spec.type.kind not in ("integer", "number", "any", "json"):
             fields.wrong(place, key, f"{key} is for numbers, not for {spec.type}", f"remove {key}:")

@@ -10,7 +10,7 @@ from symphony.workflow.problems import child, shown
 
 
 def read_edges(tree: Tree, fields: Fields) -> tuple[Edge, ...]:
-    """The explicit edges. Derived ones come from shorthands and are made again: they are left out."""
+    """Return the explicit edges. Derived ones come from shorthands and are made again: they are left out."""
     if not isinstance(tree, list):
         fields.wrong(
             "", "edges", f"edges must be a list, not {shown(tree)}", "write - {from: a.port, to: b.input}"

@@ -63,7 +63,7 @@ _SKIP: Final = OnError(action="skip")
 
 
 def read_nodes(tree: Tree, place: str, fields: Fields) -> dict[str, Node] | None:
-    """The nodes of a workflow or of a loop's body; None if there are too many altogether."""
+    """Return the nodes of a workflow or of a loop's body; None if there are too many altogether."""
     if fields.depth > DEPTH_MAX:  # loops in loops, without end where Python built them
         message, hint = "loops are nested too deeply", "move inner loops into sub-workflows"
         fields.findings.add("limit-exceeded", place, message, hint)
@@ -110,7 +110,7 @@ def usual_in(fields: Fields) -> Usual:
 
 
 def read_node(fields: Fields, tree: Tree, place: str) -> Node | None:
-    """The node that `tree` spells, whatever it says; None, reported, if it spells none."""
+    """Return the node that `tree` spells, whatever it says; None, reported, if it spells none."""
     if type(tree) is not dict:
         from symphony.workflow.remedies import node_hint
 
@@ -156,7 +156,7 @@ def read_node(fields: Fields, tree: Tree, place: str) -> Node | None:
 def _of_kind(
     fields: Fields, tree: dict[str, Tree], place: str, kind: str, made: dict[str, object], others: list[str]
 ) -> Node | None:
-    """The node of one kind, from its options and from the other keys, which may belong to it."""
+    """Return the node of one kind, from its options and from the other keys, which may belong to it."""
     read, struct = _KINDS[kind]
     what = read(fields, tree[kind], place, kind)
     own: tuple[str, ...] = ()
@@ -330,7 +330,7 @@ def _on_error(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def _label(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """The name or content type of an artifact: a literal one can be checked."""
+    """Return the name or content type of an artifact: a literal one can be checked."""
     found = filled_text(fields, tree, place, key)
     if isinstance(found, str) and "${{" not in found and not is_label(found):
         message = f"this cannot be the {key.replace('_', ' ')} of an artifact"
@@ -411,7 +411,7 @@ def read_steps(tree: Tree, fields: Fields) -> dict[str, Node] | None:
 
 
 def _step_names(fields: Fields, steps: list[Tree]) -> dict[int, str | None]:
-    """The name of each step, None where it has no good one of its own; bad ones are reported."""
+    """Return the name of each step, None where it has no good one of its own; bad ones are reported."""
     seen: set[str] = set()
     names: dict[int, str | None] = {}
     for i, raw in enumerate(steps):

@@ -50,7 +50,7 @@ class _Shape(NamedTuple):
 def _shape_of(
     keys: tuple[str, ...], kinds: Kinds, options: Mapping[str, Reader], texts: Mapping[str, set[str]]
 ) -> _Shape | None:
-    """The shape of nodes with these keys; None if the general way must look at them."""
+    """Return the shape of nodes with these keys; None if the general way must look at them."""
     own = [key for key in keys if key in _MAKERS]
     stray = "for_each" not in keys and not FAN_OUT_KEYS.isdisjoint(keys)
     if len(own) != 1 or stray or not all(key == own[0] or key in options for key in keys):
@@ -62,7 +62,7 @@ def _shape_of(
 
 
 def _sound(fields: Fields, reader: Reader, tree: Tree, key: str) -> object:
-    """What the reader gives; `BAD` if it reported anything, which is taken back."""
+    """Return what the reader gives; `BAD` if it reported anything, which is taken back."""
     found = fields.findings.found
     before = len(found)
     value = reader(fields, tree, "", key)

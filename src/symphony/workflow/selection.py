@@ -22,7 +22,7 @@ class Selection:
 
 
 def selected(workflow: Workflow, names: Sequence[str]) -> Selection:
-    """The nodes of these names, all that they wait for, and what stands in if one of them fails.
+    """Return the nodes of these names, all that they wait for, and what stands in if one of them fails.
 
     Outputs that read other nodes are left out. The workflow must be valid. Raises NodeUnknown.
     """
@@ -52,7 +52,7 @@ def selected(workflow: Workflow, names: Sequence[str]) -> Selection:
 
 
 def _lacking(workflow: Workflow, there: Collection[str]) -> list[str]:
-    """The outputs that read a node which is not there."""
+    """Return the outputs that read a node which is not there."""
     compiled = Compiled(workflow)
     return [
         name

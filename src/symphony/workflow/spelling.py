@@ -76,13 +76,13 @@ _CONTROL: Final = (
 
 
 def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = False) -> dict[str, Tree]:
-    """The document of `workflow`, in the lowest schema version that has all keys that it uses.
+    """Return the document of `workflow`, in the lowest schema version that has all keys that it uses.
 
-    With `derived`, the edges that come from shorthands are in it, too.
-    With `binary`, bytes stay bytes, and keys that begin with `$` stay as they are.
+    With `derived`, the edges that come from shorthands are in it, too. With `binary`, bytes stay bytes,
+    and keys that begin with `$` stay as they are.
 
-    Derived edges are in the order of their ends: key order means nothing, and must not decide
-    what a document says. Raises SerializationFailed if something in it is not a value.
+    Derived edges are in the order of their ends: key order means nothing, and must not decide what a
+    document says. Raises SerializationFailed if something in it is not a value.
     """
     spell = unspelled if binary else spelled
     out: dict[str, Tree] = {"symphony": OLDEST, "name": workflow.name, "version": workflow.version}
@@ -116,7 +116,7 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
 
 
 def _derived(workflow: Workflow) -> list[dict[str, Tree]]:
-    """The edges that come from shorthands, by their ends."""
+    """Return the edges that come from shorthands, by their ends."""
     ends = None if workflow.edges else derived_ends(workflow)
     if ends is None:
         more = all_edges(workflow)[len(workflow.edges) :]
@@ -134,7 +134,9 @@ def _budget(budget: Budget) -> dict[str, Tree]:
 
 
 def _named(values: Mapping[str, Value], spell: Spell) -> dict[str, Tree]:
-    """A map whose keys are names: they are never doubled. Copied only where a value is spelled otherwise."""
+    """Return a map whose keys are names: they are never doubled. Copied only where a value is spelled
+    otherwise.
+    """
     marker = "" if spell is unspelled else "$"
     if type(values) is dict:
         for value in values.values():

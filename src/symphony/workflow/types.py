@@ -98,7 +98,7 @@ def list_of(item: PortType) -> PortType:
 
 
 def language_of(name: str, names: tuple[str, ...] = (), gives: str = "") -> PortType:
-    """The type of texts in a language. Raises ValueError for something that is not a name."""
+    """Return the type of texts in a language. Raises ValueError for something that is not a name."""
     for one in names:
         if _NAME.fullmatch(one) is None:
             raise ValueError(f"{one!r} is not a name that {LANGUAGES[name]} can use")
@@ -108,7 +108,7 @@ def language_of(name: str, names: tuple[str, ...] = (), gives: str = "") -> Port
 
 
 def parse_type(text: str) -> PortType:
-    """The type that `text` names in a workflow file.
+    """Return the type that `text` names in a workflow file.
 
     Raises ValueError, saying what is wrong, if it names none.
     """
@@ -116,9 +116,10 @@ def parse_type(text: str) -> PortType:
 
 
 def parse_port_type(text: str) -> PortType:
-    """The type that `text` names in a catalogue.
+    """Return the type that `text` names in a catalogue.
 
-    There, texts have languages (`cel[item, index -> boolean]`), and maps certain keys (`map[a | b: any]`).
+    There, texts have languages (`cel[item, index -> boolean]`), and maps certain keys (`map[a | b:
+    any]`).
 
     Raises ValueError as `parse_type` does.
     """
@@ -180,10 +181,10 @@ def fits(source: PortType, target: PortType) -> bool:
 
 
 def mismatch(value: StoredValue, target: PortType) -> str | None:
-    """Why `value` does not fit `target`, as half a sentence, or None if it fits.
+    """Return why `value` does not fit `target`, as half a sentence, or None if it fits.
 
-    A reference to a large value fits by its encoding alone; what it holds is checked where
-    it is loaded.
+    A reference to a large value fits by its encoding alone; what it holds is checked where it is
+    loaded.
     """
     if value is None:
         return None if target.optional or target.kind in ("any", "json") else f"null is not {called(target)}"
@@ -247,7 +248,7 @@ def _reference_mismatch(ref: ArtifactRef, target: PortType) -> str | None:
 
 
 def kind_name(value: object) -> str:
-    """What kind of value it is, as messages say it: `a string`, `null`."""
+    """Return what kind of value it is, as messages say it: `a string`, `null`."""
     if value is None:
         return "null"
     names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", bytes: "bytes"}
@@ -255,7 +256,7 @@ def kind_name(value: object) -> str:
 
 
 def called(target: PortType) -> str:
-    """What messages call a value of the type: `a string`, `an integer`, `a CEL expression`."""
+    """Return what messages call a value of the type: `a string`, `an integer`, `a CEL expression`."""
     if target.language is not None:
         return LANGUAGES[target.language.name]
     text = str(target)

@@ -44,10 +44,10 @@ def plain(tree: Tree, room: int, marker: str = "$") -> bool:
 def value_of(
     tree: Tree, place: str, findings: Findings, room: int, *, literal: bool = False, binary: bool = False
 ) -> Value:
-    """The value that `tree` spells. What is none is reported and becomes null.
+    """Return the value that `tree` spells. What is none is reported and becomes null.
 
-    `room` is how deep it may nest. `literal` trees come from Python: tuples are lists, and texts
-    may hold what no file can. In them, and in those of `binary` formats, `$` means nothing.
+    `room` is how deep it may nest. `literal` trees come from Python: tuples are lists, and texts may
+    hold what no file can. In them, and in those of `binary` formats, `$` means nothing.
     """
     return _Unspelling(findings, literal=literal, binary=binary).value(tree, place, room)
 
@@ -134,7 +134,7 @@ class _Unspelling:
 
 
 def spelled(value: Value, room: int = 100) -> Tree:
-    """How texts spell `value`. Raises SerializationFailed for something that is not a value."""
+    """Return how texts spell `value`. Raises SerializationFailed for something that is not a value."""
     if type(value) is str or plain(value, room):
         return value
     if isinstance(value, bytes):
@@ -147,7 +147,7 @@ def spelled(value: Value, room: int = 100) -> Tree:
 
 
 def unspelled(value: Value) -> Tree:
-    """How binary formats carry `value`: as it is. Raises SerializationFailed if it is not a value."""
+    """Return how binary formats carry `value`: as it is. Raises SerializationFailed if it is not a value."""
     if not plain(value, 100, ""):
         raise _no_value(value)
     return value

@@ -19,12 +19,12 @@ SINCE: Final[Mapping[str, Mapping[str, int]]] = {
 
 
 def version_needed(document: Mapping[str, Tree]) -> int:
-    """The lowest schema version that has every key of `document`, which is spelled with `nodes`."""
+    """Return the lowest schema version that has every key of `document`, which is spelled with `nodes`."""
     return max(_newest(document, SINCE["workflow"]), _of_nodes(document.get("nodes"), SINCE["node"]))
 
 
 def _of_nodes(nodes: Tree, since: Mapping[str, int]) -> int:
-    """What the nodes need, those inside loops too."""
+    """Return what the nodes need, those inside loops too."""
     version = OLDEST
     if isinstance(nodes, dict):
         for node in nodes.values():

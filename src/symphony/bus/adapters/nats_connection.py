@@ -73,7 +73,7 @@ class NKey:
         """The key that the server's configuration names."""
 
     def sign(self, nonce: str) -> bytes:
-        """The base64 of the signature that the server asks for."""
+        """Return the base64 of the signature that the server asks for."""
         return base64.b64encode(self._key.sign(nonce.encode()))
 
 
@@ -135,10 +135,10 @@ async def connected(
     on_back: Callable[[], Awaitable[None]] | None = None,
     on_end: Callable[[], Awaitable[None]] | None = None,
 ) -> Client:
-    """A connection. Raises NatsUnavailable, ConfigInvalid.
+    """Return a connection. Raises NatsUnavailable, ConfigInvalid.
 
-    With `on_back` it comes back by itself, and that is called whenever it has. `on_end` is called
-    when it is over for good, `on_error` for each error on the way.
+    With `on_back` it comes back by itself, and that is called whenever it has. `on_end` is called when
+    it is over for good, `on_error` for each error on the way.
     """
     key = None if config.nkey_seed is None else NKey(config.nkey_seed)
     client = _CarefulClient(key, encrypted=config.tls is not None)
@@ -202,7 +202,7 @@ def check_size(client: Client, body: bytes) -> None:
 
 
 def unavailable(error: BaseException) -> SymphonyError:
-    """What a failure of the client library means."""
+    """Return what a failure of the client library means."""
     return NatsUnavailable(
         f"the NATS server: {str(error) or type(error).__name__}",
         hint="check that it runs, its address, and the token or NKey",

@@ -91,7 +91,7 @@ class Store:
         await self.storing.close()
 
     async def past(self, pattern: str, wanted: Replay) -> list[MessageEnvelope]:
-        """What is stored of the topics that match and `wanted` asks for, the oldest first."""
+        """Return what is stored of the topics that match and `wanted` asks for, the oldest first."""
         found: deque[MessageEnvelope] = deque(maxlen=wanted.last)
         for durable in self._config.durable:
             async for envelope in self._stored(durable, pattern if covers(durable, pattern) else durable):

@@ -118,11 +118,11 @@ class NatsLink:
         task.add_done_callback(self._tasks.discard)
 
     def subject(self, rest: str) -> str:
-        """A subject of this bus."""
+        """Return a subject of this bus."""
         return f"{self.prefix}.{rest}"
 
     def read(self, message: Msg) -> MessageEnvelope | None:
-        """What `message` carries; None, and it is logged, if that is broken."""
+        """Return what `message` carries; None, and it is logged, if that is broken."""
         try:
             return self._codec.decode(message.data)
         except SerializationFailed as error:

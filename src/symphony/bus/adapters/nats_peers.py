@@ -51,15 +51,15 @@ class Peers:
         return len(self._states)
 
     def processes(self) -> tuple[str, ...]:
-        """All whose state is known."""
+        """Return all whose state is known."""
         return tuple(self._states)
 
     def names(self) -> dict[str, list[str]]:
-        """Every endpoint of the others, with its capabilities."""
+        """Return every endpoint of the others, with its capabilities."""
         return {name: can for state in self._states.values() for name, can in state.names.items()}
 
     def wants(self) -> set[str]:
-        """Every pattern that one of them wants."""
+        """Return every pattern that one of them wants."""
         return {pattern for state in self._states.values() for pattern in state.wants}
 
     def heard(self, process: str, version: int, now_s: float) -> bool:
@@ -70,7 +70,7 @@ class Peers:
         return state is None or state.version != version
 
     def told(self, state: State, now_s: float) -> Changes:
-        """The state of one, which replaces what was known of it. Raises ValidationFailed."""
+        """Return the state of one, which replaces what was known of it. Raises ValidationFailed."""
         if len(state.names) + len(state.wants) > _ENTRIES_MAX:
             raise ValidationFailed(f"a process tells of more than {_ENTRIES_MAX:,} endpoints")
         for name in state.names:

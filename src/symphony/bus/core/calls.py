@@ -74,7 +74,8 @@ class PendingCalls(Generic[_Outcome]):
         return earlier
 
     def answered(self, message_id: str | None, sender: str) -> PendingCall[_Outcome] | None:
-        """The call that waits for the answer to `message_id`. None, and the answer is counted, if none does.
+        """Return the call that waits for the answer to `message_id`. None, and the answer is counted,
+        if none does.
 
         An answer to a call by name must come from that endpoint or from the bus.
         """
@@ -99,7 +100,7 @@ class PendingCalls(Generic[_Outcome]):
             due.pop(message_id, None)
 
     def due(self, now_s: float) -> Iterator[PendingCall[_Outcome]]:
-        """The calls whose deadline has passed. They wait no longer."""
+        """Yield the calls whose deadline has passed. They wait no longer."""
         while self._queue and self._queue[0] * TICK_S <= now_s:
             for message_id in self._ticks.pop(heapq.heappop(self._queue)):
                 # Telling of one may have ended others of the same tick.
@@ -107,11 +108,11 @@ class PendingCalls(Generic[_Outcome]):
                     yield call
 
     def waiting(self) -> list[PendingCall[_Outcome]]:
-        """All that wait."""
+        """Return all that wait."""
         return list(self._waiting.values())
 
     def to(self, recipients: Container[str]) -> list[PendingCall[_Outcome]]:
-        """The calls that wait for one of `recipients`. They wait no longer."""
+        """Return the calls that wait for one of `recipients`. They wait no longer."""
         found = [call for call in self._waiting.values() if call.recipient in recipients]
         for call in found:
             self.take(call.message_id)

@@ -62,5 +62,5 @@ class Bounded(Generic[_Item]):
         return item
 
     def take(self) -> _Item:
-        """The oldest. Raises IndexError if there is none."""
+        """Return the oldest. Raises IndexError if there is none."""
         return self._items.popleft()

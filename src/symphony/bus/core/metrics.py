@@ -36,7 +36,9 @@ class Histogram:
         return sum(self.counts)
 
     def quantile_s(self, share: float) -> float:
-        """The upper bound of the bucket that holds the quantile `share`, in [0, 1]; 0 if it is empty."""
+        """Return the upper bound of the bucket that holds the quantile `share`, in [0, 1]; 0 if it is
+        empty.
+        """
         rest = share * self.total
         for number, count in enumerate(self.counts):
             rest -= count
@@ -46,7 +48,7 @@ class Histogram:
 
 
 def bound_s(number: int) -> float:
-    """The upper bound of bucket `number`, in seconds: 1 µs, 2, 4, …"""
+    """Return the upper bound of bucket `number`, in seconds: 1 µs, 2, 4, …"""
     return float(1 << number) * 1e-6
 
 
@@ -126,7 +128,7 @@ class BusRates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rates(before: BusStats, after: BusStats, *, asker: str) -> BusRates | None:
-    """How fast it went between two looks at one bus, without the endpoint `asker`, which looks.
+    """Return how fast it went between two looks at one bus, without the endpoint `asker`, which looks.
 
     None if the second look is at another bus, or at no later time.
     """
@@ -173,7 +175,7 @@ def count(counter: Counter[str], topic: str, number: int = 1) -> None:
 
 
 def prometheus(stats: BusStats) -> str:
-    """`stats` in Prometheus' text format, version 0.0.4."""
+    """Return `stats` in Prometheus' text format, version 0.0.4."""
     return "\n".join(_lines(stats)) + "\n"
 
 

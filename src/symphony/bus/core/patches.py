@@ -40,14 +40,16 @@ def same(one: Value, other: Value) -> bool:
 
 
 def splice(start: int, removed: int, inserted: str | bytes | list[Value]) -> Patch:
-    """The patch for an edit whose place is known. Raises ValidationFailed for a negative number."""
+    """Return the patch for an edit whose place is known. Raises ValidationFailed for a negative number."""
     if start < 0 or removed < 0:
         raise _unfit("a splice starts and removes at 0 or more")
     return [_SPLICE, start, removed, inserted]
 
 
 def difference(before: Value, after: Value) -> Patch | None:
-    """What makes `after` of `before`; None if they are the same. O(size), most of it comparing memory."""
+    """Return what makes `after` of `before`; None if they are the same. O(size), most of it comparing
+    memory.
+    """
     if same(before, after):
         return None
     if isinstance(before, str) and isinstance(after, str):
@@ -80,7 +82,7 @@ def _map_difference(before: dict[str, Value], after: dict[str, Value]) -> Patch:
 
 
 def apply(before: Value, patch: Value) -> Value:
-    """`before` with the change. Raises ValidationFailed for something that is not a patch of it."""
+    """Return `before` with the change. Raises ValidationFailed for something that is not a patch of it."""
     match patch:
         case ["put", value]:
             return value
@@ -147,7 +149,9 @@ def _merged_maps(base: dict[str, Value], theirs: dict[str, Value], ours: dict[st
 
 
 def _text_ends(one: _Text, other: _Text) -> tuple[int, int]:
-    """How many items are the same at the start, and of the rest at the end. Compares memory, in halves."""
+    """Return how many items are the same at the start, and of the rest at the end. Compares memory, in
+    halves.
+    """
     shorter = start = min(len(one), len(other))
     low = 0
     while low < start:

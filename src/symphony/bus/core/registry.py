@@ -59,7 +59,7 @@ class Registry:
         return entry
 
     def serving(self, message_type: str) -> EndpointEntry:
-        """An endpoint that serves this type, each in turn. Raises EndpointUnknown."""
+        """Return an endpoint that serves this type, each in turn. Raises EndpointUnknown."""
         serving = self._serving.get(message_type)
         if not serving:
             raise EndpointUnknown(f"no endpoint serves messages of type {message_type!r}")
@@ -102,7 +102,7 @@ class Pulse(msgspec.Struct):
         self._heard.pop(link, None)
 
     def lost(self, now_s: float) -> list[str]:
-        """The links that are lost now; they are forgotten. Look every `beat_s`."""
+        """Return the links that are lost now; they are forgotten. Look every `beat_s`."""
         before, self._looked_s = self._looked_s, now_s
         if before is not None and now_s - before > 2 * self.beat_s:
             self._heard = dict.fromkeys(self._heard, now_s)

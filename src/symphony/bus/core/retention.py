@@ -57,7 +57,7 @@ class Retention:
         return numbered
 
     def replay(self, pattern: str, wanted: Replay) -> Iterator[MessageEnvelope]:
-        """What is kept of the topics that match `pattern`, in the order in which it arrived."""
+        """Return what is kept of the topics that match `pattern`, in the order in which it arrived."""
         logs = [log for topic, log in self._logs.items() if matches(pattern, topic)]
         found = list(heapq.merge(*logs, key=itemgetter(0)))
         if wanted.after is not None:

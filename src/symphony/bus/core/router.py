@@ -145,7 +145,9 @@ class Router:
         return tuple(self._retentions)
 
     def route(self, topic: str) -> Route:
-        """Where events of `topic` go now. Raises ValidationFailed for something that is not a topic."""
+        """Return where events of `topic` go now. Raises ValidationFailed for something that is not a
+        topic.
+        """
         found = self._routes.get(topic)
         if found is None:
             check_topic(topic)
@@ -161,11 +163,11 @@ class Router:
         return tuple(self._order)
 
     def patterns(self) -> set[str]:
-        """Every pattern that somebody subscribed to, or whose events are kept."""
+        """Return every pattern that somebody subscribed to, or whose events are kept."""
         return {one.pattern for one in self._order} | {one.pattern for one in self._retentions}
 
     def events(self) -> dict[str, int]:
-        """How many events there were, by the first token of their topic."""
+        """Return how many events there were, by the first token of their topic."""
         total = self._events.copy()
         for topic, route in self._routes.items():
             count(total, topic, route.events)

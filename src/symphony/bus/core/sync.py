@@ -160,7 +160,7 @@ Resolve: TypeAlias = Winner | Callable[[Conflict], Value]
 
 
 def resolved(conflict: Conflict, policy: Resolve) -> Value:
-    """The state to agree on; `theirs` is the primary's."""
+    """Return the state to agree on; `theirs` is the primary's."""
     if conflict.ours_stamp is None:
         return conflict.theirs
     if conflict.theirs_stamp is None:
@@ -219,7 +219,7 @@ class Primary:
                 return SyncStep()
 
     def remind(self) -> tuple[Message, ...]:
-        """What to say again while not `settled`."""
+        """Return what to say again while not `settled`."""
         return () if self.settled else (Head(self._epoch, self.version),)
 
     def _asked(self, have: Have) -> tuple[Message, ...]:
@@ -312,7 +312,7 @@ class Secondary:
                 return SyncStep()
 
     def remind(self) -> tuple[Message, ...]:
-        """What to say again while not `settled`."""
+        """Return what to say again while not `settled`."""
         if self._missing:
             return (self._have(wants=True),)
         return () if self._flying is None else (self._flying,)

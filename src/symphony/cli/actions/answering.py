@@ -36,7 +36,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decision_of(line: str) -> Decision | None:
-    """What a line decides: `y`, `no`, `y looks good`; None for any other."""
+    """Return what a line decides: `y`, `no`, `y looks good`; None for any other."""
     found = _ANSWER.fullmatch(line.strip())
     if found is None or found[1].lower() not in _YES | _NO:
         return None

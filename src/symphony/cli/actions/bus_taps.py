@@ -172,7 +172,7 @@ def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
 
 
 def stats(form: Literal["text", "json", "prometheus"], over_s: float) -> str:
-    """How the bus of the home stands, and how fast things go during `over_s` seconds from now on."""
+    """Return how the bus of the home stands, and how fast things go during `over_s` seconds from now on."""
 
     async def run() -> tuple[BusStats, BusRates | None]:
         async with _alone() as (bus, endpoint), _on_bus(bus, endpoint, serve=False):
@@ -278,7 +278,9 @@ def _line(envelope: MessageEnvelope) -> str:
 
 
 def _with_run(name: str) -> str:
-    """The name of an endpoint, or a pattern, with the full id of the run that stands in it as typed."""
+    """Return the name of an endpoint, or a pattern, with the full id of the run that stands in it as
+    typed.
+    """
     first, _, rest = name.partition(".")
     run, dot, below = rest.partition(".")
     if first != "run" or run in ("", "*", ">"):

@@ -252,7 +252,7 @@ def _unescaped(point: str) -> str:
 
 
 def _nearest(home: Path) -> Path:
-    """The home, or the nearest folder above it that exists."""
+    """Return the home, or the nearest folder above it that exists."""
     return next((place for place in (home, *home.absolute().parents) if place.is_dir()), Path("/"))
 
 

@@ -111,7 +111,7 @@ class _Last:
         self._stream, self.last = stream, b""
 
     def read(self, size: int = -1, /) -> bytes:
-        """What comes next."""
+        """Return what comes next."""
         found = self._stream.read(size)
         self.last = found[-1:] or self.last
         return found
@@ -129,7 +129,7 @@ def _say_stream(stream: BinaryIO, run: RunResult, name: str, *, text: bool) -> N
 
 
 def files_document(exports: Sequence["Export"]) -> list[spelling.JSON]:
-    """The files as JSON."""
+    """Return the files as JSON."""
     return [
         {"path": str(one.path), "node": one.node or None, "content_type": one.content_type,
          "size": one.size, "$artifact": one.ref.digest}
@@ -147,7 +147,7 @@ def note_files(exports: Sequence["Export"]) -> None:
 
 
 def told(value: StoredValue, exports: Sequence["Export"]) -> Path | None:
-    """The file that an output was written to, if it was."""
+    """Return the file that an output was written to, if it was."""
     if not isinstance(value, ArtifactRef):
         return None
     paths = (one.path for one in exports if (one.ref.digest, one.ref.name) == (value.digest, value.name))
@@ -155,7 +155,9 @@ def told(value: StoredValue, exports: Sequence["Export"]) -> Path | None:
 
 
 def copied(symphony: "Symphony", name: str, ref: ArtifactRef) -> Path | None:
-    """A file in the home with what is handed out of an output called `name`; None if there can be none."""
+    """Return a file in the home with what is handed out of an output called `name`; None if there can
+    be none.
+    """
     if symphony.home is None or ref.size > _COPIED_BYTES_MAX:
         return None
     from symphony.app.exporting import copied

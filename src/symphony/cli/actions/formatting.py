@@ -110,7 +110,7 @@ def _tell(text: _Text, *, check: bool, diff: bool) -> None:
 
 
 def _difference(text: _Text) -> Iterator[str]:
-    """The difference in unified form, each line with an end."""
+    """Return the difference in unified form, each line with an end."""
     before, after = (
         [f"{line}\n" for line in lines_of(b.decode("utf-8-sig"))] for b in (text.before, text.after)
     )
@@ -125,7 +125,7 @@ def _summary(counts: Counter[str], *, would: bool) -> str:
 
 
 def _with_file(error: SymphonyError, path: Path) -> SymphonyError:
-    """The error, naming the file."""
+    """Return the error, naming the file."""
     if isinstance(error, CannotFormat):
         name = blocks.SourceText.named(path).name
         return CannotFormat(f"{name}: {error.message}", hint=error.hint)
@@ -133,7 +133,7 @@ def _with_file(error: SymphonyError, path: Path) -> SymphonyError:
 
 
 def _block(error: SymphonyError, path: Path) -> str:
-    """What is wrong with one of several files."""
+    """Return what is wrong with one of several files."""
     page = blocks.BlockPage(width=output.width(sys.stderr), colours=output.colourful(sys.stderr))
     if isinstance(error, WorkflowInvalid):
         return blocks.report_blocks(error.report, page, source=blocks.SourceText.of(path))

@@ -73,7 +73,7 @@ class _Watch:
 
 
 def found(model: str) -> FoundModel:
-    """A model by id. Raises SymphonyError `unknown-model`, ConfigInvalid."""
+    """Return a model by id. Raises SymphonyError `unknown-model`, ConfigInvalid."""
     from symphony.app.home import config_of, locate_home
     from symphony.cli.arguments import files
     from symphony.commons.errors import SymphonyError
@@ -97,7 +97,7 @@ def document(model: FoundModel) -> dict[str, spelling.JSON]:
 
 
 def text(model: FoundModel) -> str:
-    """All about one model."""
+    """Return all about one model."""
     info = model.info
     lines = [f"{info.id} {info.version} ({info.provider})", output.shown(info.summary)]
     lines += listing.ports_lines(info.inputs, info.outputs)
@@ -111,7 +111,7 @@ def text(model: FoundModel) -> str:
 
 
 def _settings(config: "ModelConfig") -> tuple[dict[str, spelling.JSON], list[str]]:
-    """The settings that count, with their values, and the names of those that are set for nothing."""
+    """Return the settings that count, with their values, and the names of those that are set for nothing."""
     from symphony.commons.settings import ModelConfig, settings_used
 
     counting = settings_used(config.provider, config.kind)
@@ -144,12 +144,12 @@ def _key_set(config: "ModelConfig") -> bool:
 
 
 def key_name(given: str | None, provider: str, url: str | None) -> str | None:
-    """The key's variable: as given, or the provider's usual one where its own address is meant."""
+    """Return the key's variable: as given, or the provider's usual one where its own address is meant."""
     return given if given is not None or url is not None else _DEFAULT_KEYS.get(provider)
 
 
 def price(read: Decimal | None, written: Decimal | None, cached: Decimal | None) -> dict[str, str]:
-    """The price as the settings spell it, exact. Raises BadUsage."""
+    """Return the price as the settings spell it, exact. Raises BadUsage."""
     if read is None and (written is not None or cached is not None):
         raise BadUsage("--price-in is missing", hint="a price has at least that of tokens read")
     amounts = {"input": read, "output": written, "cached": cached}
@@ -183,7 +183,7 @@ def _said(answer: "Mapping[str, Value]") -> str:
 
 
 def tried_text(tried: ModelTrial) -> str:
-    """How it went, for people."""
+    """Return how it went, for people."""
     first = "" if tried.first_s is None else f", first token after {output.duration(tried.first_s)}"
     return (
         f"{output.shown(tried.model)} answers: {output.brief(tried.answer, 200)}\n"
@@ -192,7 +192,7 @@ def tried_text(tried: ModelTrial) -> str:
 
 
 def tried_document(tried: ModelTrial) -> dict[str, spelling.JSON]:
-    """How it went, as JSON."""
+    """Return how it went, as JSON."""
     return {
         "model": tried.model,
         "answer": tried.answer,
@@ -240,7 +240,7 @@ class Removal:
 
 
 def removal(model: str) -> Removal:
-    """What can be removed of the model.
+    """Return what can be removed of the model.
 
     Raises SymphonyError `unknown-model` if there is nothing, ConfigInvalid.
     """

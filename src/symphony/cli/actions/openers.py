@@ -12,7 +12,7 @@ PATIENCE_S: Final = 5.0
 
 
 def opener() -> str | None:
-    """The system's program that opens files, if there is one and a screen to show them on."""
+    """Return the system's program that opens files, if there is one and a screen to show them on."""
     if sys.platform == "win32":
         return "explorer"
     if sys.platform == "darwin":

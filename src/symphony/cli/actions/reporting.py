@@ -101,7 +101,7 @@ def _is_newest(symphony: "Symphony", run: RunResult) -> bool:
 
 
 def _record_gone(symphony: "Symphony", run_id: str) -> str:
-    """What to say where the home was moved or removed while the run went on; else empty."""
+    """Return what to say where the home was moved or removed while the run went on; else empty."""
     if symphony.home is None or symphony.runs.has(run_id):
         return ""
     return (

@@ -15,10 +15,10 @@ _UNENDED: Final = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
 
 
 def node_named(result: RunResult, typed: str) -> str:
-    """The full name of the node that was typed: `parse[3]`, or as it is printed with its label.
+    """Return the full name of the node that was typed: `parse[3]`, or as it is printed with its label.
 
-    A node that has not ended may yet have elements and rounds that it does not have now. Raises SymphonyError
-    `unknown-node` if the run has no such node, or its element has another label.
+    A node that has not ended may yet have elements and rounds that it does not have now. Raises
+    SymphonyError `unknown-node` if the run has no such node, or its element has another label.
     """
     name, _, label = typed.strip().partition(" ")
     known = result.nodes
@@ -35,7 +35,7 @@ def node_named(result: RunResult, typed: str) -> str:
 
 
 def without_label(result: RunResult, typed: str) -> str:
-    """The name in `NAME LABEL`, as it is printed, whether the run has such a node or not.
+    """Return the name in `NAME LABEL`, as it is printed, whether the run has such a node or not.
 
     Raises SymphonyError `unknown-node` if the run's element has another label.
     """
@@ -63,7 +63,7 @@ def _require_label(name: str, typed: str, label: str | None) -> None:
 
 
 def only_asking(result: RunResult, *, approved: bool) -> str:
-    """The node of the run that asks somebody, which is about to be `approved` or rejected.
+    """Return the node of the run that asks somebody, which is about to be `approved` or rejected.
 
     Raises SymphonyError `run-ended`, `not-waiting`, and BadUsage if several ask.
     """
@@ -104,7 +104,8 @@ class FoundRuns(Protocol):
 
 
 def run_and_node(runs: FoundRuns, first: str, second: str | None) -> tuple[str, str | None]:
-    """The run's id and the node that `[RUN] [NODE]` mean: one word is a run, or else a node of the last run.
+    """Return the run's id and the node that `[RUN] [NODE]` mean: one word is a run, or else a node of
+    the last run.
 
     Raises SymphonyError `run-not-found`, and `unknown-node` for what can only be a node.
     """
@@ -130,7 +131,7 @@ def run_and_node(runs: FoundRuns, first: str, second: str | None) -> tuple[str, 
 
 
 def last_that_can_go_on(symphony: "Symphony") -> str:
-    """The newest run that `resume` takes further; without one, the newest that waits for an answer.
+    """Return the newest run that `resume` takes further; without one, the newest that waits for an answer.
 
     Says which. Raises SymphonyError `run-not-found`.
     """

@@ -157,7 +157,9 @@ async def _show(handle: Handle, view: View) -> None:
 
 
 def view_for(title: str, *, quiet: bool, asks: bool = False) -> View:
-    """The live view for a terminal, lines for anything else; with `asks` it takes answers to approvals."""
+    """Return the live view for a terminal, lines for anything else; with `asks` it takes answers to
+    approvals.
+    """
     if quiet or sys.stderr is None:
         return Silence()
     if sys.platform == "win32" or not output.is_terminal(sys.stderr):

@@ -86,7 +86,7 @@ class Signals:
             self._harden(gentle)
 
     async def begun(self, beginning: Awaitable[H]) -> H:
-        """The run that `beginning` gives. Raises StoppedEarly if a signal comes before."""
+        """Return the run that `beginning` gives. Raises StoppedEarly if a signal comes before."""
         task = asyncio.current_task()
         assert task is not None
 

@@ -77,7 +77,7 @@ def begin(folder: Path) -> Begun:
 
 
 def _with_ignored(ignore: Path) -> str | None:
-    """What .gitignore must say, or None if it says so already."""
+    """Return what .gitignore must say, or None if it says so already."""
     text = read_text_bounded(ignore, _GITIGNORE_BYTES_MAX) if ignore.exists() else ""
     if any(line.strip() in (IGNORED, HOME_NAME, f"/{IGNORED}", f"/{HOME_NAME}") for line in lines_of(text)):
         return None

@@ -51,7 +51,7 @@ def _tell_all(found: list[FileVerdict], *, as_json: bool) -> None:
 
 
 def verdict_told(path: Path, catalog: Catalog, resolve: Resolver, *, as_json: bool) -> FileVerdict:
-    """The verdict on one of several files, printed at once for people. Raises nothing."""
+    """Return the verdict on one of several files, printed at once for people. Raises nothing."""
     try:
         found = _verdict(path, catalog, resolve)
     except SymphonyError as error:
@@ -63,7 +63,7 @@ def verdict_told(path: Path, catalog: Catalog, resolve: Resolver, *, as_json: bo
 
 
 def refused(error: SymphonyError, path: Path) -> FileVerdict:
-    """The verdict on a file that cannot be read."""
+    """Return the verdict on a file that cannot be read."""
     text = blocks.error_block(error.code, error.message, _page(), hint=error.hint) + "\n"
     refusal = spelling.refusal(error.code, error.message, error.hint or "")
     document = {"file": blocks.SourceText.named(path).name, **refusal}
@@ -82,7 +82,7 @@ def _verdict(path: Path, catalog: Catalog, resolve: Resolver) -> FileVerdict:
 
 
 def _text(workflow: Workflow | None, report: ValidationReport, source: blocks.SourceText) -> str:
-    """The problems, and a last line with what the file comes to."""
+    """Return the problems, and a last line with what the file comes to."""
     problems = ""
     if report.errors or report.warnings:
         problems = blocks.report_blocks(report, _page(), source=source) + "\n"

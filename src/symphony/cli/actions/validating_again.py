@@ -64,7 +64,7 @@ def watch(
 
 
 def _named(given: Sequence[Path], listed: frozenset[Path], seen: SeenFiles) -> Named:
-    """The files that are meant now: of a folder, perhaps none."""
+    """Return the files that are meant now: of a folder, perhaps none."""
     seen.update(path for path in given if not path.is_dir())
     seen.update(path for path in listed if path in given or not path.name.lower().endswith(".json"))
     try:
@@ -78,7 +78,7 @@ def _named(given: Sequence[Path], listed: frozenset[Path], seen: SeenFiles) -> N
 def _catalog(
     catalog: "Catalog", operators: Sequence[Path], seen: SeenFiles
 ) -> "Catalog | tuple[SymphonyError, Path]":
-    """The catalogue with what files of operators define, or the first of these that is wrong."""
+    """Return the catalogue with what files of operators define, or the first of these that is wrong."""
     from symphony.sdk.reading.files import read_file
 
     found: dict[str, OperatorInfo] = {}
@@ -149,7 +149,9 @@ def _next_change(
 
 
 def _listed(given: Sequence[Path]) -> frozenset[Path]:
-    """The files among `given`, and below folders those whose names are of texts that may be workflows."""
+    """Return the files among `given`, and below folders those whose names are of texts that may be
+    workflows.
+    """
     found: set[Path] = {path for path in given if path.is_file()}
     for path in given:
         for folder, inside, names in os.walk(path):
@@ -165,6 +167,6 @@ def _told(changed: Sequence[Path]) -> str:
 
 
 def _short(path: Path) -> str:
-    """The path as it is typed here, if it is below this folder."""
+    """Return the path as it is typed here, if it is below this folder."""
     cwd = Path.cwd()
     return output.shown(str(path.relative_to(cwd) if path.is_relative_to(cwd) else path))

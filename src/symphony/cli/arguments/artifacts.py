@@ -9,7 +9,7 @@ _NAMES_MAX: Final = 1000
 
 
 def found(store: ArtifactStore, typed: str) -> ArtifactRecord:
-    """The artifact that was meant.
+    """Return the artifact that was meant.
 
     Raises ArtifactMissing, with a name that is near if there is one, and as `ArtifactStore.find`.
     """

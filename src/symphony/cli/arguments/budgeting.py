@@ -13,7 +13,7 @@ _NUMBER_MAX = 10**15
 
 
 def limits(typed: Sequence[str]) -> "Limits":
-    """The limits that were typed, the strictest where one is typed twice. Raises BadUsage."""
+    """Return the limits that were typed, the strictest where one is typed twice. Raises BadUsage."""
     from symphony.app import Limits
 
     found = Limits()

@@ -58,7 +58,9 @@ def nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[
 
 
 def _argument(ctx: click.Context, name: str) -> object:
-    """The value of the first argument. click leaves it unnamed where an option lacks its value still."""
+    """Return the value of the first argument. click leaves it unnamed where an option lacks its value
+    still.
+    """
     return ctx.params.get(name) or next(iter(ctx.args), None)
 
 
@@ -122,7 +124,7 @@ def _workflow_nodes(file: object) -> Iterable[str]:
 
 
 def _here(file: object) -> Path:
-    """The file that is meant: the default one if none was typed."""
+    """Return the file that is meant: the default one if none was typed."""
     from symphony.cli.arguments.finding import workflow_here
 
     return workflow_here(None if file is None else Path(str(file)))

@@ -21,15 +21,17 @@ class EnvFileRefused(SymphonyError):
 
 
 def environment(path: Path | None) -> Mapping[str, str] | None:
-    """The process's variables, over them those in `path`; None without one. Raises as `read_env_file`."""
+    """Return the process's variables, over them those in `path`; None without one. Raises as
+    `read_env_file`.
+    """
     return None if path is None else {**os.environ, **read_env_file(path)}
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The variables in `path`. Raises EnvFileRefused, or OSError if it cannot be read.
+    """Return the variables in `path`. Raises EnvFileRefused, or OSError if it cannot be read.
 
-    The checks are made on the open file, not on its name: nobody can swap it in between. It must
-    be a regular file of ours, with no permissions for group and others (0600 or 0400).
+    The checks are made on the open file, not on its name: nobody can swap it in between. It must be a
+    regular file of ours, with no permissions for group and others (0600 or 0400).
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     with os.fdopen(handle, "rb") as file:
@@ -49,7 +51,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def parse_env(text: str, name: str) -> dict[str, str]:
-    """The variables in `text`: `KEY=VALUE`, `export KEY=VALUE`, comments after `#` at a line's start.
+    """Return the variables in `text`: `KEY=VALUE`, `export KEY=VALUE`, comments after `#` at a line's start.
 
     A value in single or double quotes loses them; nothing else in it is interpreted. Raises
     EnvFileRefused naming `name` and the line.

@@ -29,7 +29,7 @@ class CheckedFile(msgspec.Struct, frozen=True):
 
 
 def checked(path: Path, catalog: "Catalog") -> CheckedFile:
-    """The workflow in `path` (`-`: stdin), with all that is wrong with its meaning.
+    """Return the workflow in `path` (`-`: stdin), with all that is wrong with its meaning.
 
     Raises CommandRefused if its structure is not sound: then there is nothing to show of it.
     """
@@ -60,7 +60,7 @@ def _read_beside(folder: Path, names: Sequence[str]) -> "OwnOperators":
 
 
 def operators_in(path: Path) -> "Mapping[str, OperatorInfo]":
-    """The operators that a Python file defines, or a workflow has of its own: read, not run.
+    """Return the operators that a Python file defines, or a workflow has of its own: read, not run.
 
     Raises CommandRefused if the workflow, or what it names, cannot be read.
     """
@@ -80,7 +80,8 @@ def operators_in(path: Path) -> "Mapping[str, OperatorInfo]":
 
 
 def prepared(path: Path, opened: "Symphony", *, load: bool, nodes: Sequence[str] = ()) -> "PreparedWorkflow":
-    """The workflow in `path` (`-`: stdin), or the part that `nodes` need; `load` runs its operator files.
+    """Return the workflow in `path` (`-`: stdin), or the part that `nodes` need; `load` runs its
+    operator files.
 
     Raises CommandRefused if it has errors.
     """
@@ -94,7 +95,7 @@ def prepared(path: Path, opened: "Symphony", *, load: bool, nodes: Sequence[str]
 
 
 def catalog_with(operators: Sequence[Path]) -> "Catalog":
-    """What workflows may name: the built-in catalogue, what the settings add, what the files define.
+    """Return what workflows may name: the built-in catalogue, what the settings add, what the files define.
 
     All these files are read, not run. Raises OperatorsNotLoaded, OperatorInvalid, ConfigInvalid.
     """

@@ -34,10 +34,10 @@ class Named(msgspec.Struct, frozen=True):
 
 
 def workflow_files(given: Sequence[Path]) -> Named:
-    """The files that `given` names, in order and each once; of folders the workflows below them.
+    """Return the files that `given` names, in order and each once; of folders the workflows below them.
 
-    Hidden folders, and links to folders, are passed over, and so are files without nodes. Raises BadUsage
-    for a folder without any workflow, IoFailed.
+    Hidden folders, and links to folders, are passed over, and so are files without nodes. Raises
+    BadUsage for a folder without any workflow, IoFailed.
     """
     if len(given) == 1 and not given[0].is_dir():
         return Named(given, one=True)
@@ -53,7 +53,8 @@ def workflow_files(given: Sequence[Path]) -> Named:
 
 
 def workflow_here(given: Path | None) -> Path:
-    """The file that was typed, or else `workflow.yaml` (or of another format) here, or the only workflow.
+    """Return the file that was typed, or else `workflow.yaml` (or of another format) here, or the only
+    workflow.
 
     Raises BadUsage if there is none, or several.
     """
@@ -98,17 +99,17 @@ def _is_format(path: Path) -> bool:
 
 
 def given_body(path: Path) -> bytes | None:
-    """All of stdin if `path` is `-`; None for a file, which is yet to be read."""
+    """Return all of stdin if `path` is `-`; None for a file, which is yet to be read."""
     return stdin_body() if path == STDIN else None
 
 
 def source_text(path: Path, body: bytes | None) -> SourceText:
-    """What problems of the document point into; `body` as `given_body` gives it."""
+    """Return what problems of the document point into; `body` as `given_body` gives it."""
     return SourceText.of(path) if body is None else SourceText.of_stdin(body)
 
 
 def stdin_body() -> bytes:
-    """All of stdin, up to one byte more than a document may have."""
+    """Return all of stdin, up to one byte more than a document may have."""
     return sys.stdin.buffer.read(BYTES_MAX + 1)
 
 

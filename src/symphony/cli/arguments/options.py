@@ -93,7 +93,7 @@ def limit(default: int) -> Decorator:
 
 
 def amendments(function: F) -> F:
-    """What a run may do otherwise when it goes on, or once more."""
+    """Return what a run may do otherwise when it goes on, or once more."""
     for option in (
         click.option(
             "--operators", type=PATH, multiple=True, metavar="FILE",

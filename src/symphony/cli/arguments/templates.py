@@ -35,7 +35,7 @@ class Made:
 
 
 def known() -> list[LibraryEntry]:
-    """Every template."""
+    """Return every template."""
     from symphony.app import find_home
 
     return all_templates(folders(find_home(), Path.cwd()))
@@ -103,7 +103,7 @@ def _summary(entry: LibraryEntry) -> dict[str, spelling.JSON]:
 
 
 def document(entry: LibraryEntry) -> dict[str, spelling.JSON]:
-    """All about one template as JSON."""
+    """Return all about one template as JSON."""
     assert entry.template is not None
     parameters: list[spelling.JSON] = [_parameter_document(one) for one in entry.template.ordered]
     return _summary(entry) | {"parameters": parameters, "outputs": list(entry.template.workflow.outputs)}
@@ -126,7 +126,7 @@ def _parameter_document(one: Parameter) -> dict[str, spelling.JSON]:
 
 
 def text(entry: LibraryEntry) -> str:
-    """All about one template."""
+    """Return all about one template."""
     assert entry.template is not None
     workflow = entry.template.workflow
     lines = [f"{entry.name} {workflow.version}: {output.shown(workflow.name)}"]
@@ -197,7 +197,7 @@ def _unknown_ending(path: Path) -> "UnknownFormat":
 def make(
     entry: LibraryEntry, params: Sequence[str], target: Path | None, catalog: "Catalog", *, ask: bool
 ) -> Made:
-    """The workflow. Raises CommandRefused with everything that is wrong with the parameters."""
+    """Return the workflow. Raises CommandRefused with everything that is wrong with the parameters."""
     from symphony.workflow.documents import format_named, format_of
     from symphony.workflow.templates.making import made_workflow
 
@@ -222,7 +222,7 @@ def _at_a_terminal() -> bool:
 
 
 def _asked(template: WorkflowTemplate, given: "dict[str, Value]") -> "dict[str, Value]":
-    """A value for each missing parameter, asked for until it is right."""
+    """Return a value for each missing parameter, asked for until it is right."""
     values: dict[str, Value] = {}
     for one in template.ordered:
         while one.required and one.name not in given and one.name not in values:

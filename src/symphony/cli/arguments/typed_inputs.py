@@ -30,7 +30,7 @@ def require_one_reader(file: Path | None, from_files: Sequence[str]) -> None:
 def given_inputs(
     workflow: "Workflow", typed: Sequence[str], from_files: Sequence[str], *, cwd: Path
 ) -> "dict[str, Value]":
-    """The inputs of a run, bound and checked. Raises CommandRefused with everything that is wrong."""
+    """Return the inputs of a run, bound and checked. Raises CommandRefused with everything that is wrong."""
     values, unread = parse_inputs(workflow, [pair(text, "--input") for text in typed])
     problems = list(unread)
     for name, file in [pair(text, "--input-file") for text in from_files]:
@@ -58,7 +58,7 @@ def given_inputs(
 
 
 def changed_inputs(workflow: "Workflow", typed: Sequence[str]) -> "dict[str, Value]":
-    """The values that were typed, each for itself; others stay as they were. Raises CommandRefused."""
+    """Return the values that were typed, each for itself; others stay as they were. Raises CommandRefused."""
     values, problems = parse_inputs(workflow, [pair(text, "--input") for text in typed])
     if problems:
         raise CommandRefused(ValidationReport(errors=problems))
@@ -66,7 +66,7 @@ def changed_inputs(workflow: "Workflow", typed: Sequence[str]) -> "dict[str, Val
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
-    """The two sides of `KEY=VALUE`. Raises BadUsage."""
+    """Return the two sides of `KEY=VALUE`. Raises BadUsage."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise BadUsage(f"{option} {text!r} is not KEY={'FILE' if option == '--input-file' else 'VALUE'}",

@@ -58,7 +58,9 @@ def command(
 
 
 def _named(target: Path | None) -> str:
-    """The format that the extension of the output names. Raises BadUsage without an output, UnknownFormat."""
+    """Return the format that the extension of the output names. Raises BadUsage without an output,
+    UnknownFormat.
+    """
     from symphony.cli.console.failures import BadUsage
     from symphony.workflow.documents import format_of
 

@@ -83,7 +83,7 @@ def _status(found: "CheckedFile | None") -> int:
 def _asked(
     file: Path | None, run: str | None, operators: Sequence[Path]
 ) -> "tuple[Nested, Overview | None, CheckedFile | None]":
-    """What is to be drawn: the workflow of a file, or that of a run and how it went.
+    """Return what is to be drawn: the workflow of a file, or that of a run and how it went.
 
     Raises BadUsage, CommandRefused for a file of which nothing can be drawn.
     """
@@ -106,7 +106,9 @@ def _asked(
 
 
 def _named(target: Path | None) -> str:
-    """The format that the name of the output tells. Raises BadUsage for a name that tells another one."""
+    """Return the format that the name of the output tells. Raises BadUsage for a name that tells
+    another one.
+    """
     from symphony.cli.console.failures import BadUsage
 
     if target is None:

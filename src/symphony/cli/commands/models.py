@@ -55,7 +55,7 @@ class Amount(click.ParamType[Decimal]):
     name = "amount"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        """The amount, exactly as it was typed."""
+        """Return the amount, exactly as it was typed."""
         try:
             amount = Decimal(str(value))
         except InvalidOperation:

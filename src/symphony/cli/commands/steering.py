@@ -312,7 +312,7 @@ def _say_changed(opened: "Symphony", run_id: str) -> None:
 
 
 def _nodes(opened: "Symphony", run_id: str, typed: tuple[str, ...]) -> tuple[str, ...]:
-    """The nodes that were typed, by name. Raises SymphonyError `unknown-node`."""
+    """Return the nodes that were typed, by name. Raises SymphonyError `unknown-node`."""
     from symphony.cli.actions.run_nodes import node_named
 
     if not typed:

@@ -34,7 +34,7 @@ def agreed(question: str) -> bool:
 
 
 def _line() -> str:
-    """The line that is typed; empty at the end of the input."""
+    """Return the line that is typed; empty at the end of the input."""
     if sys.platform != "win32":
         import select
 

@@ -37,7 +37,7 @@ class SourceText(msgspec.Struct, frozen=True):
 
     @classmethod
     def named(cls, path: Path) -> "SourceText":
-        """A source without its text, named relative to here if it lies below; `-` is stdin."""
+        """Return a source without its text, named relative to here if it lies below; `-` is stdin."""
         if path == STDIN:
             return cls(STDIN_NAME)
         try:
@@ -47,18 +47,18 @@ class SourceText(msgspec.Struct, frozen=True):
         return cls(str(path) if name.startswith("..") else name)
 
     def at(self, place: str, line: int | None, column: int | None) -> str:
-        """How a place in it is named: `words.yaml:12:3 (nodes.count)`."""
+        """Return how a place in it is named: `words.yaml:12:3 (nodes.count)`."""
         position = "" if line is None else f":{line}" if column is None else f":{line}:{column}"
         return f"{self.name}{position} ({place})" if place else f"{self.name}{position}"
 
     @classmethod
     def of_stdin(cls, body: bytes) -> "SourceText":
-        """The document that was read from stdin."""
+        """Return the document that was read from stdin."""
         return cls(STDIN_NAME, lines_of(body.decode("utf-8", "replace")))
 
     @classmethod
     def of(cls, path: Path) -> "SourceText":
-        """The source in `path`; never raises."""
+        """Return the source in `path`; never raises."""
         from symphony.workflow.documents.compression import unpacked
         from symphony.workflow.documents.tree import SyntaxProblem
 
@@ -90,7 +90,7 @@ def problem_block(
 
 
 def report_blocks(report: "ValidationReport", page: BlockPage, *, source: SourceText | None = None) -> str:
-    """Every error and warning, in order; after the first 50 only how many more there are."""
+    """Return every error and warning, in order; after the first 50 only how many more there are."""
     found = [(problem, False) for problem in report.errors] + [(problem, True) for problem in report.warnings]
     blocks = [problem_block(p, page, source=source, warning=warning) for p, warning in found[:_PROBLEMS_MAX]]
     if len(found) > _PROBLEMS_MAX:
@@ -151,12 +151,12 @@ def _pointer(where: str, page: BlockPage) -> str:
 
 
 def _indented(text: str, by: int) -> str:
-    """The text with its further lines moved to the right."""
+    """Return the text with its further lines moved to the right."""
     return shown(text.strip(), lines=True).replace("\n", "\n" + " " * by)
 
 
 def _excerpt(line: str, number: int, column: int | None, page: BlockPage) -> list[str]:
-    """The line under a gutter, cut around the caret where it is longer than the page."""
+    """Return the line under a gutter, cut around the caret where it is longer than the page."""
     gutter = f"{number:>5}"
     room = max(10, page.width - len(gutter) - 4)
     at = min(max((column or 1) - 1, 0), len(line))
@@ -174,7 +174,7 @@ def _excerpt(line: str, number: int, column: int | None, page: BlockPage) -> lis
 
 
 def _shortened(text: str, room: int) -> str:
-    """`text` without its last columns where it is wider than `room`; blanks are kept."""
+    """Return `text` without its last columns where it is wider than `room`; blanks are kept."""
     return text.rstrip() if columns(text) <= room else _cut(text, room - 1) + "…"
 
 

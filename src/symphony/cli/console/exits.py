@@ -75,16 +75,16 @@ _OF_CODE: Final = {
 
 
 def of_status(status: str) -> int:
-    """The exit status of a command that ran or resumed a run and left it in `status`, a RunStatus."""
+    """Return the exit status of a command that ran or resumed a run and left it in `status`, a RunStatus."""
     return _OF_STATUS[status]
 
 
 def of_signal(name: str) -> int | None:
-    """The exit status of a command that the signal `name` stopped; None if there is no such signal."""
+    """Return the exit status of a command that the signal `name` stopped; None if there is no such signal."""
     number = getattr(signal, name, None)
     return SIGNALLED + number if isinstance(number, signal.Signals) else None
 
 
 def of_code(code: str) -> int:
-    """The exit status of a command that ended with the error `code`."""
+    """Return the exit status of a command that ended with the error `code`."""
     return _OF_CODE.get(code, FAILED)

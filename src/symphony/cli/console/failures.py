@@ -37,7 +37,7 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page() -> blocks.BlockPage:
-    """The page that stderr is."""
+    """Return the page that stderr is."""
     return blocks.BlockPage(width=output.width(sys.stderr), colours=output.colourful(sys.stderr))
 
 
@@ -92,7 +92,7 @@ def warn_of_unset(names: Sequence[str]) -> None:
 
 
 def problems_of(error: SymphonyError) -> ValidationReport | None:
-    """The problems that `error` carries, if it is of a kind that does."""
+    """Return the problems that `error` carries, if it is of a kind that does."""
     report = getattr(error, "report", None)
     if isinstance(report, ValidationReport):
         return report
@@ -103,7 +103,7 @@ def problems_of(error: SymphonyError) -> ValidationReport | None:
 
 
 def _source_of(error: SymphonyError) -> blocks.SourceText | None:
-    """The text that an error with a report is about. Inputs come from the command line: no text."""
+    """Return the text that an error with a report is about. Inputs come from the command line: no text."""
     if isinstance(error, CommandRefused):
         return error.source
     if error.code == "input-invalid":
@@ -113,7 +113,7 @@ def _source_of(error: SymphonyError) -> blocks.SourceText | None:
 
 
 def _of_system(error: OSError) -> SymphonyError:
-    """The operating system's refusals that people can do something about, in our words."""
+    """Return the operating system's refusals that people can do something about, in our words."""
     if isinstance(error, output.StdoutFailed):
         return IoFailed.of(error, "write to stdout", hint="a run is not lost: `symphony runs show` has it")
     about = f" {error.filename}" if error.filename is not None else ""

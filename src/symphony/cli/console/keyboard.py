@@ -46,7 +46,9 @@ class TypedLine:
         self.text = ""
 
     def press(self, keys: str) -> list[str | None]:
-        """The lines that these keys finish; None for the end of input. What is begun stays in `text`."""
+        """Return the lines that these keys finish; None for the end of input. What is begun stays in
+        `text`.
+        """
         done: list[str | None] = []
         for key in _SEQUENCE.sub("", keys):
             if key in "\r\n":
@@ -121,7 +123,7 @@ class Keyboard:
             pass
 
     def read(self) -> str | None:
-        """What was typed; None at the end of input. Call it when there is something to read."""
+        """Return what was typed; None at the end of input. Call it when there is something to read."""
         if not foreground(self._number):
             return ""
         try:

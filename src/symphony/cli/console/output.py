@@ -32,7 +32,7 @@ _COLOURS: Final = {
 
 
 def shown(text: str, *, lines: bool = False) -> str:
-    """`text` with control characters, bidirectional overrides and lone surrogates escaped.
+    """Return `text` with control characters, bidirectional overrides and lone surrogates escaped.
 
     Tabs and newlines become spaces, unless `lines`.
     """
@@ -42,13 +42,13 @@ def shown(text: str, *, lines: bool = False) -> str:
 
 
 def brief(text: str, width: int) -> str:
-    """`text` on one line of at most `width` columns, shortened with `…`."""
+    """Return `text` on one line of at most `width` columns, shortened with `…`."""
     text = _BLANKS.sub(" ", shown(text)).strip()
     return first_columns(text, width)
 
 
 def pad(text: str, width: int) -> str:
-    """`text` followed by blanks up to `width` columns."""
+    """Return `text` followed by blanks up to `width` columns."""
     return text + " " * (width - columns(text))
 
 
@@ -77,7 +77,7 @@ def count(number: int, noun: str) -> str:
 
 
 def moment(epoch_s: float) -> str:
-    """A time for people: ISO 8601 in the local time zone, with its offset."""
+    """Return a time for people: ISO 8601 in the local time zone, with its offset."""
     from symphony.commons.moments import local
 
     return local(epoch_s).isoformat(timespec="seconds")
@@ -159,7 +159,7 @@ def unicode_capable(stream: TextIO | None) -> bool:
 
 
 def paint(text: str, *styles: str, on: bool) -> str:
-    """`text` in the named styles, if colours are `on`."""
+    """Return `text` in the named styles, if colours are `on`."""
     return f"\x1b[{';'.join(_COLOURS[s] for s in styles)}m{text}\x1b[0m" if on and styles else text
 
 

@@ -14,7 +14,7 @@ class Sign(NamedTuple):
     colour: str
 
     def on(self, *, unicode: bool) -> str:
-        """The character for a page with Unicode or without."""
+        """Return the character for a page with Unicode or without."""
         return self.unicode if unicode else self.plain
 
 

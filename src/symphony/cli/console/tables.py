@@ -29,7 +29,7 @@ AnyHead: TypeAlias = str | Heading
 
 
 def room() -> int | None:
-    """How wide what goes to stdout may be; None where nothing is cut: files and pipes."""
+    """Return how wide what goes to stdout may be; None where nothing is cut: files and pipes."""
     return output.width(sys.stdout) if output.is_terminal(sys.stdout) else None
 
 
@@ -47,7 +47,7 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[AnyHead], *, width: int 
 
 
 def _kept(heads: Sequence[Heading], widths: Sequence[int], width: int) -> list[int]:
-    """The columns that there is room for, each as narrow as it may be."""
+    """Return the columns that there is room for, each as narrow as it may be."""
     kept = list(range(len(heads)))
     least = [min(w, one.least or w) for one, w in zip(heads, widths, strict=True)]
     while sum(least[at] for at in kept) + GAP * (len(kept) - 1) > width:

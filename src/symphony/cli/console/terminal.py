@@ -54,7 +54,7 @@ class Line(NamedTuple):
     pieces: Sequence[tuple[str, str]]
 
     def cut(self, width: int, *, colours: bool, unicode: bool = True) -> tuple[str, int]:
-        """What to write of it, and how many columns that takes: at most `width`."""
+        """Return what to write of it, and how many columns that takes: at most `width`."""
         out, used = "", 0
         for text, style in self.pieces:
             left = width - used
@@ -176,7 +176,9 @@ class TerminalView:
 
     @staticmethod
     def _safe(line: bytes) -> str:
-        """A line as the terminal would show it: what was overwritten is gone, nothing moves the cursor."""
+        """Return a line as the terminal would show it: what was overwritten is gone, nothing moves the
+        cursor.
+        """
         text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
         return output.shown(_COLOURS.sub("", text), lines=True)
 
@@ -186,7 +188,7 @@ class TerminalView:
         self._write(erased + text + self._frame())
 
     def _frame(self) -> str:
-        """What to write so that the lines stand there, over those that stood there before."""
+        """Return what to write so that the lines stand there, over those that stood there before."""
         out = self._erasing()
         width, height = self.size()
         lines = list(self._lines)[-max(1, height - 1) :]
@@ -208,7 +210,9 @@ class TerminalView:
         return shown
 
     def _erasing(self) -> str:
-        """The way to the beginning of what stands there, however the terminal has been made narrower."""
+        """Return the way to the beginning of what stands there, however the terminal has been made
+        narrower.
+        """
         if not self._drawn:
             return ""
         width = self.size()[0] if _reflows() else max(self._drawn) + 1

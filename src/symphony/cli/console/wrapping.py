@@ -10,7 +10,7 @@ INDENT = 2
 
 
 def wrapped(text: str, room: int, most: int | None = None) -> list[str]:
-    """The text on lines of at most `room` columns, broken at blanks where there are some.
+    """Return the text on lines of at most `room` columns, broken at blanks where there are some.
 
     Of a text that takes more than `most` lines the first ones, with the mark `…` at the end.
     """
@@ -25,7 +25,7 @@ def wrapped(text: str, room: int, most: int | None = None) -> list[str]:
 
 
 def hanging(head: str, text: str, room: int | None) -> str:
-    """`head` and behind it the text, whose further lines begin below its first one.
+    """Return `head` and behind it the text, whose further lines begin below its first one.
 
     On a page that is too narrow for that, or is none, the terminal wraps: paths can be copied whole.
     """
@@ -37,7 +37,7 @@ def hanging(head: str, text: str, room: int | None) -> str:
 
 
 def _end(text: str, room: int) -> int:
-    """Where the first line of a text ends that is wider than `room`: at a blank, or where it must."""
+    """Return where the first line of a text ends that is wider than `room`: at a blank, or where it must."""
     indent = len(text) - len(text.lstrip())
     used = 0
     for at, character in enumerate(text):

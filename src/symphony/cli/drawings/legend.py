@@ -20,7 +20,7 @@ class Swatch:
 
 
 def swatches(picture: Picture) -> Sequence[Swatch]:
-    """The entries for `picture`: kinds of nodes first, then lines, then statuses."""
+    """Return the entries for `picture`: kinds of nodes first, then lines, then statuses."""
     boxes = [*picture.all_boxes()]
     kinds, lines = {box.kind for box in boxes}, {link.line for link in picture.all_links()}
     found = [Swatch("box", kind, words) for kind, words in KINDS.items() if kind in kinds]

@@ -30,7 +30,7 @@ _DETAIL_COLUMNS_MAX: Final = 60
 
 
 def draw_mermaid(picture: Picture) -> str:
-    """The flowchart, from left to right, with a legend.
+    """Return the flowchart, from left to right, with a legend.
 
     Ids are numbers: nodes may be called as Mermaid's words.
     """
@@ -49,7 +49,7 @@ class _Flowchart:
         self._by_status: dict[NodeStatus, list[str]] = {}
 
     def graph(self, picture: Picture, depth: int) -> Iterator[str]:
-        """The nodes and links of one graph; graphs inside nodes are subgraphs."""
+        """Yield the nodes and links of one graph; graphs inside nodes are subgraphs."""
         indent, ids = "    " * depth, dict[str, str]()
         for box in picture.boxes():
             ids[box.name] = at = f"n{self._count}"
@@ -66,7 +66,7 @@ class _Flowchart:
             yield f"{indent}{ids[link.source]} {_arrow(link)} {ids[link.target]}"
 
     def legend(self, picture: Picture) -> Iterator[str]:
-        """A subgraph with one node of each kind, and one arrow of each, that the chart has."""
+        """Yield a subgraph with one node of each kind, and one arrow of each, that the chart has."""
         kinds = {box.kind for box in picture.all_boxes()} - {"more"}
         lines = {link.line for link in picture.all_links()}
         if not kinds:
@@ -83,7 +83,7 @@ class _Flowchart:
         yield "    end"
 
     def styles(self) -> Iterator[str]:
-        """The colours of statuses."""
+        """Yield the colours of statuses."""
         for status, nodes in self._by_status.items():
             line, ground = _COLOURS[status]
             yield f"    classDef {status} stroke:{line},fill:{ground},color:#111827"
@@ -91,7 +91,7 @@ class _Flowchart:
 
 
 def _title(text: str) -> str:
-    """A title as a YAML string in double quotes."""
+    """Return a title as a YAML string in double quotes."""
     return '"' + output.shown(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

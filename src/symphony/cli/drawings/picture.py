@@ -67,7 +67,7 @@ class BoxState(msgspec.Struct, frozen=True):
         return went if self.took_s is None else f"{went} {output.duration(self.took_s)}"
 
     def statuses(self) -> frozenset[NodeStatus]:
-        """Every status that it tells of."""
+        """Return every status that it tells of."""
         return frozenset((self.status, *self.counts))
 
 
@@ -115,14 +115,14 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
         return (box for level in self.levels for box in level)
 
     def all_boxes(self) -> Iterator[Box]:
-        """Every box, also inside others."""
+        """Yield every box, also inside others."""
         for box in self.boxes():
             yield box
             if box.inside is not None:
                 yield from box.inside.all_boxes()
 
     def all_links(self) -> Iterator[DrawnLink]:
-        """Every link, also inside boxes."""
+        """Yield every link, also inside boxes."""
         yield from self.links
         for box in self.boxes():
             if box.inside is not None:
@@ -130,7 +130,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def picture_of(nested: Nested, *, depth: int = DEPTH, overview: Overview | None = None) -> Picture:
-    """The drawing of a workflow and of what is inside its nodes, `depth` graphs deep.
+    """Return the drawing of a workflow and of what is inside its nodes, `depth` graphs deep.
 
     With the `overview` of a run, each box tells how its node went. A graph that would make the drawing
     larger than `BOXES_MAX` stays closed.
@@ -151,7 +151,7 @@ class _Drawing:
         self._room = BOXES_MAX
 
     def opened(self, path: str, workflow: Workflow, depth: int) -> Picture:
-        """The picture of the graph inside the node at `path`."""
+        """Return the picture of the graph inside the node at `path`."""
         drawn = picture(workflow, graph.levels(workflow), graph.all_edges(workflow))
         self._room -= sum(1 for _ in drawn.boxes())
         levels = [[self._filled(path, box, depth) for box in level] for level in drawn.levels]
@@ -173,7 +173,7 @@ class _Drawing:
 def picture(
     workflow: Workflow, levels: Sequence[Sequence[str]], edges: Iterable[Edge], *, boxes_max: int = BOXES_MAX
 ) -> Picture:
-    """The drawing of `workflow`, whose execution levels and edges are given. O(nodes + edges)."""
+    """Return the drawing of `workflow`, whose execution levels and edges are given. O(nodes + edges)."""
     all_edges = tuple(edges)
     drawn, place = _boxes(workflow, levels, boxes_max)
     links: dict[DrawnLink, None] = {}
@@ -220,7 +220,9 @@ def _box(name: str, node: Node) -> Box:
 
 
 def _level_height(sizes: Sequence[int], boxes_max: int) -> int:
-    """The largest number of boxes in one level that keeps all levels within `boxes_max`, at least 2."""
+    """Return the largest number of boxes in one level that keeps all levels within `boxes_max`, at
+    least 2.
+    """
     low, high = 2, max([2, *sizes])
     while low < high:
         middle = (low + high + 1) // 2
@@ -232,7 +234,7 @@ def _level_height(sizes: Sequence[int], boxes_max: int) -> int:
 
 
 def kind_of(node: Node) -> Kind:
-    """The kind of a node as a drawing shows it."""
+    """Return the kind of a node as a drawing shows it."""
     match node:
         case OperatorNode():
             return "operator"
@@ -248,7 +250,7 @@ def kind_of(node: Node) -> Kind:
 
 
 def edge_line(edge: Edge) -> Line:
-    """How an edge is drawn."""
+    """Return how an edge is drawn."""
     match edge:
         case DataEdge():
             return "data"
@@ -260,7 +262,7 @@ def edge_line(edge: Edge) -> Line:
 
 
 def edge_label(edge: Edge) -> str:
-    """The words at an edge: the branch or the condition."""
+    """Return the words at an edge: the branch or the condition."""
     match edge:
         case DataEdge():
             return ""

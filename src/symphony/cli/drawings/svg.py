@@ -62,7 +62,7 @@ class _Laid:
 
 
 def draw_svg(picture: Picture) -> str:
-    """The drawing as one SVG document, light or dark as the page's reader prefers."""
+    """Return the drawing as one SVG document, light or dark as the page's reader prefers."""
     laid, legend = _laid(picture), swatches(picture)
     rows, legend_width = _legend(legend, max(laid.width, 480.0))
     width = max(laid.width, legend_width, 240.0) + 2 * _MARGIN_PX
@@ -143,7 +143,7 @@ def _mean(places: Sequence[float], otherwise: float) -> float:
 
 
 def _texts(box: Box) -> list[str]:
-    """The lines of a box: its name, what it runs, and how that went."""
+    """Return the lines of a box: its name, what it runs, and how that went."""
     if box.kind == "more":
         return [box.detail]
     lines = [output.brief(box.name, _NAME_COLUMNS), output.brief(box.detail, _DETAIL_COLUMNS)]
@@ -163,7 +163,7 @@ def _size(box: Box, inside: _Laid | None) -> tuple[float, float]:
 def _common_width(
     column: Sequence[str], boxes: Mapping[str, Box], sizes: Mapping[str, tuple[float, float]]
 ) -> float:
-    """The width of those boxes of a column that hold no graph: they are all as wide as the widest."""
+    """Return the width of those boxes of a column that hold no graph: they are all as wide as the widest."""
     return max((sizes[key][0] for key in column if key in boxes and boxes[key].inside is None), default=48.0)
 
 
@@ -175,7 +175,9 @@ def _placed(
     column: Sequence[str], boxes: Mapping[str, Box], sizes: Mapping[str, tuple[float, float]],
     left: float, width: float, common: float, top: float,
 ) -> dict[str, _Place]:  # fmt: skip
-    """Every key of a column, stacked from `top`; boxes stand in its middle, links pass its whole width."""
+    """Return every key of a column, stacked from `top`; boxes stand in its middle, links pass its whole
+    width.
+    """
     places = {}
     for key in column:
         own, height = sizes.get(key, (width, float(_LINK_PX)))
@@ -239,7 +241,7 @@ def _box(box: Box, place: _Place, height: float, inside: _Laid | None) -> str:
 
 
 def _legend(legend: Sequence[Swatch], width: float) -> tuple[list[tuple[int, float, Swatch]], float]:
-    """The row and the left end of every entry, in rows of at most `width`, and how wide they are."""
+    """Return the row and the left end of every entry, in rows of at most `width`, and how wide they are."""
     placed: list[tuple[int, float, Swatch]] = []
     row, x, widest = 0, 0.0, 0.0
     for one in legend:

@@ -23,7 +23,7 @@ _KINDS: Final = ("operator", "instrument", "control", "workflow", "command", "mo
 
 
 def _coloured(colours: Mapping[str, str]) -> str:
-    """The rules that give everything its colour: outright, for not every viewer knows variables."""
+    """Return the rules that give everything its colour: outright, for not every viewer knows variables."""
     text, soft, line, label = (colours[name] for name in ("text", "soft", "line", "label"))
     rules = [
         f"text{{fill:{text}}}.detail,.state,.legend{{fill:{soft}}}.label{{fill:{label}}}",

@@ -16,7 +16,7 @@ _DETAIL_LEAST = 16
 
 
 def draw_text(picture: Picture, *, width: int, unicode: bool = True) -> str:
-    """The tree, at most `width` columns wide; without `unicode`, in ASCII."""
+    """Return the tree, at most `width` columns wide; without `unicode`, in ASCII."""
     drawing = _TextDrawing(width, unicode)
     total = ", ".join((
         output.count(picture.nodes_total, "node"), output.count(picture.edges_total, "edge"),
@@ -38,7 +38,7 @@ class _TextDrawing:
         self._arrow, self._each, self._repeated = ("←", "×each", "↻") if unicode else ("<-", "xeach", "loops")
 
     def levels(self, picture: Picture, indent: str) -> Iterator[str]:
-        """The lines of one graph, `indent` before each."""
+        """Yield the lines of one graph, `indent` before each."""
         incoming: dict[str, list[DrawnLink]] = defaultdict(list)
         for link in picture.links:
             incoming[link.target].append(link)
@@ -66,7 +66,7 @@ class _TextDrawing:
         return "  ".join([*words, f"{self._arrow} {sources}"] if sources else words)
 
     def legend(self, picture: Picture) -> list[str]:
-        """What the signs mean that the drawing has."""
+        """Return what the signs mean that the drawing has."""
         boxes = [*picture.all_boxes()]
         signs = []
         if any(True for _ in picture.all_links()):
@@ -80,7 +80,7 @@ class _TextDrawing:
         return signs
 
     def fit(self, text: str, room: int) -> str:
-        """`text` without control characters, cut to `room` columns."""
+        """Return `text` without control characters, cut to `room` columns."""
         text = output.shown(text)
         if columns(text) <= room:
             return text
@@ -91,7 +91,7 @@ class _TextDrawing:
 
 
 def _sources(links: list[DrawnLink]) -> str:
-    """Where a node's edges come from: data edges by name, others with their branch or condition."""
+    """Return where a node's edges come from: data edges by name, others with their branch or condition."""
     words: dict[str, None] = {}
     for link in links:
         source = "others" if link.source.startswith("more ") else link.source

@@ -28,7 +28,7 @@ TextOf = Callable[[StoredValue], str | None]
 
 
 def text(found: RunComparison, shorts: Mapping[str, str], text_of: TextOf) -> str:
-    """All that differs, for people; `shorts` tells what is shown of the runs' ids."""
+    """Return all that differs, for people; `shorts` tells what is shown of the runs' ids."""
     parts = [f"--- {_called(found.a, shorts)}\n+++ {_called(found.b, shorts)}\n"]
     changes = [
         f"  {_MARKS[one.kind]} {output.shown(one.place)}"
@@ -104,7 +104,7 @@ def _spelled(value: spelling.JSON) -> str:
 
 
 def _value(one: ValueChange, text_of: TextOf) -> Iterator[str]:
-    """An input or output; two texts of several lines by their lines."""
+    """Yield an input or output; two texts of several lines by their lines."""
     head = f"  {_MARKS[one.kind]} {output.shown(one.name)}"
     before, after = text_of(one.a), text_of(one.b)
     if one.kind == "changed" and before is not None and after is not None and "\n" in before + after:
@@ -135,7 +135,7 @@ def briefly(a: str, b: str) -> tuple[str, str]:
 
 
 def comparable(value: StoredValue, body: Callable[[ArtifactRef], bytes]) -> str | None:
-    """The text of an output; `body` gives that of an artifact."""
+    """Return the text of an output; `body` gives that of an artifact."""
     if isinstance(value, ArtifactRef):
         if not value.content_type.startswith("text/") or value.size > _TEXT_CHARS_MAX:
             return None
@@ -152,7 +152,7 @@ def _error(found: RunComparison) -> list[str]:
 
 
 def _said(error: RunError | None, title: str = "") -> str:
-    """An error of a run on one line; `title` is what people call its node."""
+    """Return an error of a run on one line; `title` is what people call its node."""
     where = "" if error is None or error.node is None else f"{title or output.shown(error.node)}: "
     return where + _reason(error)
 
@@ -177,7 +177,7 @@ def _node(one: NodeComparison) -> tuple[str, str, str, str, str]:
 
 
 def _title(one: NodeComparison | None) -> str:
-    """The name of a node, and the label of an element: both where the runs have different ones."""
+    """Return the name of a node, and the label of an element: both where the runs have different ones."""
     if one is None:
         return ""
     labels = dict.fromkeys(side.label for side in (one.a, one.b) if side is not None and side.label)

@@ -32,9 +32,9 @@ class EarlierEvents:
             self._finished.add(name)
 
     def text(self, nodes: int) -> str:
-        """The line, of a workflow with so many nodes."""
+        """Return the line, of a workflow with so many nodes."""
         return f"run resumed: {len(self._finished):,} of {output.count(nodes, 'node')} had finished"
 
     def asking(self) -> list[RunEvent]:
-        """What people are asked still."""
+        """Return what people are asked still."""
         return [*self._asking.values()]

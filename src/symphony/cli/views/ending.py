@@ -36,10 +36,10 @@ OutputPathOf = Callable[[str, ArtifactRef], Path | None]
 
 
 def outputs_text(run: RunResult, path_of: OutputPathOf, *, cut: bool = False, recorded: bool = True) -> str:
-    """The outputs for people: texts with their lines, artifacts with the path of a copy.
+    """Return the outputs for people: texts with their lines, artifacts with the path of a copy.
 
-    With `cut`, for a terminal, long ones are cut and say how to see the rest, which depends on whether the
-    run is `recorded`.
+    With `cut`, for a terminal, long ones are cut and say how to see the rest, which depends on whether
+    the run is `recorded`.
     """
     return "".join(
         _output_text(
@@ -53,7 +53,7 @@ def outputs_text(run: RunResult, path_of: OutputPathOf, *, cut: bool = False, re
 
 
 def _whole_of(run: RunResult, name: str, *, recorded: bool) -> str:
-    """What prints one output whole."""
+    """Return what prints one output whole."""
     if not recorded:
         return f"the same command with --output {_quoted(name)}"
     return f"symphony runs show {run.label} --output {_quoted(name)}"
@@ -68,7 +68,7 @@ def _output_text(name: str, value: StoredValue, path_of: PathOf, whole: str) -> 
 
 
 def _block(text: str, whole: str) -> str:
-    """The lines of a text; of a long one the first, if `whole` says how to see the others."""
+    """Return the lines of a text; of a long one the first, if `whole` says how to see the others."""
     if not whole:
         return output.shown(text, lines=True)
     kept = text[:BLOCK_CHARACTERS_MAX]
@@ -125,7 +125,7 @@ def _called(run: RunResult, short: str | None) -> str:
 
 
 def node_word(status: NodeStatus, run: RunStatus) -> str:
-    """What people are told of a node: nothing runs any more in a run that is interrupted."""
+    """Return what people are told of a node: nothing runs any more in a run that is interrupted."""
     return str(run if status is NodeStatus.RUNNING and run is RunStatus.INTERRUPTED else status)
 
 
@@ -140,7 +140,7 @@ def counts_text(counts: Mapping[NodeStatus, int], run: RunStatus = RunStatus.RUN
 
 
 def error_text(run: RunResult, page: blocks.BlockPage) -> str:
-    """The block that shows why the run failed; empty if it did not."""
+    """Return the block that shows why the run failed; empty if it did not."""
     if run.error is None:
         return ""
     error = run.error
@@ -157,7 +157,7 @@ def error_text(run: RunResult, page: blocks.BlockPage) -> str:
 
 
 def _where(place: NodePlace) -> str:
-    """How a place in a file is named: `words.yaml:12:3 (nodes.count)`."""
+    """Return how a place in a file is named: `words.yaml:12:3 (nodes.count)`."""
     return blocks.SourceText.named(Path(place.file)).at(place.place, place.line, place.column)
 
 
@@ -168,9 +168,10 @@ def _cause_text(cause: FailureCause) -> str:
 
 
 def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False) -> str:
-    """How to go on, where there is something to go on with; else empty.
+    """Return how to go on, where there is something to go on with; else empty.
 
-    `answered` are the approvals whose answers nobody has acted on yet. The `newest` run need not be named.
+    `answered` are the approvals whose answers nobody has acted on yet. The `newest` run need not be
+    named.
     """
     match run.status:
         case RunStatus.FAILED:
@@ -193,7 +194,7 @@ def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False
 
 
 def _about_doubtful(nodes: Sequence[str]) -> str:
-    """What to add to `symphony runs resume` for nodes that were in the middle of an effect."""
+    """Return what to add to `symphony runs resume` for nodes that were in the middle of an effect."""
     if not nodes:
         return ""
     if len(nodes) > _NAMED_MAX:
@@ -245,13 +246,13 @@ def _asking(run: str, asked: Mapping[str, NodeResult]) -> str:
 
 
 def names(nodes: Sequence[str]) -> str:
-    """The first of these nodes, and how many more there are."""
+    """Return the first of these nodes, and how many more there are."""
     more = f" and {len(nodes) - _NAMED_MAX:,} more" if len(nodes) > _NAMED_MAX else ""
     return ", ".join(output.shown(name) for name in nodes[:_NAMED_MAX]) + more
 
 
 def _quoted(name: str) -> str:
-    """A node's name as a shell takes it: brackets are patterns there."""
+    """Return a node's name as a shell takes it: brackets are patterns there."""
     from shlex import quote
 
     return quote(output.shown(name))

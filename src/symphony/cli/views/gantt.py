@@ -32,7 +32,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def chart(overview: Overview, look: Look) -> str:
-    """The chart, each line with its newline; empty where nothing ran."""
+    """Return the chart, each line with its newline; empty where nothing ran."""
     rows = overview.bars
     if not any(row.ran for row in rows):
         return ""
@@ -89,7 +89,7 @@ def _cells(row: Bar, width: int, look: Look) -> str:
 
 
 def _resampled(load: bytes, width: int) -> list[float]:
-    """What stands in slices, in as many cells as there are columns."""
+    """Return what stands in slices, in as many cells as there are columns."""
     if not load:
         return [0.0] * width
     sums, rest = [0, *accumulate(load)], [*load, 0]

@@ -107,7 +107,7 @@ def lines_text(overview: "Overview", run: "RunStatus", run_of: "Callable[[str], 
 
 
 def _nodes_table(rows: "Sequence[Sequence[str]]", more: int, origins: "Sequence[str]") -> str:
-    """The table, with what it leaves out; the run that all cached results came from is named once."""
+    """Return the table, with what it leaves out; the run that all cached results came from is named once."""
     if not rows:
         return ""
     text = table(rows, _NODES, width=room())
@@ -125,7 +125,7 @@ def _counted(line: "NodeLine") -> str:
 
 
 def _origins(runs: "Iterable[str | None]") -> list[str]:
-    """The runs that cached results came from, each once."""
+    """Return the runs that cached results came from, each once."""
     return list(dict.fromkeys(run for run in runs if run is not None))
 
 
@@ -252,7 +252,7 @@ def models_text(models: "Iterable[ModelInfo]") -> str:
 
 
 def operator_text(operator: "OperatorInfo") -> str:
-    """All about one operator."""
+    """Return all about one operator."""
     repeat = ", may be repeated" if operator.idempotent or operator.effect != "write" else ""
     lines = [f"{operator.name} {operator.version} ({operator.effect}{repeat})"]
     lines += [output.shown(t, lines=True).strip() for t in (operator.summary, operator.help) if t.strip()]

@@ -55,7 +55,7 @@ class FanOutPace:
             self._seen.popleft()
 
     def left_s(self, now_s: float, fan: FanOutProgress) -> float | None:
-        """How long the others will take, or None while that cannot be told."""
+        """Return how long the others will take, or None while that cannot be told."""
         since, before = self._seen[0] if self._seen else (now_s, fan.done)
         took, done = now_s - since, fan.done - before
         if took < _TOLD_AFTER_S or done <= 0:
@@ -89,7 +89,7 @@ class Board:
     def lines(
         self, width: int, height: int, *, unicode: bool, put: "PutQuestion | None" = None
     ) -> tuple[list[Line], int | None]:
-        """The lines, and the column of the cursor in the last one where a question is `put` here."""
+        """Return the lines, and the column of the cursor in the last one where a question is `put` here."""
         now = self._now
         if now is None:
             return [], None
@@ -214,7 +214,7 @@ class Board:
 
 
 def _rounded(seconds: float) -> str:
-    """A time that is only guessed: no fractions."""
+    """Return a time that is only guessed: no fractions."""
     whole = max(1, round(seconds))
     return f"{whole} s" if whole < 60 else output.duration(whole)
 
@@ -230,12 +230,12 @@ def _row(text: str, more: str, room: int, style: str) -> Line:
 
 
 def _last_columns(text: str, room: int) -> str:
-    """The end of a text, at most `room` columns of it."""
+    """Return the end of a text, at most `room` columns of it."""
     while text and columns(output.shown(text)) > max(4, room):
         text = text[1:]
     return text
 
 
 def _last(said: str, room: int) -> str:
-    """The end of what a model has said, on one line of at most `room` columns."""
+    """Return the end of what a model has said, on one line of at most `room` columns."""
     return _last_columns(" ".join(output.shown(said).split())[-400:], room)

@@ -47,7 +47,7 @@ def plan_text(
     workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Forecast", *, currency: str,
     rerun_of: str | None = None,
 ) -> str:  # fmt: skip
-    """The plan for people. `rerun_of` is what the run is called that a rerun is of."""
+    """Return the plan for people. `rerun_of` is what the run is called that a rerun is of."""
     size = f"{output.count(len(workflow.nodes), 'node')} in {output.count(len(plan.stages), 'stage')}"
     of = "" if plan.rerun_of is None else f"rerun of {output.shown(rerun_of or short_id(plan.rerun_of))}, "
     lines = [f"{output.shown(workflow.name)}: {of}{size}; nothing was run"]

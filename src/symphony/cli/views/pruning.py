@@ -20,7 +20,7 @@ def age_s(text: str) -> float:
 
 
 def question(runs: Sequence[RunSummary], label: Callable[[str], str], *, damaged: int = 0) -> str:
-    """What is asked before these runs are deleted, and `damaged` ones of which nothing can be said.
+    """Return what is asked before these runs are deleted, and `damaged` ones of which nothing can be said.
 
     `label` says what is shown of an id.
     """

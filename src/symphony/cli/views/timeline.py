@@ -12,7 +12,7 @@ _NAMED_MAX = 5
 
 
 def look(stream: TextIO | None, *, rows_max: int = gantt.ROWS_MAX) -> gantt.Look:
-    """How to draw on `stream`."""
+    """Return how to draw on `stream`."""
     return gantt.Look(
         width=output.width(stream),
         colours=output.colourful(stream),
@@ -22,13 +22,13 @@ def look(stream: TextIO | None, *, rows_max: int = gantt.ROWS_MAX) -> gantt.Look
 
 
 def text(overview: Overview, look: gantt.Look) -> str:
-    """The chart and the summary, or nothing of a run in which nothing ran."""
+    """Return the chart and the summary, or nothing of a run in which nothing ran."""
     chart = gantt.chart(overview, look)
     return chart and chart + summary_text(overview)
 
 
 def summary_text(summary: Overview) -> str:
-    """What took long, what was tried again, what was reused; a line each, only where there is some."""
+    """Return what took long, what was tried again, what was reused; a line each, only where there is some."""
     lines = []
     if len(summary.slowest) > 1:
         titles = ((titled(name, summary.labels.get(name)), s) for name, s in summary.slowest)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def stream_named(name: str | None) -> "Stream | None":
-    """The stream of that name; None of none."""
+    """Return the stream of that name; None of none."""
     match name:
         case "stdout" | "stderr" | "tokens":
             return name
@@ -34,7 +34,7 @@ class TranscriptWriter(msgspec.Struct):
     _speaker: str | None = None
 
     def text(self, line: "LogLine") -> str:
-        """What to print for the next line."""
+        """Return what to print for the next line."""
         if self.as_json:
             return _json(line)
         if line.stream == "tokens":
@@ -44,7 +44,7 @@ class TranscriptWriter(msgspec.Struct):
         return self.end() + self._prefix(line) + self._shown(line.text).rstrip("\n") + "\n"
 
     def end(self) -> str:
-        """The end of the line that a model has begun, if it has."""
+        """Return the end of the line that a model has begun, if it has."""
         if self._speaker is None:
             return ""
         self._speaker = None

@@ -242,7 +242,7 @@ def counts_text(counts: Mapping[NodeStatus, int]) -> str:
 
 
 def answer_commands(run: str, node: str) -> tuple[str, str]:
-    """What to type to say yes, and to say no."""
+    """Return what to type to say yes, and to say no."""
     from shlex import quote
 
     quoted = quote(output.shown(node))
@@ -260,7 +260,7 @@ def progress_line(progress: ProgressView) -> str:
 
 
 def line_of(event: RunEvent) -> str | None:
-    """What `event` says to people, or None where it says nothing to them."""
+    """Return what `event` says to people, or None where it says nothing to them."""
     data, label = event.data, event.data.get("label")
     name = output.shown(titled(event.node or "", label if isinstance(label, str) else None))
     match event.type:
@@ -322,7 +322,7 @@ def _because(data: Mapping[str, Value]) -> str:
 
 
 def _local(until: Value) -> str:
-    """A recorded moment, which is in UTC, as people are told all moments."""
+    """Return a recorded moment, which is in UTC, as people are told all moments."""
     from symphony.commons.moments import epoch_s
 
     at = epoch_s(until) if isinstance(until, str) else None

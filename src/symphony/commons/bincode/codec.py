@@ -57,7 +57,7 @@ class TypeCodec(Generic[T]):
         """The compiled source, for those who want to see it."""
 
     def encode(self, value: T) -> bytes:
-        """The bytes of `value`. Raises SerializationFailed where it is not of the type."""
+        """Return the bytes of `value`. Raises SerializationFailed where it is not of the type."""
         parts: list[bytes] = []
         try:
             self._encode(value, parts, self.depth_max)
@@ -66,14 +66,14 @@ class TypeCodec(Generic[T]):
             raise unwritable(f"a {type(value).__name__} ({error})") from None
 
     def decode(self, data: bytes | bytearray | memoryview) -> T:
-        """The value that `data` spells, all of it. Raises BincodeInvalid."""
+        """Return the value that `data` spells, all of it. Raises BincodeInvalid."""
         value, end = self.decode_from(data, 0)
         if end < len(data):
             raise BincodeInvalid(f"{len(data) - end} more bytes follow the end", end)
         return value
 
     def decode_from(self, data: bytes | bytearray | memoryview, at: int) -> tuple[T, int]:
-        """The value that begins at byte `at`, and where it ends. Raises BincodeInvalid."""
+        """Return the value that begins at byte `at`, and where it ends. Raises BincodeInvalid."""
         size = len(data)
         try:
             value, end = self._decode(bytes(data) + PADDING, at, size, self.depth_max)

@@ -158,7 +158,9 @@ _LISTS: Final = (list, Sequence)
 
 
 def shape_of(hint: object, stands_for: Mapping[type, type]) -> Shape:
-    """What `hint` means on the wire; see `TypeCodec`. Raises TypeError for what Bincode has no form for."""
+    """Return what `hint` means on the wire; see `TypeCodec`. Raises TypeError for what Bincode has no
+    form for.
+    """
     return _Reader(stands_for).shape(hint)
 
 
@@ -229,7 +231,7 @@ class _Reader:
 
 
 def _fields(kind: type) -> Sequence[str]:
-    """The names of a record's fields, in order."""
+    """Return the names of a record's fields, in order."""
     if issubclass(kind, msgspec.Struct):
         return kind.__struct_fields__
     return (
@@ -238,7 +240,7 @@ def _fields(kind: type) -> Sequence[str]:
 
 
 def bytes_min(shape: Shape, inside: tuple[Record, ...] = ()) -> int:
-    """The least number of bytes that something of this shape takes."""
+    """Return the least number of bytes that something of this shape takes."""
     match shape:
         case Number():
             return shape.size

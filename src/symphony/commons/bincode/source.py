@@ -19,12 +19,12 @@ class GeneratedSource:
         self._count = 0
 
     def name(self, stem: str) -> str:
-        """A name that is not taken."""
+        """Return a name that is not taken."""
         self._count += 1
         return f"{stem}_{self._count}"
 
     def bind(self, thing: object, stem: str) -> str:
-        """The name of `thing` in the source: an object gets one name, however often it is asked."""
+        """Return the name of `thing` in the source: an object gets one name, however often it is asked."""
         key = (stem, id(thing))
         if key not in self._bound:
             self._bound[key] = self.name(stem)
@@ -32,11 +32,11 @@ class GeneratedSource:
         return self._bound[key]
 
     def packer(self, form: str) -> str:
-        """The name of `struct`'s pack for a little-endian form."""
+        """Return the name of `struct`'s pack for a little-endian form."""
         return self._struct("pack", form, struct.Struct(f"<{form}").pack)
 
     def unpacker(self, form: str) -> str:
-        """The name of `struct`'s unpack_from for a little-endian form."""
+        """Return the name of `struct`'s unpack_from for a little-endian form."""
         return self._struct("unpack", form, struct.Struct(f"<{form}").unpack_from)
 
     def _struct(self, verb: str, form: str, method: object) -> str:
@@ -72,7 +72,7 @@ class GeneratedSource:
         return "\n".join(self._done)
 
     def compiled(self) -> dict[str, object]:
-        """The functions by name. The source holds names and numbers of our own making, no input."""
+        """Return the functions by name. The source holds names and numbers of our own making, no input."""
         names: dict[str, object] = {**vars(wire), **self._names}
         exec(compile(self.text, "<bincode>", "exec"), names)  # noqa: S102  (see above)
         return names

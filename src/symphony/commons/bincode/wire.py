@@ -206,7 +206,7 @@ def write_pairs(pairs: dict[str, object], parts: Parts, room: int) -> None:
 
 
 def read_plain(data: bytes, at: int, size: int, room: int) -> tuple[object, int]:
-    """The plain value that begins at byte `at`, and where it ends. Raises BincodeInvalid."""
+    """Return the plain value that begins at byte `at`, and where it ends. Raises BincodeInvalid."""
     try:
         return _plain(data, at, size, room)
     except FAILURES as error:
@@ -283,7 +283,9 @@ def _read_list(data: bytes, at: int, size: int, room: int, count: int) -> tuple[
 
 
 def read_pairs(data: bytes, at: int, size: int, room: int) -> tuple[dict[str, object], int]:
-    """The map of plain values whose count stands at byte `at`, and where it ends. Raises BincodeInvalid."""
+    """Return the map of plain values whose count stands at byte `at`, and where it ends. Raises
+    BincodeInvalid.
+    """
     (count,) = _read_length(data, at)
     if room <= 0:
         raise too_deep(at)

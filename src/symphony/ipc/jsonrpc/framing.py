@@ -19,11 +19,13 @@ class Framing(Protocol):
     """Cuts one stream into bodies, and frames bodies for the other."""
 
     def frame(self, body: bytes) -> bytes:
-        """`body` as it goes over the wire. Raises FrameTooLarge."""
+        """Return `body` as it goes over the wire. Raises FrameTooLarge."""
         ...
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The bodies that `data` completes. Raises FrameTooLarge, FramingBroken; then the stream is lost."""
+        """Return the bodies that `data` completes. Raises FrameTooLarge, FramingBroken; then the stream
+        is lost.
+        """
         ...
 
 

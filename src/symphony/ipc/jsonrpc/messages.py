@@ -112,7 +112,7 @@ class AnswerBroken(RpcError):
 
 
 def read(body: bytes) -> Incoming:
-    """What `body` says; never raises.
+    """Return what `body` says; never raises.
 
     An invalid answer comes as a `Failure` with AnswerBroken, for the caller that waits for it. It gets
     no reply, which the other side would take for an answer to a request of its own.
@@ -177,13 +177,13 @@ def _read_one(tree: object) -> Message | _Invalid:
 
 
 def _id_of(tree: dict[str, Json]) -> Id:
-    """The id, or None for what cannot be one."""
+    """Return the id, or None for what cannot be one."""
     given = tree.get("id")
     return given if isinstance(given, int | float | str) and not isinstance(given, bool) else None
 
 
 def _read_answer(tree: dict[str, Json]) -> Success | Failure:
-    """An answer, read for what it means: many servers send the member that says nothing as null.
+    """Return an answer, read for what it means: many servers send the member that says nothing as null.
 
     A version that is missing or another one changes nothing about that.
     """
@@ -196,7 +196,7 @@ def _read_answer(tree: dict[str, Json]) -> Success | Failure:
 
 
 def _read_error(tree: Json) -> RpcError:
-    """An error, of which other versions and careless servers give only a part."""
+    """Return an error, of which other versions and careless servers give only a part."""
     if not isinstance(tree, dict):
         return RpcError(INTERNAL_ERROR, tree if isinstance(tree, str) else _encode(tree).decode(), tree)
     number, message = tree.get("code"), tree.get("message")
@@ -208,7 +208,8 @@ def _read_error(tree: Json) -> RpcError:
 
 
 def write(message: Message | Sequence[Message]) -> bytes:
-    """The body for `message`, or for a batch of them. Raises SerializationFailed for what JSON cannot say.
+    """Return the body for `message`, or for a batch of them. Raises SerializationFailed for what JSON
+    cannot say.
 
     Nothing is changed on its way: infinity, bytes, dates, sets, keys that are not text and the like are
     refused, for the encoder would turn them into something else.

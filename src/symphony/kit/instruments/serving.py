@@ -43,7 +43,7 @@ class Instrument(Protocol):
     def invoke(
         self, inputs: Mapping[str, Value], config: Mapping[str, Value], cancelled: Callable[[], bool]
     ) -> dict[str, Value]:
-        """The output ports; what it returns once `cancelled()` is thrown away."""
+        """Return the output ports; what it returns once `cancelled()` is thrown away."""
         ...
 
 

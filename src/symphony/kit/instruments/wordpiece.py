@@ -123,7 +123,7 @@ def _spaced(character: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def _lowered(character: str) -> str:
-    """The lower-case form of one decomposed character; nothing for a mark."""
+    """Return the lower-case form of one decomposed character; nothing for a mark."""
     return "" if unicodedata.category(character) == "Mn" else sys.intern(character.lower())
 
 

@@ -21,7 +21,9 @@ _READ_KEPT: Final = 64
 
 
 def read_file(file: Path) -> OperatorsRead:
-    """The operators that a file defines, which is not run. Raises OperatorsNotLoaded, OperatorInvalid."""
+    """Return the operators that a file defines, which is not run. Raises OperatorsNotLoaded,
+    OperatorInvalid.
+    """
     source = read_source(file)
     if len(source) > BYTES_MAX:
         raise OperatorsNotLoaded(
@@ -36,14 +38,14 @@ def _read(file: Path, source: bytes) -> OperatorsRead:
 
 
 def stand_ins(file: Path) -> tuple[dict[str, Operator], bool]:
-    """What stands in for the operators of a file that is not run, and whether there may be others."""
+    """Return what stands in for the operators of a file that is not run, and whether there may be others."""
     source = read_source(file)
     read = _read(file, source)
     return {name: stand_in(one, file, source) for name, one in read.operators.items()}, read.partial
 
 
 def read_beside(folder: Path, names: Sequence[str]) -> OwnOperators:
-    """What the files define that a workflow in `folder` names; every problem stands at its place."""
+    """Return what the files define that a workflow in `folder` names; every problem stands at its place."""
     found: dict[str, OperatorInfo] = {}
     problems: list[Problem] = []
     partial: list[str] = []

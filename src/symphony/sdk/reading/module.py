@@ -66,7 +66,7 @@ class OperatorsRead:
 
 
 def read_operators(file: Path, source: bytes) -> OperatorsRead:
-    """The operators that running `source` would define; it is not run.
+    """Return the operators that running `source` would define; it is not run.
 
     Raises OperatorsNotLoaded, OperatorInvalid for what is known to fail then.
     """
@@ -190,7 +190,7 @@ class _Reading:
                 scope.names[name] = UNKNOWN
 
     def _valued(self, node: ast.expr, scope: NameScope) -> object:
-        """What an expression gives; one that is not known may make an operator."""
+        """Return what an expression gives; one that is not known may make an operator."""
         found = self._values.of(node, scope)
         if found is UNKNOWN and self._mentions(node, scope):
             self.partial = True
@@ -277,7 +277,7 @@ class _Reading:
     def _decorated(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: NameScope, inside: str
     ) -> object:
-        """What a `def` binds."""
+        """Return what a `def` binds."""
         value: object = _Function(node, scope, f"{inside}{node.name}", self._defaults(node.args, scope))
         for one in reversed(node.decorator_list):
             decorator = self._valued(one, scope)
@@ -302,7 +302,7 @@ class _Reading:
         return found
 
     def _call(self, callee: object, positional: Sequence[object], named: Mapping[str, object]) -> object:
-        """A call of something that this file makes, or of the decorator."""
+        """Return a call of something that this file makes, or of the decorator."""
         if callee is functools.partial and positional and _is_decorator(positional[0]):
             first = positional[0]
             before = first if isinstance(first, _Decorator) else _Decorator((), {}, complete=False)
@@ -338,7 +338,7 @@ class _Reading:
     def _run_function(
         self, function: _Function, positional: Sequence[object], named: Mapping[str, object]
     ) -> object:
-        """The result of a function in the file that makes an operator from its argument."""
+        """Return the result of a function in the file that makes an operator from its argument."""
         args = function.node.args
         simple = isinstance(function.node, ast.FunctionDef) and function.exact
         plain = [one.arg for one in (*args.posonlyargs, *args.args)]
@@ -448,7 +448,7 @@ class _Reading:
         return found
 
     def _parameters(self, function: _Function) -> dict[str, inspect.Parameter]:
-        """The parameters; a default that is not known is left out."""
+        """Return the parameters; a default that is not known is left out."""
         args, kinds = function.node.args, inspect.Parameter
         listed = [
             *((one, kinds.POSITIONAL_ONLY) for one in args.posonlyargs),
@@ -476,7 +476,7 @@ def _style(node: ast.FunctionDef | ast.AsyncFunctionDef, inline: bool | None) ->
 
 
 def _declared(decorator: _Decorator) -> tuple[Declaration, bool | None, bool, bool] | None:
-    """What the decorator was told, of `inline` and of `reads` too, and whether all of that is known.
+    """Return what the decorator was told, of `inline` and of `reads` too, and whether all of that is known.
 
     None if the name or the version is not known, or a call with this would fail.
     """
@@ -516,7 +516,7 @@ def _last_name(node: ast.expr) -> str:
 
 
 def _inner(node: ast.stmt) -> Iterator[ast.AST]:
-    """What stands in a statement, but for functions and classes inside it."""
+    """Yield what stands in a statement, but for functions and classes inside it."""
     waiting: list[ast.AST] = list(ast.iter_child_nodes(node))
     while waiting:
         one = waiting.pop()
@@ -526,7 +526,7 @@ def _inner(node: ast.stmt) -> Iterator[ast.AST]:
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:
-    """The names that a statement may bind."""
+    """Yield the names that a statement may bind."""
     for one in (node, *_inner(node)):
         if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield one.name

@@ -48,7 +48,7 @@ class Classes:
         self._records: dict[type, _Record] = {}
 
     def members(self, record: type) -> dict[str, object]:
-        """The fields of a record with their annotations, in order."""
+        """Return the fields of a record with their annotations, in order."""
         known = self._records.get(record)
         found = {} if known is None else {name: read() for name, read in known.fields.items()}
         return {name: typing.Any if kind is UNKNOWN else kind for name, kind in found.items()}
@@ -59,7 +59,7 @@ class Classes:
         return known is None or all(self._values.exact(read()) for read in known.fields.values())
 
     def made(self, node: ast.ClassDef, scope: NameScope) -> object:
-        """The type that a class statement makes."""
+        """Return the type that a class statement makes."""
         bases = [self._base(one, scope) for one in node.bases]
         marked = [self._mark(one, scope) for one in node.decorator_list]
         if None in marked or any(base is UNKNOWN for base in bases) or not self._plain_keywords(node, bases):
@@ -82,7 +82,7 @@ class Classes:
         return made
 
     def functional(self, kind: Kind, name: str, fields: Mapping[str, object]) -> object:
-        """The record that `TypedDict("Row", {"key": str})` makes, and the like."""
+        """Return the record that `TypedDict("Row", {"key": str})` makes, and the like."""
         made = type(name, (), _shape(kind))
         self._records[made] = _Record(
             kind, {key: functools.partial(_itself, one) for key, one in fields.items()}
@@ -96,7 +96,7 @@ class Classes:
         return found
 
     def _mark(self, node: ast.expr, scope: NameScope) -> str | None:
-        """What a decorator is: `dataclass`, empty for one that changes nothing, or None."""
+        """Return what a decorator is: `dataclass`, empty for one that changes nothing, or None."""
         if isinstance(node, ast.Call):
             return "dataclass" if self._values.of(node.func, scope) is dataclasses.dataclass else None
         found = self._values.of(node, scope)
@@ -117,7 +117,7 @@ class Classes:
         return isinstance(base, type) and base in self._records and self._records[base].kind in kinds
 
     def _kind(self, bases: Sequence[object], inherited: Sequence[_Record], *, dataclass: bool) -> Kind | None:
-        """The kind of a class; None if it cannot be told."""
+        """Return the kind of a class; None if it cannot be told."""
         kinds: set[Kind] = {kind for base in bases for root, kind in _ROOTS if base is root}
         kinds |= {one.kind for one in inherited if one.kind != "plain"}
         if dataclass:
@@ -164,7 +164,7 @@ class Classes:
         return self._values.annotation(node, scope, postponed=self._postponed, field=True)
 
     def _assigned(self, node: ast.ClassDef, scope: NameScope) -> dict[str, object]:
-        """The plain values that the body of a class gives names to."""
+        """Return the plain values that the body of a class gives names to."""
         inner = NameScope(scope)
         for statement in node.body:
             match statement:
@@ -177,7 +177,7 @@ class Classes:
         return inner.names
 
     def _enumeration(self, node: ast.ClassDef, bases: Sequence[object], scope: NameScope) -> object:
-        """The enumeration with the members that are known, or a class of which only that is known."""
+        """Return the enumeration with the members that are known, or a class of which only that is known."""
         assigned = {n: v for n, v in self._assigned(node, scope).items() if not n.startswith("_")}
         found = {name: value for name, value in assigned.items() if type(value) in (str, int)}
         functions = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
@@ -201,7 +201,7 @@ def _itself(value: object) -> object:
 
 
 def _shape(kind: Kind) -> dict[str, object]:
-    """What makes a type a record to those who ask."""
+    """Return what makes a type a record to those who ask."""
     return {} if kind == "plain" else {"__dataclass_fields__": {}}
 
 

@@ -15,10 +15,10 @@ from symphony.workflow.catalog import OperatorInfo
 
 
 def stand_in(read: OperatorRead, file: Path, source: bytes) -> Operator:
-    """An operator to plan with: its ports, effect and code are known, and it cannot be called.
+    """Return an operator to plan with: its ports, effect and code are known, and it cannot be called.
 
-    Its function lies in the file and does nothing but raise OperatorsNotLoaded. So the digest of its code is
-    that of the operator to come, and results that are kept are found.
+    Its function lies in the file and does nothing but raise OperatorsNotLoaded. So the digest of its
+    code is that of the operator to come, and results that are kept are found.
     """
     name = module_name(file, source)
     remember(name, source)

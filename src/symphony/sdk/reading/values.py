@@ -49,7 +49,7 @@ class NameScope:
         self.outer = outer
 
     def get(self, name: str) -> object:
-        """What `name` stands for."""
+        """Return what `name` stands for."""
         scope: NameScope | None = self
         while scope is not None:
             if name in scope.names:
@@ -98,7 +98,7 @@ _PLAIN: Final = (bool, int, float, str, bytes, type(None))
 
 
 def module_named(name: str) -> object:
-    """The module, if it is one that is known."""
+    """Return the module, if it is one that is known."""
     if name not in _MODULES:
         return UNKNOWN
     try:
@@ -108,7 +108,7 @@ def module_named(name: str) -> object:
 
 
 def attribute_of(module: types.ModuleType, name: str) -> object:
-    """An attribute of a known module, or a known module inside it."""
+    """Return an attribute of a known module, or a known module inside it."""
     full = module.__name__
     inner = f"{full}.{name}"
     if inner in _MODULES:
@@ -122,7 +122,7 @@ def attribute_of(module: types.ModuleType, name: str) -> object:
 
 
 def public_names(module: types.ModuleType) -> list[str]:
-    """What `from module import *` binds, or most of it."""
+    """Return what `from module import *` binds, or most of it."""
     listed = vars(module).get("__all__")
     return [name for name in (listed or vars(module)) if isinstance(name, str) and not name.startswith("_")]
 
@@ -145,11 +145,11 @@ class Evaluator:
         return value is not UNKNOWN and self._made.get(id(value), (None, 1, True))[2]
 
     def weight(self, parts: Sequence[object]) -> int:
-        """What a value weighs that is made of `parts`."""
+        """Return what a value weighs that is made of `parts`."""
         return 1 + sum(self._made.get(id(part), (None, 1, True))[1] for part in parts)
 
     def keep(self, value: object, parts: Sequence[object] = (), *, exact: bool = True) -> object:
-        """`value`, made of `parts`, unless it has become too large."""
+        """Return `value`, made of `parts`, unless it has become too large."""
         weight = self.weight(parts)
         if weight > _WEIGHT_MAX or (isinstance(value, str | bytes) and len(value) > _CHARS_MAX):
             return UNKNOWN
@@ -161,7 +161,9 @@ class Evaluator:
     # ---- expressions ------------------------------------------------------------------------
 
     def of(self, node: ast.expr, scope: NameScope, *, forward: bool = False) -> object:
-        """What the expression gives. `forward`: texts inside are annotations that are yet to be read."""
+        """Return what the expression gives. `forward`: texts inside are annotations that are yet to be
+        read.
+        """
         self._left -= 1
         if self._left < 0:
             raise TooMuch
@@ -174,7 +176,7 @@ class Evaluator:
             self._depth -= 1
 
     def annotation(self, node: ast.expr, scope: NameScope, *, postponed: bool, field: bool = False) -> object:
-        """The annotation, read as `inspect` does, or `typing.get_type_hints` for a field of a class.
+        """Return the annotation, read as `inspect` does, or `typing.get_type_hints` for a field of a class.
 
         `postponed`: the file imports `annotations` from `__future__`.
         """
@@ -184,7 +186,7 @@ class Evaluator:
         return found
 
     def text(self, text: str, scope: NameScope, *, forward: bool) -> object:
-        """The annotation that a text holds."""
+        """Return the annotation that a text holds."""
         try:
             inner = syntax_tree(f"({text.strip()}\n)").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -374,7 +376,7 @@ class Evaluator:
 
     @staticmethod
     def _part(base: object, at: int, given: object) -> object:
-        """What stands in for a part of a generic type that is not known."""
+        """Return what stands in for a part of a generic type that is not known."""
         if given is not UNKNOWN:
             return given
         return str if at == 0 and any(base is one for one in _MAPS) else typing.Any
@@ -466,7 +468,7 @@ class Opaque:
 
 
 def _plainly(value: object) -> object:
-    """The value, if comparing it is harmless."""
+    """Return the value, if comparing it is harmless."""
     return UNKNOWN if value is UNKNOWN else None
 
 

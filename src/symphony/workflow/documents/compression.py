@@ -15,7 +15,7 @@ _SLICE_BYTES: Final = 256
 
 
 def packed(body: bytes) -> bytes:
-    """`body` as one frame with its length and checksum."""
+    """Return `body` as one frame with its length and checksum."""
     import zstandard
 
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(body)

@@ -52,7 +52,7 @@ class Format(msgspec.Struct, frozen=True):
     binary: bool = False
 
     def parse(self, body: bytes) -> Document:
-        """The document in `body`. Raises SyntaxProblem."""
+        """Return the document in `body`. Raises SyntaxProblem."""
         found = _function(self.reader)(body if self.binary else text_of(body))
         assert isinstance(found, Document)
         return found
@@ -109,7 +109,8 @@ def format_of(path: PurePath) -> Format:
 
 
 def format_of_content(body: bytes) -> Format | None:
-    """The format that the first bytes tell, packed or not; None for YAML and TOML, which look like any text.
+    """Return the format that the first bytes tell, packed or not; None for YAML and TOML, which look
+    like any text.
 
     Compressed content that cannot be unpacked counts as YAML; its reader reports the damage.
     """
@@ -127,7 +128,9 @@ def format_of_content(body: bytes) -> Format | None:
 
 
 def parse(body: bytes, format_: Format) -> Document:
-    """The document in `body`. One that cannot be read at all is not `readable` and has only problems."""
+    """Return the document in `body`. One that cannot be read at all is not `readable` and has only
+    problems.
+    """
     try:
         body = unpacked(body)
         if len(body) > BYTES_MAX:
@@ -154,7 +157,7 @@ def text_of(body: bytes) -> str:
 
 
 def format_of_file(path: PurePath, body: bytes) -> Format:
-    """The format that the file's extension names, or else its content `body`. Raises UnknownFormat."""
+    """Return the format that the file's extension names, or else its content `body`. Raises UnknownFormat."""
     try:
         return format_of(path)
     except UnknownFormat:

@@ -46,7 +46,7 @@ class _Text:
         return end
 
     def end(self, pattern: re.Pattern[str], at: int) -> int:
-        """Where the pattern, which the text is known to have at `at`, ends."""
+        """Return where the pattern, which the text is known to have at `at`, ends."""
         found = pattern.match(self.text, at)
         assert found is not None
         return found.end()
@@ -64,7 +64,7 @@ class LazySpot(Spot):
         self._rest: Iterator[tuple[str | int, LazySpot]] = iter(())
 
     def below(self, key: str | int) -> Spot | None:
-        """The spot of `key` inside. Raises TooDear."""
+        """Return the spot of `key` inside. Raises TooDear."""
         if self.inside is None:
             self.inside = {}
             self._rest = _inside(self._whole, self._value)
@@ -79,7 +79,7 @@ class LazySpot(Spot):
 
 
 def lazy_spot(text: str) -> LazySpot:
-    """The spot of the whole document in `text`, which must be JSON without duplicate keys."""
+    """Return the spot of the whole document in `text`, which must be JSON without duplicate keys."""
     whole = _Text(text)
     at = whole.end(_BLANK, 0)
     return LazySpot(at, whole, at)

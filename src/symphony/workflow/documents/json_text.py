@@ -33,7 +33,7 @@ _ESCAPED_COMMA = re.compile(r"\\u002c", re.IGNORECASE)
 
 
 def parse(text: str) -> Document:
-    """The document in `text`. Raises SyntaxProblem."""
+    """Return the document in `text`. Raises SyntaxProblem."""
     # A recursive decoder is safe only as long as Python's own limit keeps it from exhausting the stack.
     if sys.getrecursionlimit() <= RECURSION_USUAL:
         try:
@@ -63,7 +63,7 @@ class Located(Positions):
 
 
 def _spots(text: str) -> Spot:
-    """Where everything stands; of a text that nests too deep for our reader, all before that."""
+    """Return where everything stands; of a text that nests too deep for our reader, all before that."""
     reader = JsonReader(text)
     with suppress(SyntaxProblem):
         reader.read()
@@ -86,10 +86,10 @@ def half_pair(text: str) -> tuple[int, int] | None:
 
 
 def write(tree: Tree) -> bytes:
-    """The shortest document that spells `tree`, with a line end."""
+    """Return the shortest document that spells `tree`, with a line end."""
     return msgspec.json.encode(tree) + b"\n"
 
 
 def write_pretty(tree: Tree) -> bytes:
-    """The document that spells `tree`, indented by 2."""
+    """Return the document that spells `tree`, indented by 2."""
     return msgspec.json.format(msgspec.json.encode(tree), indent=2) + b"\n"

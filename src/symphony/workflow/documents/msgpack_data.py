@@ -13,7 +13,7 @@ from symphony.workflow.documents.tree import RECURSION_USUAL, Document, Tree, no
 
 
 def parse(body: bytes) -> Document:
-    """The document in `body`. Raises SyntaxProblem."""
+    """Return the document in `body`. Raises SyntaxProblem."""
     # A recursive decoder is safe only as long as Python's own limit keeps it from exhausting the stack.
     if sys.getrecursionlimit() <= RECURSION_USUAL:
         try:
@@ -30,5 +30,5 @@ def parse(body: bytes) -> Document:
 
 
 def write(tree: Tree) -> bytes:
-    """The shortest document that spells `tree`."""
+    """Return the shortest document that spells `tree`."""
     return msgspec.msgpack.encode(tree)

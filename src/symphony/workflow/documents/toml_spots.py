@@ -82,7 +82,7 @@ class _Surveyor:
         self.kind, self.sign = None, ""
 
     def _key(self) -> list[tuple[str, int]]:
-        """The parts of the dotted key that begins here, and where each stands."""
+        """Return the parts of the dotted key that begins here, and where each stands."""
         parts: list[tuple[str, int]] = []
         while self.kind in ("word", "string") or (parts and self.sign == "."):
             if self.sign != ".":
@@ -134,7 +134,7 @@ class _Surveyor:
         self._skip_line()
 
     def _assigned(self, spot: Spot, place: str) -> tuple[Spot, str, int]:
-        """The spot of the key that begins here, its place, and how many tables it opens."""
+        """Return the spot of the key that begins here, its place, and how many tables it opens."""
         parts = self._key()
         for part, at in parts:
             spot, place = spot.put(part, at), child(place, part)
@@ -180,7 +180,7 @@ class _Surveyor:
 
 
 def _unquoted(token: str) -> str:
-    """The text that a quoted key stands for; of an invalid one, as it is."""
+    """Return the text that a quoted key stands for; of an invalid one, as it is."""
     if token[0] == '"' and "\\" in token:
         try:
             return str(tomllib.loads(f"key = {token}")["key"])

@@ -16,7 +16,7 @@ _HOLDERS: Final = (dict, list)  # a union is built again on each use, and checks
 
 
 def parse(text: str) -> Document:
-    """The document in `text`. Raises SyntaxProblem."""
+    """Return the document in `text`. Raises SyntaxProblem."""
     surveyed = _Surveyed(text)
     # The parser takes quadratic time for a key with very many parts, so it must not see one.
     if any(line.count(".") >= DEPTH_MAX for line in text.split("\n")):
@@ -77,7 +77,9 @@ def _problem(words: str, text: str, surveyed: _Surveyed) -> SyntaxProblem:
 
 
 def _with_nulls(tree: Tree) -> Tree:
-    """`tree` with every spelled null a real one. The reader's own recursion has bounded how deep it is."""
+    """Return `tree` with every spelled null a real one. The reader's own recursion has bounded how deep
+    it is.
+    """
     if isinstance(tree, dict):
         if len(tree) == 1 and tree.get(_NULL_KEY) is True:
             return None
@@ -90,14 +92,14 @@ def _with_nulls(tree: Tree) -> Tree:
 
 
 def write(tree: Tree) -> bytes:
-    """The document that spells `tree`."""
+    """Return the document that spells `tree`."""
     spelled = _without_nulls(tree)
     assert isinstance(spelled, dict)
     return toml_writer.write(_laid_out(spelled)).encode()
 
 
 def _laid_out(document: dict[str, Tree]) -> dict[str, Tree]:
-    """A workflow with what can be a table last, where the order of keys means nothing.
+    """Return a workflow with what can be a table last, where the order of keys means nothing.
 
     That is in the document itself, its inputs and its nodes. All other maps stay as they are.
     """

@@ -21,7 +21,7 @@ Table = Mapping[str, Tree]
 
 
 def write(tree: Table) -> str:
-    """The text that spells `tree`: bool, int, float, str, dates and times, lists and maps."""
+    """Return the text that spells `tree`: bool, int, float, str, dates and times, lists and maps."""
     lines: list[str] = []
     _table(tree, "", "", lines)
     return "".join(f"{line}\n" for line in lines)
@@ -62,7 +62,7 @@ def _is_short(array: Sequence[Table]) -> bool:
 
 
 def _left(item: Tree, room: int) -> int:
-    """How many of `room` columns `item` leaves on one line; less than none if it does not fit."""
+    """Return how many of `room` columns `item` leaves on one line; less than none if it does not fit."""
     if isinstance(item, dict):
         room -= 4 if item else 2
         for position, (key, inner) in enumerate(item.items()):
@@ -78,7 +78,7 @@ def _left(item: Tree, room: int) -> int:
 
 
 def _value(item: Tree, level: int) -> str:
-    """`item` behind an equals sign or in an array that is nested `level` deep."""
+    """Return `item` behind an equals sign or in an array that is nested `level` deep."""
     if isinstance(item, str):
         return _text(item)
     if isinstance(item, bool):

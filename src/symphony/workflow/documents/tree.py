@@ -33,7 +33,7 @@ class Spot:
         self.inside: dict[str | int, Spot] | None = None
 
     def put(self, key: str | int, at: int) -> "Spot":
-        """The spot of `key` inside, made if it is not there."""
+        """Return the spot of `key` inside, made if it is not there."""
         if self.inside is None:
             self.inside = {}
         spot = self.inside.get(key)
@@ -42,7 +42,7 @@ class Spot:
         return spot
 
     def below(self, key: str | int) -> "Spot | None":
-        """The spot of `key` inside, if it is there."""
+        """Return the spot of `key` inside, if it is there."""
         return None if self.inside is None else self.inside.get(key)
 
 
@@ -76,7 +76,7 @@ class Positions:
 def _deepest(
     spot: Spot, place: str | None, known: dict[tuple[Spot, int], tuple[int, Spot]]
 ) -> tuple[int, Spot]:
-    """The spot that `place`, or most of it, leads to, and how much is left: keys may hold dots.
+    """Return the spot that `place`, or most of it, leads to, and how much is left: keys may hold dots.
 
     `known` keeps it from going one way twice: keys can be made so that there are very many ways.
     """
@@ -96,7 +96,9 @@ def _deepest(
 
 
 def _heads(place: str) -> Iterator[tuple[str | int, str | None]]:
-    """Every way to part a place into its first key and the rest, None for none; the shortest key first."""
+    """Yield every way to part a place into its first key and the rest, None for none; the shortest key
+    first.
+    """
     if place[:1] == "[":
         number, closed, tail = place[1:].partition("]")
         if closed and number.isdecimal() and len(number) < 10:

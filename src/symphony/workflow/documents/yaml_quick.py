@@ -33,7 +33,8 @@ class _Known(dict[str, object]):
 
 
 def built(parser: _Parser, scalar: Callable[[str], object]) -> tuple[Tree, list[int]]:
-    """The one document, and where its scalars and the beginnings of its lists and maps stand, in order.
+    """Return the one document, and where its scalars and the beginnings of its lists and maps stand, in
+    order.
 
     Raises UnusualYaml, and what the parser raises.
     """
@@ -84,7 +85,7 @@ def built(parser: _Parser, scalar: Callable[[str], object]) -> tuple[Tree, list[
 
 
 def spots_of(tree: Tree, offsets: list[int]) -> Spot:
-    """The spots of a tree that `built` made, from the offsets that it gave."""
+    """Return the spots of a tree that `built` made, from the offsets that it gave."""
     left = iter(offsets)
     root = Spot(next(left))
     _fill(root, tree, left)

@@ -55,12 +55,12 @@ def scalar(text: str) -> bool | int | float | str | None:
 
 
 def parse(text: str) -> Document:
-    """The one document in `text`. Raises SyntaxProblem."""
+    """Return the one document in `text`. Raises SyntaxProblem."""
     return quickly(text) or closely(text)
 
 
 def quickly(text: str) -> Document | None:
-    """The document, if nothing about it is unusual."""
+    """Return the document, if nothing about it is unusual."""
     parser = _LOADER(_ended(text))
     try:
         tree, offsets = built(parser, scalar)
@@ -72,7 +72,7 @@ def quickly(text: str) -> Document | None:
 
 
 def closely(text: str) -> Document:
-    """The document, with everything that is wrong. Raises SyntaxProblem."""
+    """Return the document, with everything that is wrong. Raises SyntaxProblem."""
     builder = _Builder(text)
     try:
         builder.build(yaml.parse(_ended(text), Loader=_LOADER))
@@ -105,7 +105,7 @@ def _explained(error: yaml.MarkedYAMLError, text: str, at: int) -> tuple[str, st
 
 
 def _tab_in(text: str, at: int) -> int | None:
-    """Where a tab indents the line of the character `at`, or the one before it; None if none does."""
+    """Return where a tab indents the line of the character `at`, or the one before it; None if none does."""
     begin = text.rfind("\n", 0, at) + 1
     for start in (begin, text.rfind("\n", 0, max(begin - 1, 0)) + 1):
         blank = _INDENTATION.match(text, start)
@@ -116,7 +116,7 @@ def _tab_in(text: str, at: int) -> int | None:
 
 
 def _ended(text: str) -> str:
-    """`text` with an end of a last line of blanks: libyaml takes one without for a part of a text."""
+    """Return `text` with an end of a last line of blanks: libyaml takes one without for a part of a text."""
     blank = text.endswith(" ") and not text[text.rfind("\n") + 1 :].strip(" ")
     return text + "\n" if blank else text
 

@@ -14,7 +14,7 @@ _NAMED_ESCAPES: Final = {"\n": "\\n", "\t": "\\t", '"': '\\"', "\\": "\\\\", "\r
 
 
 def write(tree: Tree) -> bytes:
-    """The document that spells `tree`: None, bool, int, float, str, lists and maps with text keys."""
+    """Return the document that spells `tree`: None, bool, int, float, str, lists and maps with text keys."""
     lines: list[str] = []
     if isinstance(tree, dict) and tree:
         _map(tree, 0, lines)
@@ -80,7 +80,7 @@ def _literal(head: str, text: str, indent: int, lines: list[str]) -> None:
 
 
 def _block(text: str) -> str | None:
-    """The sign of a literal block that gives exactly `text` back, if one does and it reads better."""
+    """Return the sign of a literal block that gives exactly `text` back, if one does and it reads better."""
     if "\n" not in text[:-1] or text[0] in " \t\n":
         return None
     for line in text.split("\n"):
@@ -92,7 +92,9 @@ def _block(text: str) -> str | None:
 
 
 def _flow(tree: Tree, room: int) -> str | None:
-    """A list on one line, if it has only scalars and such lists, none of many lines, and fits `room`."""
+    """Return a list on one line, if it has only scalars and such lists, none of many lines, and fits
+    `room`.
+    """
     if isinstance(tree, dict) and tree:
         return None
     if not isinstance(tree, list):
@@ -127,7 +129,7 @@ def _scalar(item: Tree) -> str:
 
 
 def _text(text: str) -> str:
-    """`text` plain where every reader takes it for that text, quoted otherwise."""
+    """Return `text` plain where every reader takes it for that text, quoted otherwise."""
     if _PLAIN_DIGITS.fullmatch(text):
         return text
     if text.isprintable():

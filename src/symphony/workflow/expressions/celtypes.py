@@ -41,11 +41,10 @@ TIMESTAMP = PortType("timestamp")
 
 
 def checked_type(kind: PortType, *, nullable: bool, loose: bool) -> "cel.Type":
-    """The CEL type that the checker sees for values of a port.
+    """Return the CEL type that the checker sees for values of a port.
 
-    `nullable` ones are wrappers, which know null and behave like their plain types otherwise.
-    Lists and maps have no such form: where an expression speaks of null (`loose`), they are
-    dynamic.
+    `nullable` ones are wrappers, which know null and behave like their plain types otherwise. Lists and
+    maps have no such form: where an expression speaks of null (`loose`), they are dynamic.
     """
     from cel_expr_python import cel
 
@@ -79,7 +78,7 @@ def checked_type(kind: PortType, *, nullable: bool, loose: bool) -> "cel.Type":
 
 
 def to_port(kind: str) -> PortType | None:
-    """The port type of a result of the CEL type that prints as `kind`; None if it is not a value."""
+    """Return the port type of a result of the CEL type that prints as `kind`; None if it is not a value."""
     if kind in _TO_PORT:
         return _TO_PORT[kind]
     if kind.startswith("LIST<"):
@@ -131,7 +130,7 @@ _NUMBERS = frozenset({type(None), bool, int, float})
 
 
 def whole(value: object) -> object:
-    """`value`, or a copy of it in which texts and bytes with a NUL are wrapped.
+    """Return `value`, or a copy of it in which texts and bytes with a NUL are wrapped.
 
     Raises ValueError for a key with a NUL, which has no such form, and beyond `DEPTH_MAX`.
     """
@@ -193,7 +192,7 @@ def _wrapped(value: str | bytes) -> object:
 
 
 def to_value(plain: object) -> Value:
-    """A result as a plain value: timestamps and durations become text, as CEL's string() does.
+    """Return a result as a plain value: timestamps and durations become text, as CEL's string() does.
 
     Raises ValueError for something that is not a value: a type, a number that is not finite, an integer
     beyond 64 bits, a map with other than string keys.

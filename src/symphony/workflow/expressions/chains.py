@@ -29,7 +29,7 @@ class Chain(msgspec.Struct, frozen=True):
 
 
 def chains(text: str) -> tuple[Chain, ...]:
-    """The long sums of a CEL text, inner ones first."""
+    """Return the long sums of a CEL text, inner ones first."""
     found: list[Chain] = []
     levels: list[_Sum] = [_Sum()]
     before: Token | None = None
@@ -84,7 +84,7 @@ class _Sum:
         return before
 
     def ended(self) -> list[Chain]:
-        """The sum, if it is a long one; another begins."""
+        """Return the sum, if it is a long one; another begins."""
         self._close()
         operands, only_plus = self._operands, self._only_plus
         self._operands, self._only_plus = [], True
@@ -102,10 +102,10 @@ def regrouped(
     around: Mapping[int, tuple[str, str]],
     more: tuple[int, str, int, str] = (0, "", 0, ""),
 ) -> str:
-    """`text` with every sum in halves of halves.
+    """Return `text` with every sum in halves of halves.
 
-    `around` gives, by the number of a sum, what is written before and behind it; `more` is text for
-    two other places.
+    `around` gives, by the number of a sum, what is written before and behind it; `more` is text for two
+    other places.
     """
     start, opening, end, closing = more
     edits = [(start, 0, opening), (end, 1, closing)]  # where, in which order there, what
@@ -128,7 +128,7 @@ def regrouped(
 
 
 def guarded(text: str, found: Sequence[Chain], number: int, guard: str) -> str:
-    """`text` with its sums regrouped, one of which is only `guard` added to its first operand.
+    """Return `text` with its sums regrouped, one of which is only `guard` added to its first operand.
 
     The result has the right type only if the sum has the type of `guard`, or a dynamic type.
     """
@@ -141,6 +141,6 @@ def guarded(text: str, found: Sequence[Chain], number: int, guard: str) -> str:
 
 
 def unless_doubles(text: str, chain: Chain) -> tuple[str, str]:
-    """What to write around a sum whose type is known only when it is evaluated."""
+    """Return what to write around a sum whose type is known only when it is evaluated."""
     start, end = chain.operands[0]
     return f'(type({text[start:end]}) == double ? dyn({{}}["{DOUBLES}"]) : (', "))"

@@ -241,7 +241,9 @@ class ValueTemplate(msgspec.Struct, eq=False):
         return self.parts.items if isinstance(self.parts, _Map) else None
 
     def _elements(self, varying: "Sequence[ValueTemplate]") -> "Sequence[ValueTemplate]":
-        """The template of each element of a list. Those of scalars are made when they are first asked for."""
+        """Return the template of each element of a list. Those of scalars are made when they are first
+        asked for.
+        """
         if self.items is None:
             rest = iter(varying)
             source = _elements(self.source)
@@ -263,7 +265,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
         return self.value if self.bare is None else lookup(self.bare)
 
     def misfit(self, target: PortType, types: Types | None = None) -> str | None:
-        """Why the value can never fit a port of type `target`, or None if it may.
+        """Return why the value can never fit a port of type `target`, or None if it may.
 
         `types` says what is read; without it, what the template was compiled for. Raises BadExpression.
         """
@@ -524,7 +526,7 @@ def _list_of(
     constants: Sequence[Value],
     items: Sequence[ValueTemplate] | None = None,
 ) -> ValueTemplate:
-    """A list; without `items`, only scalars stand in it among what varies."""
+    """Return a list; without `items`, only scalars stand in it among what varies."""
     return ValueTemplate(None, False, ANY, None, None, source, None, NO_NODE, varying, constants, items)
 
 

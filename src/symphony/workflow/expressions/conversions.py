@@ -23,7 +23,8 @@ _ELEMENTS_MAX: Final = 200
 
 
 def with_value(message: str, text: str, data: Data, hidden: Collection[str], evaluate: Evaluate) -> str:
-    """The reworded `message` on `text` with the value that could not be converted, where it can be told.
+    """Return the reworded `message` on `text` with the value that could not be converted, where it can
+    be told.
 
     Values that read a variable in `hidden` are not shown. A shortened value has a mark at the cut.
     """
@@ -64,7 +65,7 @@ def _closing(found: list[Token], at: int) -> int | None:
 
 
 def _values(argument: str, data: Data, evaluate: Evaluate) -> Iterator[object]:
-    """The value of an argument; of the variable of a macro, or a field of it, the values in lists."""
+    """Yield the value of an argument; of the variable of a macro, or a field of it, the values in lists."""
     try:
         yield evaluate(argument, data)
     except EvaluationFailed:
@@ -88,7 +89,7 @@ def _fails(function: str, value: object, evaluate: Evaluate) -> bool:
 
 
 def _spelled(value: object) -> str:
-    """The value as JSON, shortened."""
+    """Return the value as JSON, shortened."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):

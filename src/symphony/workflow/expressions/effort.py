@@ -168,7 +168,7 @@ class _Look:
                 return
 
     def _bound(self, at: int) -> str:
-        """The variable of the macro whose bracket this is, empty if it is not a macro's."""
+        """Return the variable of the macro whose bracket this is, empty if it is not a macro's."""
         found = self.found
         if found[at].text != "(" or at < 2 or found[at - 1].text not in MACROS or found[at - 2].text != ".":
             return ""

@@ -111,7 +111,7 @@ def reworded(message: str) -> str:
 
 
 def named(message: str, names: Mapping[str, str]) -> str:
-    """The message with the internal names of variables replaced by what the author wrote."""
+    """Return the message with the internal names of variables replaced by what the author wrote."""
     return re.sub(r"\b_0\w+", lambda found: names.get(found[0], found[0]), message)
 
 

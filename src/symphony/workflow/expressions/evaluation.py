@@ -133,7 +133,7 @@ def check(expression: Renamed, types: Sequence[PortType]) -> PortType:
 
 
 def _flattened(expression: Renamed, signature: _Signature, error: Exception) -> tuple[str, str]:
-    """The type of an expression that `error` refuses for its depth, and its text regrouped.
+    """Return the type of an expression that `error` refuses for its depth, and its text regrouped.
 
     Long sums and ladders are. Raises BadExpression, also where it is refused for something else.
     """
@@ -180,7 +180,7 @@ _types: dict[tuple[str, _Signature, bool], str] = {}
 
 
 def _checked(text: str, signature: _Signature) -> str:
-    """The CEL type of `text`, found once for all texts of its form."""
+    """Return the CEL type of `text`, found once for all texts of its form."""
     loose = "null" in text and _NULL.search(text) is not None
     known = form_of(text), signature, loose
     found = _types.get(known)
@@ -218,7 +218,9 @@ def _compiled_type(text: str, signature: _Signature, loose: bool) -> str:
 
 @lru_cache(maxsize=1024)
 def _as_evaluated(signature: _Signature) -> tuple[tuple[str, bool], ...] | None:
-    """The variables of evaluation, if nothing more is declared; None if a check knows more than that."""
+    """Return the variables of evaluation, if nothing more is declared; None if a check knows more than
+    that.
+    """
     return _variables(signature) if all(kind.kind in _DYNAMIC for _, kind, _ in signature) else None
 
 
@@ -258,7 +260,7 @@ def _identifiers(text: str) -> frozenset[str]:
 
 
 def _evaluate(text: str, data: Data, orders: Orders) -> object:
-    """The value of `text`, as the library gives it. Raises EvaluationFailed."""
+    """Return the value of `text`, as the library gives it. Raises EvaluationFailed."""
     used = {name: data[name] for name in sorted(_identifiers(text) & data.keys())}
     variables = tuple((name, isinstance(value, datetime)) for name, value in used.items())
     try:
@@ -281,7 +283,9 @@ def _evaluate(text: str, data: Data, orders: Orders) -> object:
 def _walking(
     text: str, variables: tuple[tuple[str, bool], ...], used: dict[str, object], orders: Orders
 ) -> "cel.Expression | None":
-    """The program whose macros go through maps in order, their orders put into `used`; None if none may."""
+    """Return the program whose macros go through maps in order, their orders put into `used`; None if
+    none may.
+    """
     lists = frozenset(name for name, value in used.items() if isinstance(value, list))
     maps = {name: value for name, value in used.items() if isinstance(value, dict)}
     names = frozenset(maps)

@@ -135,7 +135,7 @@ def _is_called(found: list[Token], name: str) -> bool:
 
 
 def _word(found: list[Token], text: str) -> tuple[str, str] | None:
-    """What is wrong with words that CEL does not have, and what to write; None if there are none."""
+    """Return what is wrong with words that CEL does not have, and what to write; None if there are none."""
     free = [
         (at, one)
         for at, one in enumerate(found)
@@ -166,7 +166,7 @@ def _word(found: list[Token], text: str) -> tuple[str, str] | None:
 
 
 def _sign(found: list[Token]) -> tuple[str, str] | None:
-    """What is wrong with signs that CEL does not have, and what to write; None if there are none."""
+    """Return what is wrong with signs that CEL does not have, and what to write; None if there are none."""
     for at, one in enumerate(found):
         if one.kind != "op":
             continue

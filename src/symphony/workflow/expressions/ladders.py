@@ -41,7 +41,7 @@ class _Ladder(msgspec.Struct):
 
 
 def halved(text: str) -> str:
-    """`text` with every long ladder in halves of halves."""
+    """Return `text` with every long ladder in halves of halves."""
     for _ in range(_LADDERS_MAX):
         spans = _innermost(text)
         if not spans:

@@ -29,7 +29,7 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 def exact(result: NativeMoment, plain: object) -> object:
-    """`plain`, which the library made of `result`, with a Moment for each timestamp and duration."""
+    """Return `plain`, which the library made of `result`, with a Moment for each timestamp and duration."""
     if isinstance(plain, datetime):
         found = _FRACTION.search(str(result))
         return Moment(_timestamp(plain, int(found[1].ljust(9, "0")) if found else 0))

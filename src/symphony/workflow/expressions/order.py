@@ -52,7 +52,7 @@ class Orders:
         return self._listed
 
     def restore(self, value: Value) -> Value:
-        """`value`, a result of the expression, with its maps in order; itself if it holds none."""
+        """Return `value`, a result of the expression, with its maps in order; itself if it holds none."""
         if isinstance(value, list):
             if _SCALARS.issuperset(map(type, value)):
                 return value
@@ -61,7 +61,7 @@ class Orders:
         return _Restoring(self).value(value)
 
     def of_keys(self, keys: Iterable[str]) -> Keys | None:
-        """The first order of these keys among the inputs."""
+        """Return the first order of these keys among the inputs."""
         return self._by_keys.get(frozenset(keys)) if self.listed else None
 
     @property
@@ -79,7 +79,7 @@ class Orders:
         return self._built is None or len(self.listed) > _WALKS_MAX
 
     def walked(self, plain: object) -> object:
-        """A map that the library gave, with its keys in the order in which a macro goes through it."""
+        """Return a map that the library gave, with its keys in the order in which a macro goes through it."""
         if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
             return plain
         return {key: plain[key] for key in self.of_keys(plain) or sorted(plain)}
@@ -152,14 +152,14 @@ class _Restoring:
         return ordered
 
     def _choice(self, came: Keys) -> tuple[Keys, bool]:
-        """The order of a map with these keys, and whether what it holds may tell another."""
+        """Return the order of a map with these keys, and whether what it holds may tell another."""
         known = self._orders.of_keys(came)
         if known is None:
             return tuple(sorted(came)), False
         return known, self._orders.ambiguous or self._orders.may_build(came)
 
     def _source(self, value: dict[str, Value]) -> dict[str, Value] | None:
-        """The map among the inputs that `value` is; None if CEL built it."""
+        """Return the map among the inputs that `value` is; None if CEL built it."""
         if self._contents is None:
             self._contents = _Contents(self._orders.sources.numbers, None)
         content = self._contents.of(value)
@@ -180,7 +180,7 @@ class _Restoring:
 
 
 def _like(value: Value, source: Value) -> Value:
-    """`value` in the orders of `source`, which holds the same."""
+    """Return `value` in the orders of `source`, which holds the same."""
     if isinstance(value, dict) and isinstance(source, dict):
         ordered = {key: value[key] for key in source}
         if not _SCALARS.issuperset(map(type, ordered.values())):
@@ -211,7 +211,9 @@ class _Numbers:
         self._contents: dict[_Content, _Content] = {}
 
     def shape(self, came: Keys) -> tuple[int, _Pick]:
-        """A number for a set of keys, and what gives the values of a map with these keys in one order."""
+        """Return a number for a set of keys, and what gives the values of a map with these keys in one
+        order.
+        """
         found = self._shapes.get(came)
         if found is None:
             keys = tuple(sorted(came))
@@ -221,7 +223,7 @@ class _Numbers:
         return found
 
     def content(self, long: _Content) -> _Content:
-        """A short name for the content `long`: equal contents get one name, which is quick to hash."""
+        """Return a short name for the content `long`: equal contents get one name, which is quick to hash."""
         return self._contents.setdefault(long, ("#", len(self._contents)))
 
 
@@ -239,7 +241,9 @@ class _Contents:
         self._known: dict[int, _Content] = {}  # by identity: parts of a result are asked for again
 
     def of(self, value: Value) -> _Content:
-        """The content of `value`: a scalar itself, what a flat list or map holds, a short name for more."""
+        """Return the content of `value`: a scalar itself, what a flat list or map holds, a short name
+        for more.
+        """
         inside: Sequence[Value]
         if isinstance(value, dict):
             shape, pick = self._numbers.shape(tuple(value))

@@ -63,7 +63,7 @@ class PickedParts(NamedTuple):
 
 
 def with_parts(program: Program, known: dict[Pick, Read]) -> Program:
-    """The expression with variables for what it picks, which `known` tells; itself if that is nothing.
+    """Return the expression with variables for what it picks, which `known` tells; itself if that is nothing.
 
     Raises BadExpression where it cannot be evaluated so: a macro such as `has` takes no variable.
     """
@@ -97,7 +97,7 @@ def _may_pick(program: Program, read: Read) -> bool:
 
 
 def _steps(rest: Sequence[Token], found: dict[int, PlacedReference]) -> tuple[list[Step], int]:
-    """The steps that `rest` begins with, and how many tokens they are."""
+    """Return the steps that `rest` begins with, and how many tokens they are."""
     steps, at = list[Step](), 0
     while at < len(rest):
         if rest[at].text == "." and at + 1 < len(rest) and rest[at + 1].kind == "ident":

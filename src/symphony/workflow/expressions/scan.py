@@ -96,7 +96,7 @@ _NO_NODES = _ROOTS | _ALONE | _WORDS | {"value"}
 
 
 def reference_in(text: str) -> Read | None:
-    """What a string reads that is exactly `${{ NODE.PORT }}` or `${{ inputs.NAME }}`, else None."""
+    """Return what a string reads that is exactly `${{ NODE.PORT }}` or `${{ inputs.NAME }}`, else None."""
     match = _REFERENCE.fullmatch(text)
     if match is None or len(text) > LENGTH_MAX:
         return None
@@ -109,7 +109,7 @@ def reference_in(text: str) -> Read | None:
 
 
 def string_end(text: str, start: int) -> int:
-    """The index after the CEL string literal at `start`, or -1 if it does not end."""
+    """Return the index after the CEL string literal at `start`, or -1 if it does not end."""
     match = _TOKEN.match(text, start)
     assert match is not None
     prefix = match["string"].rstrip("\"'").lower()
@@ -128,10 +128,10 @@ def string_end(text: str, start: int) -> int:
 
 @lru_cache(maxsize=16_384)
 def references(text: str, value: bool = False) -> tuple[PlacedReference, ...]:
-    """Every reference of one bare CEL text, in order.
+    """Return every reference of one bare CEL text, in order.
 
-    `value`: the word `value` is what an edge carries; otherwise it is the name of a node.
-    Raises BadExpression: empty, too long, nested too deeply, an unfinished string.
+    `value`: the word `value` is what an edge carries; otherwise it is the name of a node. Raises
+    BadExpression: empty, too long, nested too deeply, an unfinished string.
     """
     if not text.strip():
         raise BadExpression("the expression is empty", hint="write a CEL expression between ${{ and }}")
@@ -192,7 +192,7 @@ def scan(text: str, *, value: bool = False) -> tuple[Read, ...]:
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of a CEL text. Raises BadExpression for a string that does not end."""
+    """Return the tokens of a CEL text. Raises BadExpression for a string that does not end."""
     found, at = list[Token](), 0
     while at < len(text):
         match = _TOKEN.match(text, at)
@@ -268,7 +268,9 @@ class _Scanner:
         return after
 
     def _variable(self, at: int) -> tuple[str | None, int]:
-        """The variable that a macro's first argument names, in parentheses or not, and the token after it."""
+        """Return the variable that a macro's first argument names, in parentheses or not, and the token
+        after it.
+        """
         first = at
         while self._at(at, "("):
             at += 1
@@ -308,7 +310,9 @@ class _Scanner:
         return inside and before.text in ("{", ",") and self._at(at + 1, ":")
 
     def _member(self, at: int) -> tuple[str, int] | None:
-        """The name selected after token `at` by `.name`, ``.`name` `` or `["name"]`, and its last token."""
+        """Return the name selected after token `at` by `.name`, ``.`name` `` or `["name"]`, and its
+        last token.
+        """
         if self._at(at + 1, ".") and at + 2 < len(self.tokens) and self.tokens[at + 2].kind == "quoted":
             return self.tokens[at + 2].text[1:-1], at + 2
         if self._at(at + 1, ".") and at + 2 < len(self.tokens) and self.tokens[at + 2].kind == "ident":

@@ -14,7 +14,7 @@ _CACHED_LENGTH_MAX = 256  # longer texts are rare, and a cache of them would be 
 
 
 def split(text: str) -> tuple[tuple[bool, str], ...]:
-    """The parts of a string: (is it an expression, its text), in order, without empty texts.
+    """Return the parts of a string: (is it an expression, its text), in order, without empty texts.
 
     `$${{` is a literal `${{`. Raises BadExpression for an expression that does not end.
     """
@@ -40,7 +40,7 @@ def split(text: str) -> tuple[tuple[bool, str], ...]:
 
 
 def _expression_end(text: str, start: int) -> int:
-    """The index of the first `}}` outside CEL strings and braces.
+    """Return the index of the first `}}` outside CEL strings and braces.
 
     Quotes and braces in a `//` comment are not CEL's; a `}}` there does end the expression.
     """
@@ -67,13 +67,13 @@ def _expression_end(text: str, start: int) -> int:
 
 
 def _comment_end(text: str, at: int) -> int:
-    """Where the comment at `at` ends: at its line's end, or before a `}}`."""
+    """Return where the comment at `at` ends: at its line's end, or before a `}}`."""
     ends = [found for mark in ("\n", _CLOSE) if (found := text.find(mark, at)) >= 0]
     return min(ends, default=len(text))
 
 
 def _with_prefix(text: str, start: int, quote: int) -> int:
-    """Where the string literal with this quote begins: `r` and `b` may stand before it."""
+    """Return where the string literal with this quote begins: `r` and `b` may stand before it."""
     first = quote
     while first > start and text[first - 1] in "rRbB" and quote - first < 2:
         first -= 1
@@ -96,7 +96,7 @@ def bare(text: str) -> str:
 
 
 def strings(value: Value) -> Iterator[str]:
-    """Every string of a nested value that holds an expression or its literal form."""
+    """Yield every string of a nested value that holds an expression or its literal form."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -139,7 +139,7 @@ def _reads(text: str) -> tuple[Read, ...]:
 
 
 def condition_reads(text: str, *, value: bool = False) -> tuple[Read, ...]:
-    """What a condition reads: CEL with or without `${{ }}`. Raises BadExpression.
+    """Return what a condition reads: CEL with or without `${{ }}`. Raises BadExpression.
 
     `value`: the text is an edge's `transform`, where `value` is what the edge carries.
     """

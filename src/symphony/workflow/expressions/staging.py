@@ -67,7 +67,7 @@ class Stage(msgspec.Struct, frozen=True):
         return self.text.strip() == self.calls[0].variable and self.calls[0].range.strict
 
     def run(self, data: Data, evaluate: Evaluate) -> object:
-        """The value. Raises EvaluationFailed, NotStaged."""
+        """Return the value. Raises EvaluationFailed, NotStaged."""
         name = self.text.strip()
         if name in data:
             return data[name]
@@ -80,7 +80,7 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 def stage(text: str, prefix: str) -> Stage | None:
-    """`text` with its outermost macro calls taken out; None if there are none, or none may be.
+    """Return `text` with its outermost macro calls taken out; None if there are none, or none may be.
 
     New variables are `prefix` and a digit, or `prefix` and `c`: those must not occur in `text`.
     """
@@ -170,7 +170,7 @@ def is_macro(found: Sequence[Token], pairs: Mapping[int, int], dot: int) -> bool
 
 
 def _in_arguments(found: Sequence[Token], pairs: Mapping[int, int]) -> set[int]:
-    """The tokens that stand in some macro's arguments, where its variable is bound."""
+    """Return the tokens that stand in some macro's arguments, where its variable is bound."""
     inside, at = set[int](), 0
     while at < len(found) - 2:
         at += 1
@@ -182,7 +182,7 @@ def _in_arguments(found: Sequence[Token], pairs: Mapping[int, int]) -> set[int]:
 
 
 def operand_start(found: Sequence[Token], pairs: Mapping[int, int], last: int) -> int:
-    """The first token of the operand that ends with token `last`."""
+    """Return the first token of the operand that ends with token `last`."""
     at = last
     while True:
         if found[at].kind == "op" and found[at].text in _CLOSE:
@@ -229,7 +229,7 @@ class _Chunks:
         self._single = 0
 
     def lists(self, chunks: Iterator[list[object]]) -> Iterator[list[object]]:
-        """The list that each chunk gives."""
+        """Yield the list that each chunk gives."""
         for chunk in chunks:
             for found in self._of(chunk):
                 if not isinstance(found, list):
@@ -250,7 +250,7 @@ class _Chunks:
         return not sought
 
     def _of(self, chunk: list[object]) -> Iterator[object]:
-        """The chunk at once; one element at a time if it takes too many steps together."""
+        """Yield the chunk at once; one element at a time if it takes too many steps together."""
         try:
             yield self._evaluate(self._call.each, {**self._beside, self._call.chunk: chunk})
         except EvaluationFailed as error:

@@ -20,7 +20,7 @@ _SORTED_MAX = 50
 
 @lru_cache(maxsize=4_096)
 def built_maps(text: str) -> Built:
-    """The sets of keys that maps can have which `text` builds; None if that cannot be told."""
+    """Return the sets of keys that maps can have which `text` builds; None if that cannot be told."""
     found = tokens(text)
     pairs = bracket_pairs(found)
     built = set[frozenset[str]]()
@@ -34,7 +34,7 @@ def built_maps(text: str) -> Built:
 
 
 def _keys(found: Sequence[Token], pairs: Mapping[int, int], opening: int) -> frozenset[str] | None:
-    """The keys of the map that is written at a brace, if all are plain texts."""
+    """Return the keys of the map that is written at a brace, if all are plain texts."""
     closing = pairs.get(opening)
     if closing is None or (opening and found[opening - 1].kind in ("ident", "quoted")):
         return None  # a message, whose fields may hold maps
@@ -67,7 +67,7 @@ class Walks(NamedTuple):
 
 @lru_cache(maxsize=4_096)
 def ordered_walks(text: str, lists: frozenset[str], maps: frozenset[str], sorts: bool) -> Walks | None:
-    """`text` with macros that go through maps in order; None if none of its macros goes through one.
+    """Return `text` with macros that go through maps in order; None if none of its macros goes through one.
 
     `lists` and `maps` are the variables that hold such. With `sorts`, the keys of a map whose order is
     not known are sorted, if there are not very many.
@@ -99,7 +99,7 @@ def ordered_walks(text: str, lists: frozenset[str], maps: frozenset[str], sorts:
 
 
 def _walk(name: str, sorts: bool) -> str:
-    """What stands behind an operand in brackets: it, or the keys of the map that it is."""
+    """Return what stands behind an operand in brackets: it, or the keys of the map that it is."""
     orders, order, key, it = (f"{name}{letter}" for letter in "oikv")
     sized = f"size({it}) in {orders} ? {orders}[size({it})] : []"
     other = _sorted(it, name) if sorts else f"dyn({it})"

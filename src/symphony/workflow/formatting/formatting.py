@@ -22,11 +22,11 @@ class CannotFormat(SymphonyError):
 
 
 def formatted(body: bytes, kind: Format, source: str | None = None, *, foreign: bool = False) -> bytes:
-    """`body`, a document of this `kind`, in canonical layout. It means the same, and that is checked.
+    """Return `body`, a document of this `kind`, in canonical layout. It means the same, and that is checked.
 
     Lines end as most of them do in `body`, and a byte order mark stays. `foreign`: it may also be a
-    document of another program. Raises WorkflowInvalid, which names `source`, for what cannot be read, and
-    CannotFormat.
+    document of another program. Raises WorkflowInvalid, which names `source`, for what cannot be read,
+    and CannotFormat.
     """
     document = parse(body, kind)
     if not document.readable or document.problems:
@@ -63,12 +63,12 @@ def _is_workflow(tree: Mapping[str, Tree]) -> bool:
 
 
 def _mark(body: bytes) -> bytes:
-    """The byte order mark of a text in UTF-8, if it has one."""
+    """Return the byte order mark of a text in UTF-8, if it has one."""
     return BOM_UTF8 if body.startswith(BOM_UTF8) else b""
 
 
 def _line_end(body: bytes) -> bytes:
-    """The end that most lines of a text have."""
+    """Return the end that most lines of a text have."""
     windows = body.count(b"\r\n")
     counts = {b"\n": body.count(b"\n") - windows, b"\r\n": windows, b"\r": body.count(b"\r") - windows}
     return max(counts, key=counts.__getitem__)

@@ -22,12 +22,12 @@ class KeyShape:
     each: "KeyShape | None" = None
 
     def of(self, key: str | int) -> "KeyShape":
-        """The shape of what stands below a key or an index."""
+        """Return the shape of what stands below a key or an index."""
         found = self.inside.get(key) if isinstance(key, str) else None
         return found or self.each or FREE
 
     def sorted(self, keys: Iterable[str]) -> list[int]:
-        """The places of `keys`, those in `order` first; others stay as they are, behind them."""
+        """Return the places of `keys`, those in `order` first; others stay as they are, behind them."""
         known = {key: at for at, key in enumerate(self.order)}
         places = list(enumerate(keys))
         return [at for at, _ in sorted(places, key=lambda one: known.get(one[1], len(known)))]
@@ -69,7 +69,7 @@ WORKFLOW: Final = KeyShape(
 
 
 def ordered(tree: Tree, shape: KeyShape) -> Tree:
-    """`tree` with its keys in the order that `shape` gives them."""
+    """Return `tree` with its keys in the order that `shape` gives them."""
     if isinstance(tree, list):
         return [ordered(item, shape.of(at)) for at, item in enumerate(tree)]
     if not isinstance(tree, dict):

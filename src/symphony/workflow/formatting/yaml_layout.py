@@ -19,7 +19,7 @@ _DASHES: Final = re.compile(r"[ -]*")
 
 
 def laid_out(text: str, shape: KeyShape) -> str:
-    """`text`, the YAML of a document of this `shape`, in canonical layout."""
+    """Return `text`, the YAML of a document of this `shape`, in canonical layout."""
     text = unified(text)
     root = root_of(text)
     made = _Layout(Lines(text))
@@ -49,13 +49,13 @@ class _Layout:
         self._lines = lines
 
     def as_it_is(self, root: YamlNode) -> list[str]:
-        """All lines, but for blanks at their ends where nothing can depend on them."""
+        """Return all lines, but for blanks at their ends where nothing can depend on them."""
         if root.kind == "scalar":
             return list(self._lines.all)
         return _without_end([line.rstrip() for line in self._lines.all])
 
     def document(self, root: YamlNode, shape: KeyShape) -> list[str]:
-        """The lines of the whole text."""
+        """Return the lines of the whole text."""
         lines, first = self._lines, self._lines.row(root.start)
         try:
             begin = self._header(first)
@@ -70,7 +70,9 @@ class _Layout:
             return list(lines.all)
 
     def _header(self, first: int) -> int:
-        """How many lines stay at the top: all above the first key, but for a last paragraph of several."""
+        """Return how many lines stay at the top: all above the first key, but for a last paragraph of
+        several.
+        """
         blank = [row for row in range(first) if not self._lines.all[row].strip()]
         return blank[-1] + 1 if blank and blank[-1] > 0 else first
 
@@ -79,7 +81,7 @@ class _Layout:
     def _block(
         self, node: YamlNode, shape: KeyShape, at: int, first: int, limit: int, *, top: bool = False
     ) -> list[str]:
-        """The lines of a list or map in the column `at`. It has the lines from `first` to `limit`."""
+        """Return the lines of a list or map in the column `at`. It has the lines from `first` to `limit`."""
         entries, rest = self._entries(node, first, limit, top)
         keys = [str(entry.key) for entry in entries]
         order = shape.sorted(keys) if node.kind == "map" else range(len(entries))
@@ -99,7 +101,7 @@ class _Layout:
         return self._lines.column(node.start)
 
     def _entries(self, node: YamlNode, first: int, limit: int, top: bool) -> tuple[list[_Entry], list[str]]:
-        """The entries of a list or map, and the comments below the last one. Raises Unusual."""
+        """Return the entries of a list or map, and the comments below the last one. Raises Unusual."""
         lines, column = self._lines, self._column(node)
         heads = self._heads(node, column)
         entries: list[_Entry] = []
@@ -136,7 +138,7 @@ class _Layout:
         return found
 
     def _dash(self, item: YamlNode, column: int, before: int) -> int:
-        """The row of the dash of an element. Raises Unusual."""
+        """Return the row of the dash of an element. Raises Unusual."""
         lines = self._lines
         for row in range(lines.row(item.start), before, -1):
             line = lines.all[row]
@@ -160,7 +162,7 @@ class _Layout:
     # ---- entries ------------------------------------------------------------------------------
 
     def _entry(self, entry: _Entry, column: int, shape: KeyShape, at: int) -> list[str]:
-        """The lines of one entry, whose head goes into the column `at`."""
+        """Return the lines of one entry, whose head goes into the column `at`."""
         try:
             return self._laid_out(entry, column, shape, at)
         except Unusual:
@@ -199,7 +201,7 @@ class _Layout:
         return [_moved(line, by) for line in self._lines.all[first : last + 1]]
 
     def _below(self, entry: _Entry, shape: KeyShape, head: str, at: int, row: int) -> list[str]:
-        """A list or map below its key, or behind its dash."""
+        """Return a list or map below its key, or behind its dash."""
         lines, value = self._lines, entry.value
         line = lines.all[entry.row]
         if isinstance(entry.key, str):
@@ -220,7 +222,7 @@ class _Layout:
         return [*comments, f"{head} {inner[0][at + _STEP :]}", *inner[1:]]
 
     def _literal(self, value: YamlNode, head: str, column: int, at: int) -> list[str]:
-        """A text of whole lines; its lines begin two columns further, unless it says where itself."""
+        """Return a text of whole lines; its lines begin two columns further, unless it says where itself."""
         lines = self._lines
         row, begin = lines.row(value.start), lines.column(value.start)
         sign = lines.all[row][begin:].rstrip()
@@ -234,7 +236,7 @@ class _Layout:
         ]
 
     def _inline(self, node: YamlNode, shape: KeyShape) -> str:
-        """A value of one line: scalars as they are, blanks in lists and maps as usual."""
+        """Return a value of one line: scalars as they are, blanks in lists and maps as usual."""
         text = self._lines.text
         if node.kind == "scalar":
             return text[node.start : node.end]
@@ -263,14 +265,15 @@ def _gap(lines: list[str], at: int, *, keep: bool) -> list[str]:
 
 
 def _without_end(lines: list[str]) -> list[str]:
-    """`lines` without the blank ones at the end."""
+    """Return `lines` without the blank ones at the end."""
     while lines and not lines[-1]:
         lines.pop()
     return lines
 
 
 def _comment(line: str, end: int) -> str:
-    """What stands in a line behind a value: a comment, at least two blanks away, as comments may be aligned.
+    """Return what stands in a line behind a value: a comment, at least two blanks away, as comments may
+    be aligned.
 
     Raises Unusual for anything else.
     """
@@ -281,7 +284,7 @@ def _comment(line: str, end: int) -> str:
 
 
 def _moved(line: str, by: int) -> str:
-    """A line of a value that has several, further right or left."""
+    """Return a line of a value that has several, further right or left."""
     if not line.strip(" "):
         return line
     blanks = len(line) - len(line.lstrip(" "))

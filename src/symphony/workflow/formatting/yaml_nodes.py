@@ -50,7 +50,7 @@ class YamlNode:
 
 
 def root_of(text: str) -> YamlNode:
-    """The node of the one document in `text`."""
+    """Return the node of the one document in `text`."""
     events = yaml.parse(text, Loader=_LOADER)
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
@@ -98,11 +98,11 @@ class Lines:
         self._ends: dict[int, int] = {}
 
     def row(self, at: int) -> int:
-        """The number of the line, from 0, in which a character stands."""
+        """Return the number of the line, from 0, in which a character stands."""
         return min(bisect_right(self._starts, at), len(self.all)) - 1
 
     def column(self, at: int) -> int:
-        """The column, from 0, of a character."""
+        """Return the column, from 0, of a character."""
         return at - self._starts[self.row(at)]
 
     def is_gap(self, row: int) -> bool:
@@ -110,7 +110,9 @@ class Lines:
         return _BLANK_OR_COMMENT.fullmatch(self.all[row]) is not None
 
     def last_row(self, node: YamlNode, parent: int, row: int) -> int:
-        """The last line of a node. `parent` is the column of what it is in, `row` the line before it."""
+        """Return the last line of a node. `parent` is the column of what it is in, `row` the line
+        before it.
+        """
         known = self._ends.get(id(node))
         if known is None:
             known = self._ends[id(node)] = self._last_row(node, parent, row)

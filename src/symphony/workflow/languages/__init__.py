@@ -19,7 +19,7 @@ _GLOB: Final = 20_000
 
 
 def work_of(text: str, language: Language) -> int:
-    """How much work it is to compile `text`: about as much as for so many characters of CEL, at worst.
+    """Return how much work it is to compile `text`: about as much as for so many characters of CEL, at worst.
 
     That is 3 µs each. Not a bound: what takes more than a fraction of a second is not compiled at all.
     """

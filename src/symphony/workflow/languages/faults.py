@@ -23,7 +23,7 @@ class LiteralFault(msgspec.Struct, frozen=True, kw_only=True):
     read: Read | None = None
 
     def told(self, text: str) -> str:
-        """The message with the place in `text`, as far as that helps."""
+        """Return the message with the place in `text`, as far as that helps."""
         several = "\n" in text.rstrip("\r\n") or "\r" in text.rstrip("\r\n")
         if self.at is not None and several:
             row, column = line_number(text, self.at), column_number(text, self.at)

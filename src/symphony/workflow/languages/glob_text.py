@@ -5,7 +5,7 @@ from symphony.workflow.languages.faults import LiteralFault
 
 
 def glob_faults(text: str) -> tuple[LiteralFault, ...]:
-    """What is wrong with a pattern."""
+    """Return what is wrong with a pattern."""
     try:
         check(text)
     except PatternRefused as error:

@@ -13,7 +13,7 @@ _CALL: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*\(", re.ASCII)
 
 
 def jmespath_faults(text: str) -> tuple[LiteralFault, ...]:
-    """What is wrong with an expression: its syntax, or the functions that it calls."""
+    """Return what is wrong with an expression: its syntax, or the functions that it calls."""
     import jmespath
     from jmespath.exceptions import IncompleteExpressionError, JMESPathError, LexerError, ParseError
 
@@ -62,7 +62,7 @@ def _of_functions(text: str, parsed: object) -> Iterator[LiteralFault]:
 
 
 def _calls(parsed: object) -> Iterator[tuple[str, int]]:
-    """The functions that an expression calls, with the number of arguments."""
+    """Yield the functions that an expression calls, with the number of arguments."""
     waiting = [parsed]
     while waiting:
         node = waiting.pop()

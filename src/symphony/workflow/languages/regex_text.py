@@ -16,7 +16,7 @@ _SPELLED: Final = {"\x07": r"\a", "\x08": r"\b", "\x0b": r"\v", "\x0c": r"\f", "
 
 
 def regex_faults(text: str) -> tuple[LiteralFault, ...]:
-    """What is wrong with a pattern. One that would take much to compile is not looked at."""
+    """Return what is wrong with a pattern. One that would take much to compile is not looked at."""
     if len(text) > LENGTH_MAX:
         message = f"the pattern has {len(text):,} characters, at most {LENGTH_MAX:,} are allowed"
         return (LiteralFault(message=message, hint="shorten it", code="limit-exceeded"),)
@@ -38,7 +38,7 @@ def regex_faults(text: str) -> tuple[LiteralFault, ...]:
 
 
 def _control_character(text: str) -> tuple[LiteralFault, ...]:
-    """What a backslash in double quotes may have become."""
+    """Return what a backslash in double quotes may have become."""
     found = _CONTROL.search(text)
     if found is None:
         return ()
@@ -59,7 +59,7 @@ def _hint(message: str) -> str:
 
 
 def parts_of(pattern: str) -> int:
-    """How many parts a pattern has if each counted repetition is spelled out, up to a bound."""
+    """Return how many parts a pattern has if each counted repetition is spelled out, up to a bound."""
     open_groups, total, last = list[int](), 0, 0
     for part in _PART.finditer(pattern):
         text = part[0]

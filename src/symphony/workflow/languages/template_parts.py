@@ -21,7 +21,7 @@ class TemplatePart(NamedTuple):
 
 @lru_cache(maxsize=256)
 def parts_of(text: str) -> tuple[TemplatePart, ...]:
-    """The templates that `text` names; empty if `text` is not a valid template."""
+    """Return the templates that `text` names; empty if `text` is not a valid template."""
     if len(text) > _CHARS_MAX or not _USES_OTHERS.search(text):
         return ()
     import jinja2

@@ -33,7 +33,7 @@ _STRICT: Final = frozenset({
 
 
 def template_faults(text: str, names: Collection[str] | None) -> tuple[LiteralFault, ...]:
-    """What is wrong with a template that is given `names`; None: they are not known."""
+    """Return what is wrong with a template that is given `names`; None: they are not known."""
     import jinja2
 
     if len(text) > LENGTH_MAX:
@@ -113,7 +113,8 @@ def _unknown_functions(found: _Nodes) -> Iterator[LiteralFault]:
 
 
 def _looked_up(tree: "Template", found: _Nodes) -> set[str] | None:
-    """The names that a template expects to be given; None if others may give them, or it cannot be known.
+    """Return the names that a template expects to be given; None if others may give them, or it cannot
+    be known.
 
     Raises TemplateSyntaxError for what Jinja finds when it compiles.
     """
@@ -157,7 +158,7 @@ def _unknown_names(
 
 
 def _surely_used(body: "list[Node]") -> "Iterator[tuple[str, int]]":
-    """The names without which what is always rendered fails, each with its line."""
+    """Yield the names without which what is always rendered fails, each with its line."""
     from jinja2 import nodes
 
     for node in body:
@@ -177,7 +178,7 @@ def _surely_used(body: "list[Node]") -> "Iterator[tuple[str, int]]":
 
 
 def _leftmost(node: "Node") -> "Name | None":
-    """The name without whose value an expression fails, if that can be told."""
+    """Return the name without whose value an expression fails, if that can be told."""
     from jinja2 import nodes
 
     while True:

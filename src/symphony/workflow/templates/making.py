@@ -21,10 +21,10 @@ _COMMENTS: Final = ("yaml", "toml")
 def made_workflow(
     template: WorkflowTemplate, given: Mapping[str, Value], catalog: Catalog, kind: Format, *, name: str
 ) -> tuple[bytes, DocumentReading, ValidationReport]:
-    """The document in format `kind`, what is read of it again, and what validation says of that.
+    """Return the document in format `kind`, what is read of it again, and what validation says of that.
 
-    `given` must have passed `WorkflowTemplate.check`; `name` is what the template is called. A report with
-    errors means that the values, each good in itself, do not go together.
+    `given` must have passed `WorkflowTemplate.check`; `name` is what the template is called. A report
+    with errors means that the values, each good in itself, do not go together.
     """
     version = template.workflow.version
     body = kind.write(template.make(given, made_from=f"{name}@{version}"))

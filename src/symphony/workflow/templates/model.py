@@ -48,7 +48,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         return self.spec.required
 
     def wrong(self, value: Value) -> str | None:
-        """Why `value` cannot be given, as half a sentence; None if it can."""
+        """Return why `value` cannot be given, as half a sentence; None if it can."""
         return (
             mismatch(value, self.spec.type)
             or beyond(value, self.spec)
@@ -118,7 +118,7 @@ class WorkflowTemplate(msgspec.Struct, frozen=True, dict=True):
         return tuple(problems)
 
     def make(self, given: Mapping[str, Value], *, made_from: str) -> dict[str, Tree]:
-        """The document of a plain workflow with these values, which `check` must have accepted.
+        """Return the document of a plain workflow with these values, which `check` must have accepted.
 
         `made_from` is noted in its metadata.
         """
@@ -170,12 +170,12 @@ def _usage(parameter: Parameter) -> str:
 
 
 def example_of(parameter: Parameter) -> str | None:
-    """An example as it is typed, if there is one."""
+    """Return an example as it is typed, if there is one."""
     return as_text(parameter.examples[0]) if parameter.examples else None
 
 
 def wanted(parameter: Parameter) -> str:
-    """What may be given, in words: type, bounds, lengths, pattern, an example."""
+    """Return what may be given, in words: type, bounds, lengths, pattern, an example."""
     parts = [expected(parameter.spec)]
     if parameter.min_length is not None or parameter.max_length is not None:
         low, high = parameter.min_length or 0, parameter.max_length

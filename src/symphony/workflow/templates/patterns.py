@@ -16,7 +16,7 @@ _COUNT: Final = re.compile(r"\{([0-9]{1,9})[0-9]*(?:,[0-9]*)?\}")
 
 
 def refusal(pattern: str) -> str | None:
-    """Why `pattern` is not a regular expression; None if it is one."""
+    """Return why `pattern` is not a regular expression; None if it is one."""
     if len(pattern) > PATTERN_CHARS_MAX:
         return f"it is longer than {PATTERN_CHARS_MAX} characters"
     try:
@@ -27,7 +27,7 @@ def refusal(pattern: str) -> str | None:
 
 
 def difference(pattern: str, text: str) -> str | None:
-    """Why the whole of `text` does not match `pattern`, said after the text; None if it does."""
+    """Return why the whole of `text` does not match `pattern`, said after the text; None if it does."""
     import regex
 
     if len(text) > SUBJECT_CHARS_MAX or _counts(pattern) > _COUNTS_MAX:
@@ -42,6 +42,6 @@ def difference(pattern: str, text: str) -> str | None:
 
 
 def _counts(pattern: str) -> int:
-    """How many repetitions a match must have at least; no shorter text matches. They take memory."""
+    """Return how many repetitions a match must have at least; no shorter text matches. They take memory."""
     counts = [int(found) for found in _COUNT.findall(pattern)]
     return math.prod(max(one, 1) for one in counts) if "){" in pattern else sum(counts)

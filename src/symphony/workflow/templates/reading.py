@@ -46,7 +46,7 @@ def is_template(workflow: Workflow) -> bool:
 def read_template(
     workflow: Workflow, tree: Mapping[str, Tree]
 ) -> tuple[WorkflowTemplate | None, tuple[Problem, ...]]:
-    """The template that a sound workflow and its document are, or everything that is wrong with it."""
+    """Return the template that a sound workflow and its document are, or everything that is wrong with it."""
     findings = Findings()
     base = f"metadata.{KEY}"
     declared = workflow.metadata.get(KEY)

@@ -30,12 +30,12 @@ _OPENERS: Final = (
 
 
 def names_in(text: str) -> list[str]:
-    """The names of the placeholders in `text`, in order."""
+    """Return the names of the placeholders in `text`, in order."""
     return [match[1] for match in PLACEHOLDER.finditer(text)]
 
 
 def filled(command: str, word: Callable[[str], str]) -> str:
-    """`command` with `quoted(word(name))` in place of each placeholder.
+    """Return `command` with `quoted(word(name))` in place of each placeholder.
 
     Raises ValueError, with what is around it, for one in a place where quoting would not hold.
     """
@@ -53,7 +53,7 @@ def filled(command: str, word: Callable[[str], str]) -> str:
 
 
 def quoted(word: str) -> str:
-    """`word` as one word of a command. Raises ValueError for a null character, which none can hold.
+    """Return `word` as one word of a command. Raises ValueError for a null character, which none can hold.
 
     `${{`, which would begin an expression where commands are checked for them, is cut in two.
     """
@@ -63,7 +63,7 @@ def quoted(word: str) -> str:
 
 
 def _unsafe(command: str, end: int) -> str | None:
-    """Why a quoted word must not begin at `end`, as half a sentence; None if it may."""
+    """Return why a quoted word must not begin at `end`, as half a sentence; None if it may."""
     at, word_begins = 0, True
     while at < end:
         char = command[at]
@@ -102,7 +102,7 @@ def _unsafe(command: str, end: int) -> str | None:
 
 
 def _closing(command: str, at: int) -> int | None:
-    """Where the quote that opens at `at` closes; None if it does not."""
+    """Return where the quote that opens at `at` closes; None if it does not."""
     quote = command[at]
     if quote == "'":
         found = command.find("'", at + 1)

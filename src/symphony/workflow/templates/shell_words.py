@@ -75,7 +75,7 @@ class _Open(msgspec.Struct):
 
 
 def evaluated(command: str, end: int) -> str | None:
-    """What evaluates the word at `end` once more, as half a sentence; None if nothing is known to.
+    """Return what evaluates the word at `end` once more, as half a sentence; None if nothing is known to.
 
     Quotes before `end` must be closed, and hold no substitutions.
     """
@@ -124,7 +124,7 @@ def _is_shells(words: list[str]) -> bool:
 
 
 def _open_at(command: str, end: int) -> _Open:
-    """The simple command that the word at `end` belongs to."""
+    """Return the simple command that the word at `end` belongs to."""
     one, outer = _Open(), list[_Open]()
     for token in _TOKEN.finditer(command, 0, end):
         kind = token.lastgroup
@@ -147,7 +147,7 @@ def _open_at(command: str, end: int) -> _Open:
 
 
 def _literal(kind: str | None, text: str) -> str:
-    """A part of a word as the shell will have it; brackets in quotes mean nothing."""
+    """Return a part of a word as the shell will have it; brackets in quotes mean nothing."""
     if kind == "char":
         return text
     inner = text[1:] if kind == "escape" else text[1:-1] if kind == "quoted" else "_"

@@ -75,14 +75,14 @@ class Children:
         return self
 
     def get(self, reference: str) -> ChildWorkflow:
-        """The sub-workflow that `reference` names."""
+        """Return the sub-workflow that `reference` names."""
         child = self._known.get(reference)
         if child is None:
             child = self._known[reference] = self._look(reference)
         return child
 
     def template(self, name: str) -> str | None:
-        """The text of a template beside the workflow; None where nobody can tell.
+        """Return the text of a template beside the workflow; None where nobody can tell.
 
         Raises SymphonyError if it cannot be read.
         """
@@ -90,7 +90,9 @@ class Children:
         return None if read is None else read(name)
 
     def defining(self, operator: str) -> str | None:
-        """The Python file beside the workflow that defines the operator; None where nobody can tell."""
+        """Return the Python file beside the workflow that defines the operator; None where nobody can
+        tell.
+        """
         find: Callable[[str], str | None] | None = getattr(self._resolve, "defining", None)
         return None if find is None else find(operator)
 
@@ -147,7 +149,9 @@ class Children:
         return ChildWorkflow(inputs, outputs, (code, self._invalid(reference, report), report.errors[0].hint))
 
     def _invalid(self, reference: str, report: ValidationReport) -> str:
-        """What is wrong with a sub-workflow, first of all, with its file and line where these are known."""
+        """Return what is wrong with a sub-workflow, first of all, with its file and line where these
+        are known.
+        """
         first, where = report.errors[0], getattr(self._resolve, "where", None)
         named = reference if where is None else where(reference, first)
         more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""

@@ -125,7 +125,7 @@ def check_finish(level: Level) -> None:
 
 
 def _wrong_url(url: str) -> str | None:
-    """Why nothing can be sent there."""
+    """Return why nothing can be sent there."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # which may not be a number
@@ -189,7 +189,7 @@ def _withheld(level: Level, node: CommandNode, scope: Scope, name: str, given: C
 
 
 def _withheld_names(level: Level, command: str) -> list[tuple[str, str]]:
-    """The variables that a command names and is not given, each with what it is."""
+    """Return the variables that a command names and is not given, each with what it is."""
     listed, keys = level.sheet.workflow.env, level.scope.catalog.keys
     return [
         (one, "is listed under env" if one in listed else "is the key of a model")
@@ -207,7 +207,7 @@ def _mentions(text: str, name: str) -> bool:
 
 
 def _read(level: Level, scope: Scope, name: str) -> Iterator[str]:
-    """The variables that the inputs of a node read."""
+    """Yield the variables that the inputs of a node read."""
     compiled = scope.compiled
     for template in compiled.nodes[compiled.index[name]].inputs.values():
         yield from _variables(template, scope)

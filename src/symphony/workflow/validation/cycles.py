@@ -39,7 +39,7 @@ def _in_order(before: Sequence[Sequence[int]]) -> bool:
 
 
 def _left_over(before: Sequence[Sequence[int]]) -> set[int]:
-    """The nodes that are in a cycle or behind one."""
+    """Return the nodes that are in a cycle or behind one."""
     waiting = [0] * len(before)
     after: list[list[int]] = [[] for _ in before]
     for node, sources in enumerate(before):
@@ -98,7 +98,7 @@ def _popped(stack: list[int], held: set[int], last: int) -> list[int]:
 
 
 def _path(component: Sequence[int], before: Mapping[int, Sequence[int]]) -> list[int]:
-    """The shortest cycle through the component's first declared node, in the direction of flow."""
+    """Return the shortest cycle through the component's first declared node, in the direction of flow."""
     members = set(component)
     start = next(name for name in before if name in members)
     towards: dict[int, int] = {}  # node -> the next one on the way to start

@@ -69,7 +69,7 @@ def _data(
 
 
 def _output_type(level: Level, edge: DataEdge, place: str) -> PortType | None:
-    """The type of what the edge carries; None where that is not known."""
+    """Return the type of what the edge carries; None where that is not known."""
     ports = level.scope.outputs(edge.source)
     if ports is None:
         return ANY
@@ -105,7 +105,7 @@ def _input_type(level: Level, edge: DataEdge, place: str, given: set[tuple[str, 
 
 
 def _only_input(level: Level, name: str) -> str | None:
-    """The input that an edge means which names none: the only one, or the only one needed."""
+    """Return the input that an edge means which names none: the only one, or the only one needed."""
     ports = level.scope.inputs_of(level.scope.nodes[name]) or {}
     needed = required(ports)
     names = list(ports) if len(ports) == 1 else list(needed)

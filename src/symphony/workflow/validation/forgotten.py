@@ -51,7 +51,7 @@ def _warn_of_input(level: Level, name: str, key: str, text: str) -> None:
 
 
 def _texts(value: list[Value] | dict[str, Value]) -> Iterator[str]:
-    """The texts in a list or map of at most a hundred elements that may be references."""
+    """Yield the texts in a list or map of at most a hundred elements that may be references."""
     if len(value) > _ELEMENTS_MAX:
         return
     for one in value.values() if isinstance(value, dict) else value:
@@ -63,7 +63,7 @@ def _texts(value: list[Value] | dict[str, Value]) -> Iterator[str]:
 
 
 def _meant(text: str, scope: Scope) -> str | None:
-    """The reference that a text was meant as. Few have what one needs."""
+    """Return the reference that a text was meant as. Few have what one needs."""
     if "." not in text and "{" not in text:
         return None
     from symphony.workflow.validation.remedies import forgotten

@@ -62,7 +62,7 @@ class Level:
         self._sound: dict[int, tuple[PortType, set[ValueTemplate]]] = {}  # by the identity of a type
 
     def number(self, name: str) -> int:
-        """The number of a node of this level."""
+        """Return the number of a node of this level."""
         return self._index.get(name, OUTSIDE)
 
     def error(self, code: Code, place: str, message: str, hint: str) -> None:
@@ -118,7 +118,7 @@ class Level:
         return (t.bare.name for t in templates if t in self._inputs and t.bare is not None)
 
     def _sound_for(self, target: PortType) -> set[ValueTemplate]:
-        """The bare references of this level that fit a port of a type."""
+        """Return the bare references of this level that fit a port of a type."""
         held = self._sound.get(id(target))
         if held is None:
             if not self._looked:
@@ -156,7 +156,9 @@ class Level:
                 self._kinds[template] = kind
 
     def _types_of(self, name: str) -> Mapping[str, PortType] | None:
-        """The types of a node's ports; None if it is not a node of this level, or they are not known."""
+        """Return the types of a node's ports; None if it is not a node of this level, or they are not
+        known.
+        """
         node = self.scope.nodes.get(name)
         if node is None:
             return None
@@ -253,7 +255,7 @@ def _mentions(names: re.Pattern[str], value: Value) -> bool:
 
 
 def _of_elements(target: PortType) -> PortType | None:
-    """What each element of a list must be that fits; None if that is not all there is to it."""
+    """Return what each element of a list must be that fits; None if that is not all there is to it."""
     return ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
 
 
@@ -265,7 +267,7 @@ def _is_plain(value: Value, target: PortType) -> bool:
 
 
 def _beyond(value: Value) -> str | None:
-    """Why a number in a list is none that any port could take."""
+    """Return why a number in a list is none that any port could take."""
     if not isinstance(value, list):
         return None
     whys = ((i, mismatch(item, ANY)) for i, item in enumerate(value) if isinstance(item, int | float))
@@ -283,7 +285,9 @@ def required(ports: Mapping[str, Port]) -> tuple[str, ...]:
 
 
 def _fix(value: Value, target: PortType, scope: Scope | None = None) -> str | None:
-    """What to write in place of a value that does not fit; in a `scope`, perhaps a reference was meant."""
+    """Return what to write in place of a value that does not fit; in a `scope`, perhaps a reference was
+    meant.
+    """
     from symphony.workflow.validation.remedies import forgotten, remedy
 
     meant = forgotten(value, scope) if scope is not None and isinstance(value, str) else None

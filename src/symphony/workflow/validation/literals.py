@@ -34,7 +34,7 @@ def check_literals(
 
 
 def _texts(template: ValueTemplate, kind: PortType, place: str) -> Iterator[tuple[str, str, Language]]:
-    """The texts of a value that are written out, with their places and languages."""
+    """Yield the texts of a value that are written out, with their places and languages."""
     inside = template.inside
     if template.constant:
         yield from _constant_texts(template.value, kind, place)
@@ -112,7 +112,7 @@ def _check_parts(level: Level, place: str, text: str, folder: str) -> None:
 
 
 def _part(level: Level, folder: str, name: str) -> str | None:
-    """The text of a template that another names. Raises SymphonyError if it cannot be read."""
+    """Return the text of a template that another names. Raises SymphonyError if it cannot be read."""
     if folder:
         try:
             return level.scope.children.template(f"{folder}/{name}")
@@ -124,7 +124,7 @@ def _part(level: Level, folder: str, name: str) -> str | None:
 def _names(
     language: Language, inputs: Mapping[str, ValueTemplate], fed: Collection[str]
 ) -> tuple[str, ...] | None:
-    """The names that a text may use; None if they are not known."""
+    """Return the names that a text may use; None if they are not known."""
     if not language.names:
         return None
     names: list[str] = []
@@ -149,7 +149,7 @@ def _names(
 def _faults(
     level: Level, text: str, language: Language, names: tuple[str, ...] | None
 ) -> tuple[LiteralFault, ...]:
-    """What is wrong with a text, found once for all that are the same."""
+    """Return what is wrong with a text, found once for all that are the same."""
     known = level.sheet.texts
     key = text, language, names
     found = known.get(key)
@@ -160,7 +160,7 @@ def _faults(
 
 
 def _hint(level: Level, fault: LiteralFault) -> str:
-    """The hint, where what the text names in vain is the workflow's; it counts as read."""
+    """Return the hint, where what the text names in vain is the workflow's; it counts as read."""
     read = fault.read
     if read is None:
         return fault.hint

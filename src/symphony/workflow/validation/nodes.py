@@ -196,7 +196,7 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
 
 
 def _for_each(level: Level, name: str, each: ValueTemplate, before: list[int]) -> Scope:
-    """The scope of a node's inputs, with `item`."""
+    """Return the scope of a node's inputs, with `item`."""
     place = f"{child(level.place, name)}.for_each"
     if each.form == "condition":
         kind = level.condition(each, level.scope, before, place)
@@ -227,7 +227,7 @@ def _label(level: Level, name: str, label: ValueTemplate, scope: Scope) -> None:
 
 
 def branches(node: Node) -> tuple[str, ...] | None:
-    """The branches of a node; None if it is not a branch."""
+    """Return the branches of a node; None if it is not a branch."""
     if not isinstance(node, ControlNode) or node.control != "branch":
         return None
     if node.switch is None:

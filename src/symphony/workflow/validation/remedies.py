@@ -28,7 +28,7 @@ _REFERENCE: Final = re.compile(
 
 
 def remedy(value: Value, target: PortType) -> str | None:
-    """How to write a literal `value` so that it fits `target`, where that is likely what was meant.
+    """Return how to write a literal `value` so that it fits `target`, where that is likely what was meant.
 
     >>> remedy("item.name", PortType("list", PortType("string")))
     'write a list: [item.name]'
@@ -54,7 +54,7 @@ def remedy(value: Value, target: PortType) -> str | None:
 
 
 def _key_remedy(value: dict[str, Value], target: PortType) -> str | None:
-    """What to write in place of the first key that a map cannot have, here or further in."""
+    """Return what to write in place of the first key that a map cannot have, here or further in."""
     if target.kind != "map" or target.item is None:
         return None
     for key, inner in value.items():
@@ -71,7 +71,7 @@ def _is_bare(text: str) -> bool:
 
 
 def forgotten(text: str, scope: Scope) -> str | None:
-    """How to write the reference that `text` names exactly, if `scope` has what it names.
+    """Return how to write the reference that `text` names exactly, if `scope` has what it names.
 
     Half of the signs may be there: `{{ inputs.n }}`, `${words.result}`, `$words.result`.
     """

@@ -32,7 +32,8 @@ _RUN = {"id": STRING, "started_at": STRING}
 
 
 def named(name: str, known: Mapping[str, _Info]) -> _Info | str:
-    """What `NAME` or `NAME@VERSION` names: the thing, or why there is none, empty if the name is unknown.
+    """Return what `NAME` or `NAME@VERSION` names: the thing, or why there is none, empty if the name is
+    unknown.
 
     A version may be a prefix by whole numbers: `1` and `1.0` name 1.0.3.
     """
@@ -74,7 +75,9 @@ class Scope:
         return other
 
     def inside(self, loop: LoopParts) -> "Scope":
-        """The scope of a loop's body. An outermost loop's state has a type where every round keeps it."""
+        """Return the scope of a loop's body. An outermost loop's state has a type where every round
+        keeps it.
+        """
         if self.outer is not None:  # each level would be tried again for each round of those around it
             state = dict.fromkeys(loop.state, ANY)
         else:
@@ -92,7 +95,7 @@ class Scope:
             state = {**state, **dict.fromkeys(changed, ANY)}
 
     def before_body(self, inner: "Scope") -> "Scope":
-        """The scope of a loop's `while`, tested before the body has run: its ports are not there."""
+        """Return the scope of a loop's `while`, tested before the body has run: its ports are not there."""
         return Scope(
             self.workflow, self.catalog, self.children, Compiled(Workflow(name="none")), outer=self,
             item=inner.item, state=inner.state,
@@ -114,14 +117,14 @@ class Scope:
         return ANY if kind.kind in ("list", "map") or kind.optional else kind
 
     def level_of(self, name: str) -> "Scope | None":
-        """The innermost level that has a node of this name."""
+        """Return the innermost level that has a node of this name."""
         scope: Scope | None = self
         while scope is not None and name not in scope.nodes and name not in scope.broken:
             scope = scope.outer
         return scope
 
     def outputs(self, name: str) -> Ports | None:
-        """The ports of a node of this level, seen by others; None where they are not known."""
+        """Return the ports of a node of this level, seen by others; None where they are not known."""
         if name in self._outputs:
             return self._outputs[name]
         self._outputs[name] = None  # a merge that waits for itself: reported as a cycle
@@ -130,12 +133,12 @@ class Scope:
         return found
 
     def loop(self, name: str) -> LoopParts | None:
-        """The expressions of a node of this level that is a loop."""
+        """Return the expressions of a node of this level that is a loop."""
         more = self.compiled.nodes[self.compiled.index[name]].more
         return None if more is None else more.loop
 
     def outputs_of(self, node: Node, loop: LoopParts | None = None) -> Ports | None:
-        """The output ports of `node` as others see it: lists, where it runs for each element."""
+        """Return the output ports of `node` as others see it: lists, where it runs for each element."""
         ports = self.run_outputs(node, loop)
         if node.for_each is None or ports is None:
             return ports
@@ -150,7 +153,7 @@ class Scope:
         return lists
 
     def run_outputs(self, node: Node, loop: LoopParts | None = None) -> Ports | None:
-        """The output ports of one run of `node`; `loop` are its expressions if it is a loop."""
+        """Return the output ports of one run of `node`; `loop` are its expressions if it is a loop."""
         match node:
             case OperatorNode() | InstrumentNode():
                 info = self.info(node)
@@ -175,7 +178,7 @@ class Scope:
         }
 
     def inputs_of(self, node: Node) -> Ports | None:
-        """The input ports of `node`; None where any input is allowed."""
+        """Return the input ports of `node`; None where any input is allowed."""
         match node:
             case OperatorNode() | InstrumentNode():
                 info = self.info(node)
@@ -187,7 +190,7 @@ class Scope:
         return {}
 
     def info(self, node: OperatorNode | InstrumentNode) -> OperatorInfo | ModelInfo | str:
-        """What the catalogue says of the node's operator or model, or why it says nothing."""
+        """Return what the catalogue says of the node's operator or model, or why it says nothing."""
         if isinstance(node, OperatorNode):
             found = self._operators.get(node.operator)
             if found is None:
@@ -207,7 +210,7 @@ class Scope:
         return merged
 
     def types(self, read: Read) -> PortType:
-        """The type of what `read` reads. Raises BadExpression if it is not in scope."""
+        """Return the type of what `read` reads. Raises BadExpression if it is not in scope."""
         match read.kind:
             case "port" | "node":
                 return self._node_type(read)
@@ -290,7 +293,9 @@ def _value_outside() -> BadExpression:
 
 
 def _misnamed(broken: frozenset[str], outer: Scope | None) -> re.Pattern[str] | None:
-    """What finds, in expressions, the nodes of this level and of those around it whose names are reserved."""
+    """Return what finds, in expressions, the nodes of this level and of those around it whose names are
+    reserved.
+    """
     names = sorted(broken & RESERVED) if broken else []
     if not names:
         return None if outer is None else outer.misnamed
@@ -298,7 +303,7 @@ def _misnamed(broken: frozenset[str], outer: Scope | None) -> re.Pattern[str] | 
 
 
 def port_hint(name: str, ports: Mapping[str, Port], what: str = "output") -> str:
-    """A hint for a port that does not exist; `what` it is, `input` or `output`."""
+    """Return a hint for a port that does not exist; `what` it is, `input` or `output`."""
     if not ports:
         return f"it has no {what}s"
     listed = _listed(ports)
@@ -315,7 +320,7 @@ def port_types(
     workflow: Workflow, catalog: Catalog, resolve: Resolve | None = None, *,
     item: PortType | None = None, state: Mapping[str, PortType] | None = None, value: PortType | None = None,
 ) -> Callable[[Read], PortType]:  # fmt: skip
-    """The types of what expressions at the top level of `workflow` read, its outputs included.
+    """Return the types of what expressions at the top level of `workflow` read, its outputs included.
 
     The function raises BadExpression with the problem code for something that is not in scope; `item`
     and `index` exist if `item` is given, `state` and `iteration` if `state` is, `value` if it is.
@@ -326,7 +331,7 @@ def port_types(
 
 
 def output_ports(workflow: Workflow, children: Children) -> Ports:
-    """The output ports that a workflow has where it is a sub-workflow."""
+    """Return the output ports that a workflow has where it is a sub-workflow."""
     compiled = children.compilation.of(workflow)
     scope = Scope(workflow, children.catalog, children, compiled)
     ports: dict[str, Port] = {}

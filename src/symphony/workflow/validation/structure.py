@@ -28,7 +28,7 @@ _PLAIN_DATA = "use null, booleans, numbers, texts, bytes, lists, and maps with t
 
 
 def check_structure(workflow: Workflow) -> tuple[tuple[Problem, ...], frozenset[str]]:
-    """What no file could say, and the nodes that are wrong in this way."""
+    """Return what no file could say, and the nodes that are wrong in this way."""
     if len(workflow.nodes) > NODES_MAX:
         return (), frozenset()
     fields = Fields()
@@ -50,7 +50,7 @@ def check_structure(workflow: Workflow) -> tuple[tuple[Problem, ...], frozenset[
 
 
 def _chosen(nodes: Mapping[str, Node]) -> dict[str, Node]:
-    """The nodes worth a look: named oddly, with options, or with nested values."""
+    """Return the nodes worth a look: named oddly, with options, or with nested values."""
     good = set[str]()
     if all_legal(nodes):
         return {name: node for name, node in nodes.items() if not _is_plain(node, good)}

@@ -69,7 +69,7 @@ class Anthropic:
         self._model = model
 
     def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> ModelRequest:
-        """A message."""
+        """Return a message."""
         system = "\n\n".join(m.content for m in ask.messages if m.role == "system")
         body: dict[str, Value] = {
             **ask.extra,
@@ -98,7 +98,7 @@ class Anthropic:
         return _Reading(as_json=ask.schema is not None)
 
     def plain(self, body: bytes, ask: ChatAsk) -> ModelAnswer:
-        """A message that came whole."""
+        """Return a message that came whole."""
         found = tree(body, "the answer")
         raise_fault(found.get("error"))
         content, stop = found.get("content"), word(found.get("stop_reason"))
@@ -117,12 +117,12 @@ class Anthropic:
         raise ModelFailed("Anthropic has no embeddings", hint="use another provider")
 
     def fault(self, body: bytes) -> Fault:
-        """The error in a refusal."""
+        """Return the error in a refusal."""
         return fault_in(body)
 
 
 def _input_of(body: bytes, content: Value) -> str:
-    """The input of the tool that the model used."""
+    """Return the input of the tool that the model used."""
     try:
         blocks = msgspec.json.decode(body, type=_RawMessage).content
         return "".join(bytes(block.input).decode() for block in blocks if block.type == "tool_use")

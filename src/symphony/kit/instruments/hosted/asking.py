@@ -53,7 +53,9 @@ class EmbedAsk:
 
 
 def chat_ask(inputs: Mapping[str, Value], config: Mapping[str, Value], *, max_tokens: int) -> ChatAsk:
-    """The question in a node's inputs. Raises ModelFailed `type-mismatch`, `unknown-port`, `unknown-key`."""
+    """Return the question in a node's inputs. Raises ModelFailed `type-mismatch`, `unknown-port`,
+    `unknown-key`.
+    """
     _known(inputs, ("prompt", "messages", "system", "temperature", "max_tokens", "schema"))
     prompt, given = inputs.get("prompt"), inputs.get("messages")
     if (prompt is None) == (given is None):
@@ -73,7 +75,7 @@ def chat_ask(inputs: Mapping[str, Value], config: Mapping[str, Value], *, max_to
 
 
 def embed_ask(inputs: Mapping[str, Value], config: Mapping[str, Value]) -> EmbedAsk:
-    """The texts in a node's inputs. Raises ModelFailed as `chat_ask`."""
+    """Return the texts in a node's inputs. Raises ModelFailed as `chat_ask`."""
     _known(inputs, ("texts",))
     given = inputs.get("texts")
     if not isinstance(given, list):
@@ -149,7 +151,9 @@ def _extra(config: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def _text_of(value: Value | Mapping[str, Value]) -> str:
-    """`value` roughly as it will be sent, to estimate its tokens; what JSON cannot carry is refused later."""
+    """Return `value` roughly as it will be sent, to estimate its tokens; what JSON cannot carry is
+    refused later.
+    """
     return json.dumps(value, default=str)
 
 

@@ -74,7 +74,7 @@ def fingerprint(model: str, config: ModelConfig) -> str:
 
 
 def _state(file: str | None) -> tuple[int, ...]:
-    """What changes when a model's weights do: to digest gigabytes takes longer than to ask them."""
+    """Return what changes when a model's weights do: to digest gigabytes takes longer than to ask them."""
     try:
         found = None if file is None else Path(file).stat()
     except OSError:

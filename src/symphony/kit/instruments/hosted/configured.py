@@ -9,7 +9,7 @@ from symphony.workflow.catalog import ModelInfo
 
 
 def configured(models: Mapping[str, ModelConfig]) -> dict[str, ModelInfo]:
-    """The models of the settings, by id."""
+    """Return the models of the settings, by id."""
     return {
         name: instruments.models()[instruments.MINILM] if one.provider == "minilm" else model_info(name, one)
         for name, one in models.items()

@@ -59,7 +59,9 @@ class ModelConnection:
             await self._client.aclose()
 
     async def whole(self, request: ModelRequest) -> bytes:
-        """The body of the answer, at most 64 MiB. Raises BrokenAnswer, TemporaryFailure, ModelFailed."""
+        """Return the body of the answer, at most 64 MiB. Raises BrokenAnswer, TemporaryFailure,
+        ModelFailed.
+        """
         async with self._answered(request) as response:
             self._expect(response, _JSON)
             return await self._body(response)
@@ -110,7 +112,7 @@ class ModelConnection:
                 yield event.data
 
     async def _next(self, items: AsyncIterator[T], *, started: bool) -> T | None:
-        """The next item in time; None at the end."""
+        """Return the next item in time; None at the end."""
         limit_s = self._config.idle_timeout if started else self._config.first_byte_timeout
         with self._explained():
             try:
@@ -187,7 +189,7 @@ class ModelConnection:
             raise BrokenAnswer(f"{self._at()}: {type(error).__name__}: {error}", hint=URL_HINT) from error
 
     async def _refusal(self, response: "httpx2.Response", secret: str | None) -> ModelFailed:
-        """The error in a response whose status is not 200."""
+        """Return the error in a response whose status is not 200."""
         status = response.status_code
         body = bytearray()
         try:
@@ -247,7 +249,7 @@ class ModelConnection:
 
 
 def _trusted() -> ssl.SSLContext:
-    """The authorities that are trusted, SSL_CERT_FILE and SSL_CERT_DIR included."""
+    """Return the authorities that are trusted, SSL_CERT_FILE and SSL_CERT_DIR included."""
     import httpx2
 
     return httpx2.create_ssl_context()

@@ -75,11 +75,11 @@ class HostedModels:
         config: Mapping[str, Value],
         caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
-        """The model's output ports. Cancelling the task closes the connection, which ends the work."""
+        """Return the model's output ports. Cancelling the task closes the connection, which ends the work."""
         return await self._of(model).invoke(inputs, config, caller)
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
-        """The most that the call is likely to use up, over all its requests."""
+        """Return the most that the call is likely to use up, over all its requests."""
         return self._of(model).estimate(inputs)
 
     def fingerprint(self, model: str) -> str:
@@ -137,7 +137,9 @@ class Hosted:
         return await self._chat(chat_ask(inputs, config, max_tokens=self.config.max_tokens), caller)
 
     def estimate(self, inputs: Mapping[str, Value]) -> Estimate:
-        """The most that a call with `inputs`, of which some may not be known yet, is likely to use up."""
+        """Return the most that a call with `inputs`, of which some may not be known yet, is likely to
+        use up.
+        """
         texts = [text for value in inputs.values() for text in _texts_in(value)]
         limit = inputs.get("max_tokens")
         written = limit if isinstance(limit, int) else self.config.max_tokens
@@ -168,7 +170,7 @@ class Hosted:
         return await self._read(body, ask, tally)
 
     async def _read(self, body: bytes, ask: ChatAsk, tally: "Tally") -> ModelAnswer:
-        """An answer that came whole."""
+        """Return an answer that came whole."""
         answer = await aside(len(body), functools.partial(self._wire.plain, body, ask))
         tally.ended(answer.tokens, answer.text)
         tally.told(answer.text)
@@ -244,7 +246,7 @@ class Hosted:
         return prices.estimate(self.config.price, read=read, written=written)
 
     def usage(self, tokens: Tokens, *, estimated: bool = False) -> Usage:
-        """What an answer used up."""
+        """Return what an answer used up."""
         return prices.usage(
             self.config.price,
             self._currency,
@@ -276,7 +278,7 @@ class Hosted:
 
 
 async def aside(size: int, work: Callable[[], T]) -> T:
-    """What `work` returns: in a thread, if what it reads is large."""
+    """Return what `work` returns: in a thread, if what it reads is large."""
     return work() if size < _ASIDE_BYTES else await asyncio.to_thread(work)
 
 
@@ -322,7 +324,7 @@ class Tally:
 
 
 def wire_of(name: str, config: ModelConfig) -> tuple[Wire, str]:
-    """The interface of a configured model, and its address."""
+    """Return the interface of a configured model, and its address."""
     if config.provider == "anthropic":
         return anthropic.Anthropic(behind(name, config)), config.url or anthropic.URL
     url = config.url or openai.URL
@@ -330,7 +332,7 @@ def wire_of(name: str, config: ModelConfig) -> tuple[Wire, str]:
 
 
 def _checked(answer: ModelAnswer, schema: Mapping[str, Value]) -> Value:
-    """The answer as a value that fits `schema`. Raises ModelFailed `model-output-invalid`."""
+    """Return the answer as a value that fits `schema`. Raises ModelFailed `model-output-invalid`."""
     if answer.finish == FINISH_LENGTH:
         raise ModelFailed(
             "the answer was cut off at max_tokens, so it is not whole JSON",
@@ -368,7 +370,7 @@ def _shown(usage: Usage) -> Value:
 
 
 def _texts_in(value: Value) -> list[str]:
-    """Every string in a value, as an estimate wants it."""
+    """Return every string in a value, as an estimate wants it."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, list):

@@ -70,7 +70,7 @@ class OpenAI:
         self._limit = "max_completion_tokens" if url.startswith("https://api.openai.com/") else "max_tokens"
 
     def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> ModelRequest:
-        """A chat completion."""
+        """Return a chat completion."""
         body: dict[str, Value] = {
             **ask.extra,
             "model": self._model,
@@ -94,7 +94,7 @@ class OpenAI:
         return _Reading()
 
     def plain(self, body: bytes, ask: ChatAsk) -> ModelAnswer:
-        """A chat completion that came whole."""
+        """Return a chat completion that came whole."""
         found = tree(body, "the answer")
         raise_fault(found.get("error"))
         choices = items(found.get("choices"))
@@ -129,12 +129,12 @@ class OpenAI:
         return vectors, _tokens({"completion_tokens": 0, **usage})
 
     def fault(self, body: bytes) -> Fault:
-        """The error in a refusal."""
+        """Return the error in a refusal."""
         return fault_in(body)
 
 
 def _vectors(body: bytes, count: int) -> tuple[list[list[float]], Mapping[str, Value]]:
-    """The vectors in the order of their texts, and the usage. Raises BrokenAnswer."""
+    """Return the vectors in the order of their texts, and the usage. Raises BrokenAnswer."""
     # One that is large is read in pieces, which leaves other threads their turn.
     found = None if len(body) > PIECE_BYTES else _as_promised(body)
     given, usage = found if found is not None else _as_it_is(body)
@@ -147,7 +147,7 @@ def _vectors(body: bytes, count: int) -> tuple[list[list[float]], Mapping[str, V
 
 
 def _as_promised(body: bytes) -> _Given | None:
-    """What a body holds that keeps to the interface; None for any other."""
+    """Return what a body holds that keeps to the interface; None for any other."""
     try:
         found = msgspec.json.decode(body, type=_Embeddings)
         usage = fields(msgspec.json.decode(found.usage))
@@ -157,7 +157,9 @@ def _as_promised(body: bytes) -> _Given | None:
 
 
 def _as_it_is(body: bytes) -> _Given:
-    """What a body holds, however its server spells it. Raises BrokenAnswer, and what `raise_fault` does."""
+    """Return what a body holds, however its server spells it. Raises BrokenAnswer, and what
+    `raise_fault` does.
+    """
     found = tree(body, "the answer")
     raise_fault(found.get("error"))
     entries = [fields(one) for one in items(found.get("data"))]
@@ -216,7 +218,7 @@ def _headers(key: str | None) -> Mapping[str, str]:
 
 
 def _usage(found: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The counts, which some servers put into the choice or into a field of their own."""
+    """Return the counts, which some servers put into the choice or into a field of their own."""
     choices = items(found.get("choices"))
     choice = fields(choices[0]) if choices else {}
     places = (found.get("usage"), fields(found.get("x_groq")).get("usage"), choice.get("usage"))

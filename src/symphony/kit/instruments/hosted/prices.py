@@ -14,14 +14,16 @@ _MILLION = -6
 
 
 def tokens_at_most(texts: Sequence[str]) -> int:
-    """An upper estimate of the tokens of `texts`, each a message: no tokenizer of theirs is at hand."""
+    """Return an upper estimate of the tokens of `texts`, each a message: no tokenizer of theirs is at
+    hand.
+    """
     return sum(
         -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE for text in texts
     )
 
 
 def cost_of(price: Price | None, *, read: int, written: int, cached: int = 0) -> Decimal | None:
-    """What tokens cost, exactly; `read` includes `cached`. None without a price."""
+    """Return what tokens cost, exactly; `read` includes `cached`. None without a price."""
     if price is None:
         return None
     of_cached = price.input if price.cached is None else price.cached
@@ -30,14 +32,14 @@ def cost_of(price: Price | None, *, read: int, written: int, cached: int = 0) ->
 
 
 def estimate(price: Price | None, *, read: int, written: int) -> Estimate:
-    """An estimate with its cost."""
+    """Return an estimate with its cost."""
     return Estimate(tokens_in=read, tokens_out=written, cost=cost_of(price, read=read, written=written))
 
 
 def usage(
     price: Price | None, currency: str, *, read: int, written: int, cached: int = 0, estimated: bool = False
 ) -> Usage:
-    """What one answered request used up."""
+    """Return what one answered request used up."""
     cached = min(max(cached, 0), read)
     cost = cost_of(price, read=read, written=written, cached=cached)
     return Usage(

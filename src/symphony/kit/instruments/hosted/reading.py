@@ -33,9 +33,10 @@ _MARK = "\ufeff"
 
 
 def tree(body: bytes | str, what: str) -> Mapping[str, Value]:
-    """The map in a JSON body. Raises BrokenAnswer.
+    """Return the map in a JSON body. Raises BrokenAnswer.
 
-    NaN, halves of characters and bytes that are no UTF-8 are let through: they may stand where nobody looks.
+    NaN, halves of characters and bytes that are no UTF-8 are let through: they may stand where nobody
+    looks.
     """
     found: Value
     try:
@@ -66,17 +67,17 @@ def _not_promised(what: str, why: object) -> BrokenAnswer:
 
 
 def fields(value: Value) -> Mapping[str, Value]:
-    """A map; an empty one in place of null and of anything else."""
+    """Return a map; an empty one in place of null and of anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: Value) -> Sequence[Value]:
-    """A list; an empty one in place of null and of anything else."""
+    """Return a list; an empty one in place of null and of anything else."""
     return value if isinstance(value, list) else ()
 
 
 def word(value: Value) -> str | None:
-    """`value` if it is a text and not an empty one; else None."""
+    """Return `value` if it is a text and not an empty one; else None."""
     return value if isinstance(value, str) and value else None
 
 
@@ -94,7 +95,7 @@ def text_of(content: Value) -> str:
 
 
 def count(value: Value) -> int | None:
-    """A number of tokens: a float or digits in a text are one, too. None for what says nothing."""
+    """Return a number of tokens: a float or digits in a text are one, too. None for what says nothing."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -134,12 +135,12 @@ class Pieces:
         return piece
 
     def text(self) -> str:
-        """All of it."""
+        """Return all of it."""
         return "".join(self._all) + whole(self._held)
 
 
 def whole(text: str) -> str:
-    """`text` with pairs of halves as characters, and � for a half alone."""
+    """Return `text` with pairs of halves as characters, and � for a half alone."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -148,7 +149,7 @@ def whole(text: str) -> str:
 
 
 def fault_of(error: Value) -> Fault | None:
-    """The error in the field of that name; None where that says that there is none."""
+    """Return the error in the field of that name; None where that says that there is none."""
     if not error:
         return None
     if not isinstance(error, dict):
@@ -163,7 +164,7 @@ def fault_of(error: Value) -> Fault | None:
 
 
 def fault_in(body: bytes) -> Fault:
-    """The error in the body of a refusal, as OpenAI, Anthropic and many others shape it."""
+    """Return the error in the body of a refusal, as OpenAI, Anthropic and many others shape it."""
     try:
         found = tree(body, "the error")
     except BrokenAnswer:
@@ -178,7 +179,9 @@ def fault_in(body: bytes) -> Fault:
 
 
 def _first(body: bytes) -> Fault | None:
-    """The first of a list of errors, such as one of Google's interfaces answers; None for anything else."""
+    """Return the first of a list of errors, such as one of Google's interfaces answers; None for
+    anything else.
+    """
     try:
         found: Value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

@@ -35,7 +35,7 @@ _BOUNDS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def unsupported(schema: Value, place: str = "", depth: int = 0) -> str | None:
-    """Why `schema` is not a schema that can be checked; None if it is one."""
+    """Return why `schema` is not a schema that can be checked; None if it is one."""
     where = place or "it"
     if isinstance(schema, bool):
         return None if place else "it must be a map"
@@ -77,7 +77,7 @@ def _wrong_keyword(key: str, value: Value, at: str) -> str | None:
 
 
 def _parts(schema: Mapping[str, Value], place: str) -> Iterator[tuple[str, Value]]:
-    """The schemas inside a schema, with their places."""
+    """Yield the schemas inside a schema, with their places."""
     prefix = f"{place}." if place else ""
     properties, any_of = schema.get("properties"), schema.get("anyOf")
     if isinstance(properties, dict):
@@ -104,7 +104,7 @@ def closed(schema: Value) -> bool:
 
 
 def mismatch(value: Value, schema: Value, place: str = "") -> str | None:
-    """Where and why `value` does not fit a supported `schema`; None if it does."""
+    """Return where and why `value` does not fit a supported `schema`; None if it does."""
     where = place or "it"
     if isinstance(schema, bool):
         return None if schema else f"{where} should not be there"

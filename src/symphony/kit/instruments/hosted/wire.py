@@ -98,7 +98,7 @@ class StreamReader(Protocol):
     """Puts a streamed answer together."""
 
     def feed(self, data: str) -> str:
-        """The piece of the answer in the data of one event, perhaps empty.
+        """Return the piece of the answer in the data of one event, perhaps empty.
 
         Raises BrokenAnswer, Overloaded, ModelFailed.
         """
@@ -110,7 +110,7 @@ class StreamReader(Protocol):
         ...
 
     def answer(self) -> ModelAnswer:
-        """What came; `done` tells whether that is all."""
+        """Return what came; `done` tells whether that is all."""
         ...
 
 
@@ -120,16 +120,16 @@ class Wire(Protocol):
     def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> ModelRequest: ...
     def reading(self, ask: ChatAsk) -> StreamReader: ...
     def plain(self, body: bytes, ask: ChatAsk) -> ModelAnswer:
-        """The answer in a body that was not streamed. Raises BrokenAnswer, ModelFailed."""
+        """Return the answer in a body that was not streamed. Raises BrokenAnswer, ModelFailed."""
         ...
 
     def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> ModelRequest: ...
     def vectors(self, body: bytes, count: int) -> tuple[list[list[float]], Tokens | None]:
-        """`count` vectors in the order of their texts. Raises BrokenAnswer."""
+        """Return `count` vectors in the order of their texts. Raises BrokenAnswer."""
         ...
 
     def fault(self, body: bytes) -> Fault:
-        """What the provider says in the body of an error, or as much of it as is text."""
+        """Return what the provider says in the body of an error, or as much of it as is text."""
         ...
 
 
@@ -138,12 +138,12 @@ def _sane(count: int) -> int:
 
 
 def behind(name: str, config: ModelConfig) -> str:
-    """What the provider calls the model."""
+    """Return what the provider calls the model."""
     return config.model or name
 
 
 def encoded(body: Mapping[str, Value]) -> bytes:
-    """A request's body. Raises ModelFailed for what JSON cannot carry exactly."""
+    """Return a request's body. Raises ModelFailed for what JSON cannot carry exactly."""
     try:
         check_json(dict(body), "the request")
         return msgspec.json.encode(body)
@@ -160,6 +160,6 @@ URL_HINT = "is url the address of such an interface? It usually ends in /v1"
 
 
 def shown(text: str, limit: int = 300) -> str:
-    """The beginning of what a provider said, on one line, for a message."""
+    """Return the beginning of what a provider said, on one line, for a message."""
     text = " ".join(text[: limit * 4].split())
     return text[:limit] + ("…" if len(text) > limit else "")
