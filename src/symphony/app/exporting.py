@@ -169,7 +169,7 @@ def opened(store: ArtifactStore, record: ArtifactRecord, home: Path, name: str |
 def copied(store: ArtifactStore, ref: ArtifactRef, home: Path, name: str) -> Path:
     """Return a copy in `home` of what is handed out of an artifact, called by its own name or else `name`.
 
-    Such copies are made again at need: old ones go when there are many. Raises as `export`.
+    A copy is made again when it is missing: old ones are deleted when there are many. Raises as `export`.
     """
     copies = private_directory(home / "artifacts" / "opened")
     folder = private_directory(copies / ref.digest[:32])

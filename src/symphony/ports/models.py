@@ -139,9 +139,10 @@ class Models(Protocol):
         ...
 
     def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
-        """`run` needs each of these models in so many stages (1: the next); None: it has ended.
+        """Announce the models that `run` will need: for each, in how many stages (1: the next one).
 
-        It replaces what was said of `run` before. Models may be loaded meanwhile. Call on the loop.
+        None means that the run has ended. Replaces what was announced for `run` before. The models may be
+        loaded ahead. Call on the loop.
         """
         ...
 

@@ -207,7 +207,7 @@ class LocalModels:
 
     @property
     def _machine(self) -> PoolMachine:
-        """It begins with the first call, in the loop whose time it goes by."""
+        """The pool's decisions. Made at the first call, because it takes the time from the running loop."""
         if self._begun is None:
             models = [
                 PooledModel(name=name, size_bytes=host.spec.size_bytes) for name, host in self._hosts.items()
@@ -297,13 +297,13 @@ class LocalModels:
             self._act(self._machine.measured(host.name, found, self._now_s()))
 
     def _lost(self, host: "_Host", child: ModelProcess) -> None:
-        """A process can be asked no more. That of a hot model was not told to end: the model failed."""
+        """A process takes no more calls. If its model is hot, it was not told to end: the model failed."""
         if host.child is child and not self._closed and self._machine.phase(host.name) is ModelPhase.HOT:
             host.restarts.died()
             self._failed(host, None, host.restarts.delay_s())
 
     def _gone(self, host: "_Host", child: ModelProcess) -> None:
-        """Nothing is left of a process. How one ended that was still loading, `_load` tells."""
+        """A process has ended. If it was still loading, `_load` reports how."""
         if host.child is child and not host.loading:
             self._stopped(host)
 

@@ -104,7 +104,7 @@ class ResultCache:
     The results used longest ago go first, with those that were put together with them. `holds` tells
     whether the store still has a body; by default all are taken to be there. Several processes may
     share the file. A loss of the newest results in a crash is possible; a broken file is set aside
-    and begun anew.
+    and replaced by an empty one.
     """
 
     def __init__(

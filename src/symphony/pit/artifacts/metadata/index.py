@@ -262,11 +262,11 @@ class Index:
             return set(self._connection.execute(query))
 
     def count(self) -> int:
-        """How many records a log would need that says the same as the index."""
+        """Return how many records `dump` yields."""
         return self._rows(tuple[int], _COUNT)[0][0]
 
     def dump(self) -> Iterator[Record]:
-        """The records of such a log."""
+        """Yield the records of a log that says the same as the index."""
         with database_errors(f"read {self._path}"):
             for row in self._connection.execute(_PUTS):
                 digest, size, content_type, name, at, unclaimed, _, sound = row

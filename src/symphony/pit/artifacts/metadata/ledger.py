@@ -46,8 +46,8 @@ class _Ticket:
 class Ledger:
     """Thread-safe, several processes at once.
 
-    `recover` gives a record for every body found when there is no log: nobody knows any more
-    what refers to them, so they must be kept. Errors: StorageFull, IoFailed.
+    `recover` gives a record for every body found when there is no log: what refers to
+    a body is not known then, so all must be kept. Errors: StorageFull, IoFailed.
     """
 
     def __init__(self, root: Path, recover: Callable[[], Iterable[Put]]) -> None:

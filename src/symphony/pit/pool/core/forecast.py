@@ -23,7 +23,7 @@ class Lookahead:
         self._needs: dict[str, Mapping[str, int]] = {}
 
     def announce(self, run: str, needs: Mapping[str, int]) -> None:
-        """`run` needs each of these models in so many stages, 1 or more. Replaces what it said before."""
+        """Note in how many stages, 1 or more, `run` needs each model. Replaces its earlier needs."""
         self._needs[run] = dict(needs)
 
     def forget(self, run: str) -> None:

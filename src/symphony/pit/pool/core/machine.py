@@ -65,7 +65,7 @@ class PoolPolicy:
     keep_min_s: float = 10.0
     keep_max_s: float = 3600.0
     failures_max: int = 3
-    """From so many failures in a row on, each while loading refuses those who wait."""
+    """After this many failures in a row, a failure to load refuses all waiting requests."""
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +226,7 @@ class PoolMachine:
         return self._settle(now_s)
 
     def announce(self, run: str, needs: Mapping[str, int], now_s: float) -> tuple[PoolAction, ...]:
-        """The next stages of `run` need these models, in so many stages (1: the next one)."""
+        """Note the models that `run` will need: for each, in how many stages (1: the next one)."""
         self._lookahead.announce(run, {model: n for model, n in needs.items() if model in self._entries})
         return self._settle(now_s)
 
@@ -418,7 +418,7 @@ class PoolMachine:
         )
 
     def _fits(self, entry: _Entry, leaving: Iterable[_Entry] = ()) -> bool:
-        """Would it fit if these had left?"""
+        """Would the model fit into the budget if the `leaving` ones had ended?"""
         gone = list(leaving)
         freed = sum(other.bytes_now for other in gone)
         return (
@@ -542,6 +542,6 @@ class PoolMachine:
             self._actions.append(RefuseLease(waiting.request.lease, entry.model.name, reason))
 
     def _unused(self, entry: _Entry) -> None:
-        """It goes; if it was loaded ahead and never asked for, that was for nothing."""
+        """Count a model that ends as wasted if it was loaded ahead and never asked for."""
         self.prewarms.wasted += entry.ahead
         entry.ahead = False

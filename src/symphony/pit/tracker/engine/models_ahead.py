@@ -12,10 +12,10 @@ from symphony.pit.tracker.nodes.work import ModelWork
 STAGES: Final = 2
 """How many stages ahead are looked at."""
 SETTLED_S: Final = 0.05
-"""What is over sooner, such as a node whose result is cached, loads nothing for those behind it."""
+"""Nodes that end sooner, such as those with a cached result, load nothing for the nodes behind them."""
 _FAR: Final = STAGES + 1
 _STANDING = frozenset({Status.WAITING, Status.SPARED})
-"""A person or another node decides, who knows when."""
+"""A person or another node decides when these go on."""
 
 Needs = Mapping[str, int]
 

@@ -17,7 +17,7 @@ from symphony.workflow.model import DataEdge
 
 
 class MovingElements:
-    """Tells which fan-outs of a run have such elements, and the digests of these.
+    """Finds the fan-outs whose elements a rerun may take one by one, and the digests of these elements.
 
     An element is taken for one with the same digest, unless it was asked for, or its node comes after one
     that was, does something else, or follows in order alone (`after`) a node that runs again. What has

@@ -15,7 +15,9 @@ from symphony.workflow.expressions import ValueTemplate
 
 
 class OvercomeFailures:
-    """Finds them. `note` is told of each node that ends while its values are there.
+    """Finds handled failures that a later round made good.
+
+    Call `note` when a node ends, while its values exist.
 
     A failure is made good if its loop succeeded, the same node succeeded in a later round with all that it
     reads as it was, and nothing of the loop's final state was made from what stood in for the failure. That

@@ -19,7 +19,7 @@ _OF_THE_ROUND = ("state", "iteration")
 
 
 def moved_name(fan_out: str, number: int | None = None) -> str:
-    """The name under which a result stands that goes to any element with the same digest.
+    """The name of a result that any element with the same digest may take.
 
     Without a number, that of the list of the digests. No step has such a name.
     """
@@ -27,7 +27,7 @@ def moved_name(fan_out: str, number: int | None = None) -> str:
 
 
 def element_digests(level: FrameScope, node: int, items: Sequence[Value], sealer: Sealer) -> list[str | None]:
-    """A digest for each element of the fan-out `node`; None of those that hold secrets or tell the run.
+    """A digest for each element of the fan-out `node`; None for those that hold secrets or read the run.
 
     `level` is that of the fan-out. Raises Deferred where a large list is to be loaded first.
     """
