@@ -23,7 +23,7 @@ SEMVER = re.compile(
 """Semantic Versioning 2.0.0, semver.org, grammar of a valid version."""
 
 SCOPE_NAMES = frozenset({"inputs", "item", "index", "run", "env", "state", "iteration", "nodes"})
-"""What expressions call their own things."""
+"""Names that expressions use for things that are not nodes."""
 
 _CEL_WORDS = (
     "as",
@@ -62,10 +62,10 @@ _CEL_TYPES = (
     "null_type",
 )
 RESERVED = SCOPE_NAMES.union(_CEL_WORDS, _CEL_TYPES)
-"""Names that no node may have: the above, CEL's own (cel-spec, "Syntax", and its type names)."""
+"""Names that no node may have: `SCOPE_NAMES` and CEL's own (cel-spec, "Syntax", and its type names)."""
 
 BAD: Final = object()
-"""What a reader gives in place of a value that it has reported."""
+"""What a reader gives in place of a bad value, after reporting it."""
 
 _NAME_HINT = "begin with a letter or _, go on with letters, digits, _ or -, at most 100 characters"
 
@@ -73,9 +73,9 @@ _NAME_HINT = "begin with a letter or _, go on with letters, digits, _ or -, at m
 class Fields:
     """Where readers put what they find wrong; `broken` names the nodes that could not be read.
 
-    `depth` is the number of lists and maps around the fields that are being read. `literal`
-    documents come from Python, `binary` ones from MessagePack or Bincode: see `values.value_of`.
-    In `indented` ones, indentation tells what belongs to what.
+    `depth` is the number of lists and maps around the fields that are being read. `literal` documents
+    come from Python, `binary` ones from MessagePack or Bincode: see `values.value_of`. In `indented`
+    ones, indentation shows the structure.
     """
 
     def __init__(
@@ -92,16 +92,16 @@ class Fields:
         self.nodes_left = nodes_max
         self.nodes_max = nodes_max
         self.depth = 1
-        self.names: set[str] = set()  # known to be good, as are these:
+        self.names: set[str] = set()  # known to be good, as are the following
         self.durations: set[str] = set()
 
     def wrong(self, place: str, key: str | int, message: str, hint: str) -> object:
-        """Note a bad value of a known key; gives `BAD`."""
+        """Report a bad value of a known key; return `BAD`."""
         self.findings.add("type-mismatch", child(place, key) if key != "" else place, message, hint)
         return BAD
 
     def legal(self, name: str, place: str) -> bool:
-        """May `name` be the name of a port, an input, a case? Reports it if not."""
+        """True if `name` may name a port, an input or a case; report it if not."""
         if name in self.names:
             return True
         if NAME.fullmatch(name):
@@ -111,7 +111,7 @@ class Fields:
         return False
 
     def legal_node(self, name: str, place: str, at: str | None = None) -> bool:
-        """May `name` be the name of a node? Reports it, at `at` if given, if not."""
+        """True if `name` may name a node; report it if not, at `at` if given."""
         if not NAME.fullmatch(name):
             where = at or child(place, name)
             self.findings.add("bad-name", where, f"{shown(name)} is not a name", _NAME_HINT)
@@ -127,7 +127,9 @@ class Fields:
     def map(
         self, tree: Tree, place: str, key: str | int, what: str, hint: str = ""
     ) -> dict[str, Tree] | None:
-        """A map with text keys, or None, reported, by default with the likely right spelling as the hint."""
+        """Return a map with text keys. Report anything else and return None; the hint is by default the
+        likely right spelling.
+        """
         if not isinstance(tree, dict):
             self.wrong(place, key, f"{what} must be a map, not {shown(tree)}", hint or _map_hint(key, tree))
             return None
@@ -150,7 +152,7 @@ class Fields:
         self.findings.add("unknown-key", child(place, key), f"{what} has no key {shown(key)}", hint)
 
     def value(self, tree: Tree, place: str, key: str | int, *, room: int | None = None) -> Value:
-        """Any value; what is none is reported and null."""
+        """Read any value. What is not a value is reported, and null returned."""
         left = DEPTH_MAX - self.depth if room is None else room
         if not self.literal and plain(tree, left, self.marker):
             return tree  # type: ignore[return-value]  # that is what `plain` tells
@@ -171,14 +173,14 @@ Reader: TypeAlias = Callable[[Fields, Tree, str, str], object]
 
 
 def text(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """Any text."""
+    """Read any text."""
     if isinstance(tree, str):
         return tree
     return fields.wrong(place, key, f"{key} must be text, not {shown(tree)}", "put it in quotes")
 
 
 def filled_text(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """Text that says something."""
+    """Read a text that is not blank."""
     found = text(fields, tree, place, key)
     if isinstance(found, str) and not found.strip():
         return fields.wrong(place, key, f"{key} is empty", "say what it is, or remove it")
@@ -186,7 +188,7 @@ def filled_text(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def texts(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """A list of texts, as a tuple."""
+    """Read a list of texts, as a tuple."""
     if not isinstance(tree, list | tuple):
         from symphony.workflow.remedies import list_hint
 
@@ -199,7 +201,7 @@ def texts(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def condition(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """CEL as text. What YAML takes for a boolean or a number stands for itself."""
+    """Read CEL as text. A YAML boolean or number is read as the CEL that spells it."""
     if isinstance(tree, bool):
         return "true" if tree else "false"
     if isinstance(tree, int | float):
@@ -208,21 +210,21 @@ def condition(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def boolean(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """true or false."""
+    """Read true or false."""
     if isinstance(tree, bool):
         return tree
     return fields.wrong(place, key, f"{key} must be true or false, not {shown(tree)}", "write true or false")
 
 
 def whole(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """A 64-bit integer."""
+    """Read a 64-bit integer."""
     if isinstance(tree, int) and not isinstance(tree, bool) and INTEGER_MIN <= tree <= INTEGER_MAX:
         return tree
     return fields.wrong(place, key, f"{key} must be a whole number, not {shown(tree)}", "write digits only")
 
 
 def counted(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """An integer of at least 1."""
+    """Read an integer of at least 1."""
     found = whole(fields, tree, place, key)
     if isinstance(found, int) and found < 1:
         return fields.wrong(place, key, f"{key} must be at least 1, not {found}", "write 1 or more")
@@ -230,7 +232,7 @@ def counted(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def duration(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """A duration such as `200ms`, as text."""
+    """Read a duration such as `200ms`, as text."""
     if isinstance(tree, str) and (tree in fields.durations or _is_duration(tree)):
         fields.durations.add(tree)
         return tree
@@ -247,7 +249,7 @@ def _is_duration(text: str) -> bool:
 
 
 def semver(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """A semantic version."""
+    """Read a semantic version."""
     if isinstance(tree, str) and SEMVER.fullmatch(tree):
         return tree
     hint = "write three numbers, such as 1.0.0"
@@ -255,12 +257,12 @@ def semver(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def choice(*choices: str) -> Reader:
-    """A reader of one of `choices`."""
+    """Return a reader that accepts only `choices`."""
     return Choice(choices)
 
 
 class Choice:
-    """A reader that others can ask what it accepts."""
+    """A reader whose choices others can ask for."""
 
     def __init__(self, choices: tuple[str, ...]) -> None:
         self.choices = choices
@@ -275,7 +277,7 @@ class Choice:
 
 
 def free_values(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """A map of values whose keys are anybody's: itself a value."""
+    """Read a map of values with any keys: the map is itself a value."""
     if not isinstance(tree, dict):
         return fields.wrong(place, key, f"{key} must be a map, not {shown(tree)}", _map_hint(key, tree))
     found = fields.value(tree, place, key)
@@ -283,7 +285,7 @@ def free_values(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def named_values(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """A map of values whose keys are names."""
+    """Read a map of values whose keys are names."""
     if type(tree) is not dict and fields.map(tree, place, key, key) is None:
         return BAD
     assert isinstance(tree, dict)
@@ -318,7 +320,7 @@ def section(
     readers: Mapping[str, Reader],
     what: str,
 ) -> dict[str, object]:
-    """Every key of a map through its reader; unknown keys are reported, bad values left out."""
+    """Read every key of a map with its own reader. Unknown keys are reported, bad values left out."""
     made: dict[str, object] = {}
     for key, item in tree.items():
         reader = readers.get(key)
@@ -332,7 +334,7 @@ def section(
 
 
 def missing(fields: Fields, tree: Mapping[str, Tree], place: str, keys: Sequence[str], what: str) -> bool:
-    """Report each of `keys` that is not in `tree`; true if any is missing."""
+    """Report each of `keys` that is not in `tree`; True if any is missing."""
     absent = [key for key in keys if key not in tree]
     for key in absent:
         fields.findings.add("missing-input", child(place, key), f"{what} has no {key}", f"add {key}:")

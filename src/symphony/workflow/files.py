@@ -1,4 +1,4 @@
-"""Workflow files: read, checked, written. The only part of this package that touches a disk."""
+"""Reads, checks and writes workflow files. The only part of this package that touches a disk."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from symphony.workflow.validation import Checked
 
 ReadOperators: TypeAlias = Callable[[Path, Sequence[str]], OwnOperators]
-"""Says what the files in a folder define, which a workflow there names."""
+"""Returns what the files that a workflow names, in its folder, define."""
 
 _TEMPLATE_BYTES_MAX = 4 * 1024 * 1024
 _BESIDE_MAX = 10_000
@@ -50,9 +50,9 @@ class WorkflowNotFound(SymphonyError):
 
 
 def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> DocumentReading:
-    """Best effort: everything that is wrong inside the file comes back as problems.
+    """Read as much of the file as possible: everything that is wrong inside comes back as problems.
 
-    Raises WorkflowNotFound for what cannot be read as a file, UnknownFormat for an unknown ending.
+    Raises WorkflowNotFound for what cannot be read as a file, UnknownFormat for an unknown extension.
     """
     path = Path(path)
     try:
@@ -71,7 +71,7 @@ def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> DocumentReading:
 
 
 def unreadable(path: Path, error: SymphonyError) -> WorkflowNotFound:
-    """Return why there is no workflow in `path`, which could not be read. A pipe may be given as stdin."""
+    """Return the error for a `path` that could not be read. If it is a pipe, the hint names stdin."""
     hint = (
         "to read a pipe: - in place of the file, with stdin from it" if path.is_fifo() else "check the path"
     )
@@ -79,7 +79,7 @@ def unreadable(path: Path, error: SymphonyError) -> WorkflowNotFound:
 
 
 def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> DocumentReading:
-    """`read` for a document in memory."""
+    """Read a document in memory, as `read` reads a file."""
     with seldom_collected:
         return _reading(body, kind, nodes_max)
 
@@ -98,7 +98,7 @@ def _reading(body: bytes, kind: Format, nodes_max: int) -> DocumentReading:
 
 
 def _ordered(reading: DocumentReading) -> DocumentReading:
-    """Return the reading with its problems located and in document order."""
+    """Return the reading with its problems located and sorted by their place in the document."""
     located = [reading.located(problem) for problem in reading.problems]
     return DocumentReading(
         reading.workflow, _in_order(located), reading.broken, reading.positions, reading.aliases
@@ -117,17 +117,17 @@ def _merged(document: Document, fields: Fields) -> tuple[Problem, ...]:
 
 
 def load(path: Path | str) -> Workflow:
-    """Return the workflow in a file, if its structure is sound; `check_file` looks at its meaning too.
+    """Return the workflow in a file, if its structure is sound. `check_file` checks its meaning too.
 
     Raises WorkflowInvalid with every problem, WorkflowNotFound, UnknownFormat.
     """
     return _sound(read(path), Path(path))
 
 
-def loads(data: bytes | str, format: str) -> Workflow:  # the word that callers expect
+def loads(data: bytes | str, format: str) -> Workflow:  # named as in `json` and `tomllib`
     """Return the workflow in a text, if its structure is sound. Raises WorkflowInvalid, UnknownFormat."""
     kind = format_named(format)
-    # A lone surrogate, which no file can hold, becomes bytes that are not UTF-8: a problem.
+    # A lone surrogate becomes bytes that are not UTF-8, which is reported as in a file.
     body = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
     return _sound(read_bytes(body, kind), None)
 
@@ -154,10 +154,10 @@ def dumps(workflow: Workflow, format: str, *, compressed: bool = False, derived:
 class Resolver:
     """Finds the sub-workflows that a file refers to. Every file is read once.
 
-    Calling it gives the workflow, or None if there is none; it raises WorkflowInvalid for one
-    that is broken, and WorkflowRecursive for one that is being read already. `path` is that of the
-    file itself, behind all links: whatever lies beside a workflow lies beside that. `operators`
-    reads the files of operators in a folder; without it nobody knows what they define.
+    Calling it gives the workflow, or None if there is none; it raises WorkflowInvalid for one that is
+    broken, and WorkflowRecursive for one that is being read already. `path` is that of the file itself,
+    behind all links: whatever lies beside a workflow lies beside that. `operators` reads the files of
+    operators in a folder; without it, what they define is unknown.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Resolver:
         operators: ReadOperators | None = None,
         asked: set[Path] | None = None,
     ) -> None:
-        self.path = Path(os.path.realpath(path))  # which takes links that lead in a circle as they are
+        self.path = Path(os.path.realpath(path))  # which leaves links that form a cycle as they are
         self.above = (*above, self.path)
         self._known = known if known is not None else {}
         self._operators = operators
@@ -177,7 +177,7 @@ class Resolver:
         """Every file that was looked for, there or not."""
 
     def own_operators(self, files: Sequence[str]) -> OwnOperators:
-        """Return what the files define that a workflow here names under `operators`."""
+        """Return the operators defined by the files that a workflow here names under `operators`."""
         if self._operators is None:
             return OwnOperators(partial=tuple(files))
         self.asked.update(self.path.parent / file for file in files if "\0" not in file)
@@ -213,7 +213,7 @@ class Resolver:
         return None
 
     def locate(self, reference: str) -> Path | None:
-        """Return the file that a reference names: beside this one, with its ending or without."""
+        """Return the file that a reference names: beside this one, with or without its extension."""
         if "\0" in reference:
             return None
         try:
@@ -222,7 +222,7 @@ class Resolver:
             self.asked.update(tried)
             return next((path.resolve() for path in tried if path.is_file()), None)
         except (OSError, RuntimeError, ValueError):
-            return None  # too long a name, links that lead in a circle
+            return None  # the name is too long, or links form a cycle
 
     def __call__(self, reference: str) -> Workflow | None:
         """Return the workflow that `reference` names. Raises as the class says."""
@@ -241,7 +241,7 @@ class Resolver:
         return None if reading is None else _sound(reading, path)
 
     def reading(self, path: Path) -> DocumentReading | None:
-        """Return what could be read of one file; None if it is none."""
+        """Return what could be read of one file; None if there is no such file."""
         if path not in self._known:
             try:
                 self._known[path] = read(path)
@@ -250,8 +250,8 @@ class Resolver:
         return self._known[path]
 
     def where(self, reference: str, problem: Problem) -> str:
-        """Return what to call the file that a reference names, with the line and column of a problem in
-        it.
+        """Return the name that messages use for the file of a reference, with the line and column of a
+        problem in it.
         """
         path = self.locate(reference)
         reading = None if path is None else self.reading(path)
@@ -287,7 +287,7 @@ class Resolver:
 
 
 def resolver_for(path: Path | str, operators: ReadOperators | None = None) -> Resolver:
-    """Finds the sub-workflows that the file at `path` refers to, and what their own operators are."""
+    """Return a resolver for the sub-workflows of the file at `path` and for its own operators."""
     return Resolver(Path(path), operators=operators)
 
 

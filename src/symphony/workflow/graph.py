@@ -55,8 +55,8 @@ class Graph(msgspec.Struct, frozen=True):
     def of(cls, workflow: Workflow) -> "Graph":
         """Return the graph of a workflow. Edges to nodes that do not exist are left out.
 
-        A conditional edge waits for what its condition reads, and whoever reads a node that has a
-        fallback waits for the fallback too.
+        A conditional edge waits for what its condition reads, and a node that reads another with a
+        fallback waits for that fallback too.
         """
         compiled = Compiled(workflow)
         names, index = compiled.names, compiled.index
@@ -140,11 +140,11 @@ def _reached(links: tuple[tuple[int, ...], ...], start: int) -> set[int]:
 
 
 def topological_order(workflow: Graphed) -> tuple[str, ...]:
-    """Return every node after those that it waits for; of those that could stand next, the one declared
-    first.
+    """Return the nodes in an order in which each comes after those that it waits for.
 
-    O(V log V + E). Raises GraphCyclic. Source: A. Kahn, "Topological sorting of large networks", CACM
-    5(11), 1962, with a heap for the choice.
+    Of several that could come next, the one declared first does. O(V log V + E). Raises GraphCyclic.
+    Source: A. Kahn, "Topological sorting of large networks", CACM 5(11), 1962, with a heap for the
+    choice.
     """
     graph = _graph(workflow)
     return tuple(graph.names[i] for i in _order(graph))
@@ -168,7 +168,7 @@ def _order(graph: Graph) -> list[int]:
 
 
 def levels(workflow: Graphed) -> tuple[tuple[str, ...], ...]:
-    """Nodes that may run at the same time, level by level, each in order of declaration.
+    """Return the nodes level by level: those of one level may run at the same time, in order of declaration.
 
     A node's level is one more than the highest of those that it waits for. Raises GraphCyclic.
     """
@@ -183,9 +183,10 @@ def levels(workflow: Graphed) -> tuple[tuple[str, ...], ...]:
 
 
 def critical_path(workflow: Graphed, durations_s: Mapping[str, float] | None = None) -> tuple[str, ...]:
-    """Return the chain that takes longest: no run can be faster. The first of equals in declaration order.
+    """Return the chain of nodes that takes longest, which no run can beat; of equal chains, the one
+    declared first.
 
-    `durations_s` gives seconds by node; a node without any takes 1. Raises GraphCyclic.
+    `durations_s` gives seconds by node; a node without an entry takes 1. Raises GraphCyclic.
     """
     graph = _graph(workflow)
     given = durations_s or {}
@@ -203,13 +204,13 @@ def critical_path(workflow: Graphed, durations_s: Mapping[str, float] | None = N
 
 
 def find_cycle(workflow: Graphed) -> tuple[str, ...] | None:
-    """Return a shortest cycle through the first declared node that lies on any, its first node again last.
+    """Return a shortest cycle through the first declared node that lies on one; that node is first and last.
 
     None if there is no cycle. O(V + E).
     """
     graph = _graph(workflow)
     tangled = _tangled(graph)
-    # What is left over lies on a cycle, between cycles, or leads only back into them: walking
+    # A remaining node lies on a cycle, between cycles, or leads only back into them: walking
     # against the edges inside it must come to a node twice, and that one is on a cycle.
     if not tangled:
         return None
@@ -223,7 +224,7 @@ def find_cycle(workflow: Graphed) -> tuple[str, ...] | None:
 
 
 def _tangled(graph: Graph) -> set[int]:
-    """Return what Kahn's algorithm never reaches: nodes on cycles, and those that wait for them."""
+    """Return the nodes that Kahn's algorithm never reaches: those on cycles, and those that wait for them."""
     left = [len(waits_for) for waits_for in graph.before]
     ready = [i for i, count in enumerate(left) if not count]
     done = 0

@@ -1,4 +1,4 @@
-"""Inputs of a run: texts from a command line become values, values become what the run is given.
+"""Inputs of a run: parses texts from a command line, and binds values to what the workflow declares.
 
 Pure: no files, no environment; the caller's directory is an argument.
 """
@@ -54,7 +54,7 @@ def bind_inputs(
 def parse_inputs(
     workflow: Workflow, texts: Iterable[tuple[str, str]]
 ) -> tuple[dict[str, Value], tuple[Problem, ...]]:
-    """Return the values that pairs of name and text stand for, and what cannot be read.
+    """Return the values of pairs of name and text, and a problem for each that cannot be read.
 
     A duplicate name is reported as `duplicate-name`. Unknown names are left to `bind_inputs`: their
     text is kept as it is.
@@ -119,7 +119,7 @@ def parse_json(text: str) -> Value:
 
 
 def absolute(value: Value, target: PortType, cwd: PurePath) -> Value:
-    """Return `value` with every path in it absolute. Links are not followed and `..` stays."""
+    """Return `value` with every path in it made absolute. Links are not followed and `..` stays."""
     if target.kind == "path" and isinstance(value, str):
         return str(cwd / value)
     if target.item is None:
@@ -132,8 +132,8 @@ def absolute(value: Value, target: PortType, cwd: PurePath) -> Value:
 
 
 def unknown_input(workflow: Workflow, name: str) -> Problem:
-    """Return the problem of an input that `workflow` does not have."""
-    from difflib import get_close_matches  # only where somebody mistyped
+    """Return the problem for an input that `workflow` does not have."""
+    from difflib import get_close_matches  # imported only after a typo
 
     close = get_close_matches(name, list(workflow.inputs), n=1)
     if close:
@@ -199,7 +199,7 @@ def _example(spec: InputSpec) -> str:
 
 
 def beyond(value: Value, spec: InputSpec) -> str | None:
-    """Return why a number is too small or too large, as half a sentence; None if it is not."""
+    """Return why a number is too small or too large, as half a sentence; None if it is in range."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if spec.min is not None and value < spec.min:
@@ -210,7 +210,7 @@ def beyond(value: Value, spec: InputSpec) -> str | None:
 
 
 def bad_path(value: Value, target: PortType) -> str | None:
-    """Return why a path in `value` cannot be one, as half a sentence; None if it can.
+    """Return why a path in `value` is invalid, as half a sentence; None if all are valid.
 
     An empty path would silently mean the whole of the caller's directory.
     """

@@ -1,8 +1,8 @@
 """The file format as a JSON Schema (draft 2020-12), for editors. Pure.
 
-Its keys, choices and patterns come from the tables and patterns that the reader uses; what is
-added here says what each key means. A schema cannot know names, types of ports or expressions:
-`symphony validate` does.
+Its keys, choices and patterns come from the tables and patterns that the reader uses; this module adds
+what each key means. A schema cannot know names, types of ports or expressions: `symphony validate`
+does.
 """
 
 from collections.abc import Iterable, Mapping
@@ -145,7 +145,7 @@ def _object(table: str) -> Schema:
 
 
 def _properties(table: str) -> Schema:
-    """Return the keys of a table, each with what it accepts and what it means."""
+    """Return a schema for each key of a table: what it accepts and what it means."""
     return {
         key: {"description": MEANINGS[table, key], **_accepted(table, key, reader)}
         for key, reader in TABLES[table].items()
@@ -182,7 +182,7 @@ def _node() -> Schema:
 
 
 def _control_rule(kind: str, own: tuple[str, ...]) -> Schema:
-    """A control node of one kind has its own keys, and what it cannot do without."""
+    """Return the rule for one kind of control node: which keys it may have, and which it must have."""
     then = _without(key for key in TABLES["control"] if key not in own)
     pair = schema_nodes.ALTERNATIVES.get(kind)
     if pair is not None:
@@ -193,7 +193,7 @@ def _control_rule(kind: str, own: tuple[str, ...]) -> Schema:
 
 
 def _without(keys: Iterable[str]) -> Schema:
-    """None of these keys may be there."""
+    """Return a rule that none of these keys is present."""
     return {"properties": dict.fromkeys(keys, False)}
 
 

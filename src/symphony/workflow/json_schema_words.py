@@ -1,4 +1,4 @@
-"""What every key of a workflow file means, in one line: shown by editors. Data only."""
+"""What every key of a workflow file means, in one line each, for editors to show. Data only."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -117,4 +117,4 @@ _ABOUT: Final[Mapping[str, Mapping[str, str]]] = {
 MEANINGS: Final[Mapping[tuple[str, str], str]] = {
     (table, key): words for table, keys in _ABOUT.items() for key, words in keys.items()
 }
-"""By table and key of `json_schema.TABLES`."""
+"""Descriptions by table and key of `json_schema.TABLES`."""

@@ -44,13 +44,13 @@ def slug_of(name: str) -> str:
         return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "workflow"
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     words = "".join(character if in_word(character) else " " for character in folded).split()
-    # A mark, such as a vowel sign, belongs to the letter before it: none can be first.
+    # A mark, such as a vowel sign, belongs to the letter before it, so it cannot come first.
     kept = (word.lstrip("".join(filter(_is_mark, word))) for word in words)
     return "-".join(filter(None, kept)) or "workflow"
 
 
 def in_word(character: str) -> bool:
-    """Is it a letter, a digit, or a mark on one, in any script?"""
+    """True if the character is a letter, a digit, or a mark on one, in any script."""
     return unicodedata.category(character)[0] in "LMN"
 
 
@@ -69,7 +69,7 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def required(self) -> bool:
-        """Must it be given? An optional type without a default is null."""
+        """True if the input must be given. An optional type without a default is null."""
         return self.default is msgspec.UNSET and not self.type.optional
 
 
@@ -103,7 +103,7 @@ class ArtifactSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What every kind of node may say."""
+    """The options that every kind of node has."""
 
     inputs: Mapping[str, Value] = {}
     config: Mapping[str, Value] = {}
@@ -229,7 +229,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OnFinish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of the end of a run: a shell command, or a server that is asked. One of them is given."""
+    """What to notify when a run ends: a shell command to run or a server to ask, one of the two."""
 
     command: str | None = None
     url: str | None = None

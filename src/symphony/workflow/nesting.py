@@ -11,7 +11,7 @@ class SubWorkflows(Protocol):
 
     def __call__(self, reference: str, /) -> Workflow | None: ...
     def child(self, reference: str, /) -> "SubWorkflows":
-        """Finds what nodes inside the workflow name that `reference` names."""
+        """Return the finder for names used inside the workflow that `reference` names."""
         ...
 
 
@@ -33,7 +33,7 @@ class Nested:
         return None if around is None else around.nodes.get(last)
 
     def inside(self, path: str) -> Workflow | None:
-        """Return the graph inside the node at `path`, and the whole workflow for an empty path.
+        """Return the graph inside the node at `path`, or the whole workflow if `path` is empty.
 
         None for a node without a graph, and for one whose file cannot be read or contains itself.
         """

@@ -16,7 +16,7 @@ Code: TypeAlias = Literal[
 ]  # fmt: skip
 
 PROBLEMS_MAX: Final = 1_000
-"""A report lists at most so many problems: a hostile file could hold millions."""
+"""The most problems that a report lists. A hostile file could contain millions."""
 
 
 _KNOWN_MAX = 2_000
@@ -75,13 +75,13 @@ class Findings:
 
     @property
     def full(self) -> bool:
-        """Would further problems be left out?"""
+        """True if further problems would be left out."""
         return len(self.found) > PROBLEMS_MAX
 
     def add(
         self, code: Code, place: str, message: str, hint: str, position: tuple[int, int] | None = None
     ) -> None:
-        """Note one problem; `position` is line and column where they are known already."""
+        """Add one problem; `position` is its line and column, if already known."""
         if len(self.found) > PROBLEMS_MAX:
             return
         if len(self.found) == PROBLEMS_MAX:
@@ -94,21 +94,21 @@ class Findings:
         )
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Note problems that others have made."""
+        """Add problems found elsewhere."""
         for problem in problems:
             where = None if problem.line is None or problem.column is None else (problem.line, problem.column)
             self.add(problem.code, problem.place, problem.message, problem.hint, where)
 
 
 def child(place: str, key: str | int) -> str:
-    """Return the place of a key of the map, or of an element of the list, that stands at `place`."""
+    """Return the place of a map's key, or of a list's element; `place` is that of the map or list."""
     if isinstance(key, int):
         return f"{place}[{key}]"
     return f"{place}.{key}" if place else key
 
 
 def shown(value: object, width: int = 40) -> str:
-    """Return `value` as messages show it: one line, never long."""
+    """Return `value` as messages show it: on one line, shortened."""
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list | tuple):
@@ -120,11 +120,11 @@ def shown(value: object, width: int = 40) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """Return a hint that names the known word next to `word`, or else `otherwise`.
+    """Return a hint with the known word closest to `word`, or else `otherwise`.
 
-    Among very many known words none is sought: a file may hold thousands of mistakes.
+    If there are very many known words, the search is skipped: a file may contain thousands of mistakes.
     """
-    from difflib import get_close_matches  # only where somebody mistyped
+    from difflib import get_close_matches  # imported only after a typo
 
     words = list(known)
     if len(words) > _KNOWN_MAX:

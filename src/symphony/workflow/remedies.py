@@ -1,4 +1,4 @@
-"""Hints that spell what was probably meant, where a value of another kind was written. Pure."""
+"""Hints that spell what the author probably meant, where a value has the wrong kind. Pure."""
 
 import json
 import re
@@ -28,12 +28,14 @@ _OTHER_TOOLS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("retries", "max_retries"), "retry"),
     **dict.fromkeys(("timeout_minutes", "timeout_seconds"), "timeout"),
 }
-"""What other tools call the keys of a node."""
+"""Names that other tools use for the keys of a node."""
 _CHARS_MAX: Final = 60
 _NAME_CHARS_MAX: Final = 100
 _LISTED_MAX: Final = 8
 _ALIKE_LEAST: Final = 0.75
-"""Of each part of a name between dots: `fitler` is like `filter` (0.83), `sort` not like `format` (0.6)."""
+"""The least similarity of each dotted part of a name: `fitler` matches `filter` (0.83), `sort` not
+`format` (0.6).
+"""
 _OWN_FILE: Final = "name the file that defines it under operators: [FILE.py], or give --operators FILE"
 
 _EXAMPLES: Final[Mapping[str, str]] = {
@@ -52,7 +54,7 @@ _EXAMPLES: Final[Mapping[str, str]] = {
     "nodes": "{NAME: {operator: NAME}}",
     "body": "{NAME: {operator: NAME}}",
 }
-"""A map that each of these keys may have."""
+"""An example of the map that each of these keys may have."""
 _INSIDE: Final[Mapping[str, str]] = {
     "artifact": "name",
     "on_finish": "command",
@@ -64,11 +66,11 @@ _INSIDE: Final[Mapping[str, str]] = {
     "next": "NAME",
     "value": "PORT",
 }
-"""The key below which a single value belongs that was written in place of the map."""
+"""The key of the map under which a single value belongs, if it was written in place of the map."""
 
 
 def flow(value: Tree) -> str | None:
-    """Return `value` as it may stand within `{ }`; None if it is not a scalar, or long."""
+    """Return `value` as YAML spells it within `{ }`; None if it is not a scalar, or is long."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -107,7 +109,7 @@ def map_hint(key: str | int, value: Tree) -> str:
 
 
 def _crowded(value: Tree) -> str | None:
-    """Return the hint for a text that would be a map if a blank followed its colon."""
+    """Return the hint for a text that would be a map if a space followed its colon; None for any other."""
     found = _CROWDED.match(value) if isinstance(value, str) else None
     return None if found is None else f"put a space after `{found[1]}:`"
 
@@ -158,7 +160,7 @@ def input_hint(name: str, value: Tree, types: Collection[str]) -> str:
 
 
 def operator_hint(name: str, versions: Mapping[str, str], defining: str | None = None) -> str:
-    """Return what to write in place of the operator `name`; `versions` of the operators that there are.
+    """Return what to write in place of the operator `name`; `versions` holds those of the known operators.
 
     `defining` is the file beside the workflow that defines it.
     """
@@ -181,8 +183,8 @@ def operator_hint(name: str, versions: Mapping[str, str], defining: str | None =
 
 
 def near_operator(name: str, known: Collection[str]) -> str | None:
-    """Return the operator whose name is `name` but for a slip of the keys, or without what is before
-    its dot.
+    """Return the operator that `name` misspells, or that lacks only the part before its dot; None if
+    there is none.
     """
     from difflib import SequenceMatcher
 
@@ -191,7 +193,7 @@ def near_operator(name: str, known: Collection[str]) -> str | None:
         if len(same) == 1:
             return same[0]
     own = [other for other in known if other == name.rpartition(".")[2]]
-    if own:  # a function of one's own that has no family
+    if own:  # the author's own function, without a family
         return own[0]
     parts = name[:_NAME_CHARS_MAX].split(".")
     best: tuple[float, str] | None = None
@@ -206,18 +208,20 @@ def near_operator(name: str, known: Collection[str]) -> str | None:
 
 
 def key_hint(key: str, keys: Collection[str], otherwise: str) -> str:
-    """Which of `keys` was probably meant by `key`, which is none of them; `otherwise` if none is near."""
+    """Return a hint with the one of `keys` that was probably meant by the unknown `key`, or else
+    `otherwise`.
+    """
     meant = _OTHER_TOOLS.get(key.casefold().replace("-", "_"), key.casefold())
     return f"did you mean {meant}?" if meant in keys else did_you_mean(key, keys, otherwise)
 
 
 def meant_kind(keys: Iterable[str], kinds: Collection[str]) -> str | None:
-    """Return the first of `keys`, none of which is a kind, that was meant as one of `kinds`."""
+    """Return the first of the unknown `keys` that was meant as one of `kinds`; None if none was."""
     return next((key for key in keys if key_hint(key, kinds, "")), None)
 
 
 def env_hint(kind: str) -> str:
-    """Return what to write in place of the key `env` of a node of a kind."""
+    """Return what to write in place of the unknown key `env` of a node of this kind."""
     if kind == "command":
         return "give the command `inputs:`; they arrive as environment variables"
     return "list the variables under `env:` of the workflow, and give them as inputs: ${{ env.NAME }}"

@@ -2,8 +2,8 @@
 
 To add a key: a field in `model`, a line in the table of readers here (or in `schema_nodes`,
 `schema_edges`), a line in `spelling`, what it means in `json_schema`, and in `versions` the version
-that it came with. All formats then carry it, Bincode too, and the published JSON Schema tells it to
-editors; a test misses what is forgotten.
+that it came with. All formats then carry it, Bincode too, and editors learn it from the published JSON
+Schema. A test fails if a step is forgotten.
 """
 
 from collections.abc import Collection, Mapping
@@ -114,7 +114,7 @@ def _check_merges(workflow: Workflow, fields: Fields, targets: set[str]) -> None
 
 
 def _nothing(_fields: Fields, _tree: Tree, _place: str, _key: str) -> object:
-    """Keys that are read elsewhere."""
+    """Accept keys that are read elsewhere."""
     return BAD
 
 
@@ -127,7 +127,7 @@ def _name(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def _env(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """Names of environment variables that expressions may read."""
+    """Read the names of environment variables that expressions may read."""
     names = texts(fields, tree, place, key)
     if not isinstance(names, tuple):
         return BAD
@@ -139,10 +139,10 @@ def _env(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def _operators(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """Python files that define operators."""
+    """Read the names of Python files that define operators."""
     files = texts(fields, tree, place, key)
     if isinstance(tree, str):
-        return (tree,)  # it has been told, and what is meant is clear
+        return (tree,)  # reported already, and the intention is clear
     if isinstance(files, tuple) and len(files) > OPERATOR_FILES_MAX:
         message = f"there are {len(files):,} files of operators, at most {OPERATOR_FILES_MAX} are allowed"
         fields.findings.add("limit-exceeded", key, message, "put several operators into one file")
@@ -185,7 +185,7 @@ def _input_hint(name: str, tree: Tree) -> str:
 
 
 def read_input(fields: Fields, tree: Mapping[str, Tree], place: str) -> InputSpec:
-    """One input of a workflow, as far as it is sound."""
+    """Read one input of a workflow, leaving out what is wrong."""
     fields.depth += 1
     made = section(fields, tree, place, _INPUT_READERS, "an input")
     fields.depth -= 1
@@ -201,7 +201,7 @@ def read_input(fields: Fields, tree: Mapping[str, Tree], place: str) -> InputSpe
 
 
 def _fitting(fields: Fields, spec: InputSpec, place: str) -> InputSpec:
-    """Return `spec`, after its bounds and its default are checked against its type."""
+    """Return `spec` after checking its bounds and its default against its type."""
     for key, bound in (("min", spec.min), ("max", spec.max)):
         if bound is not None and spec.type.kind not in ("integer", "number", "any", "json"):
             fields.wrong(place, key, f"{key} is for numbers, not for {spec.type}", f"remove {key}:")
@@ -253,7 +253,7 @@ def _bound(fields: Fields, tree: Tree, place: str, key: str) -> object:
     if isinstance(found, int | float) and not isinstance(found, bool):
         return found
     if found is None and tree is not None:
-        return BAD  # reported as no value
+        return BAD  # already reported
     return fields.wrong(place, key, f"{key} must be a number, not {shown(tree)}", "write a number")
 
 
@@ -338,4 +338,4 @@ TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {
     "budget": _BUDGET_READERS,
     "on_finish": _FINISH_READERS,
 }
-"""Every table of this module, for those who describe the format."""
+"""Every table of this module, for descriptions of the format."""

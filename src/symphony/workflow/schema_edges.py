@@ -1,4 +1,4 @@
-"""Reads `edges:`: what the shorthands of nodes cannot say. Pure."""
+"""Reads `edges:`, which say what the shorthands of nodes cannot. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +10,7 @@ from symphony.workflow.problems import child, shown
 
 
 def read_edges(tree: Tree, fields: Fields) -> tuple[Edge, ...]:
-    """Return the explicit edges. Derived ones come from shorthands and are made again: they are left out."""
+    """Return the explicit edges. Derived edges are left out, as they are made again from the shorthands."""
     if not isinstance(tree, list):
         fields.wrong(
             "", "edges", f"edges must be a list, not {shown(tree)}", "write - {from: a.port, to: b.input}"
@@ -79,7 +79,7 @@ def _control(fields: Fields, source: "_End", given: dict[str, object], place: st
 
 
 def _only(fields: Fields, given: dict[str, object], place: str, keys: tuple[str, ...], what: str) -> None:
-    """Report and drop what does not belong to this kind of edge."""
+    """Report and drop keys that do not belong to this kind of edge."""
     for key in [key for key in given if key not in (*keys, "source", "target")]:
         del given[key]
         hint = {
@@ -100,7 +100,7 @@ class _End:
 
 
 def _end(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """`NODE` or `NODE.PORT`."""
+    """Read one end of an edge: `NODE` or `NODE.PORT`."""
     found = text(fields, tree, place, key)
     if not isinstance(found, str):
         return BAD
@@ -122,4 +122,4 @@ _READERS: Final[Mapping[str, Reader]] = {
     "derived": boolean,
 }
 TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {"edge": _READERS}
-"""Every table of this module, for those who describe the format."""
+"""Every table of this module, for descriptions of the format."""

@@ -64,7 +64,7 @@ _SKIP: Final = OnError(action="skip")
 
 def read_nodes(tree: Tree, place: str, fields: Fields) -> dict[str, Node] | None:
     """Return the nodes of a workflow or of a loop's body; None if there are too many altogether."""
-    if fields.depth > DEPTH_MAX:  # loops in loops, without end where Python built them
+    if fields.depth > DEPTH_MAX:  # Python can build loops nested without end
         message, hint = "loops are nested too deeply", "move inner loops into sub-workflows"
         fields.findings.add("limit-exceeded", place, message, hint)
         return None
@@ -105,12 +105,12 @@ def _parted(place: str) -> tuple[str, str]:
 
 
 def usual_in(fields: Fields) -> Usual:
-    """Reads nodes of which nothing is unusual, where `fields` stands now."""
+    """Read the plain nodes at the place where `fields` is now."""
     return usual_nodes(fields, _KINDS, _OPTIONS)
 
 
 def read_node(fields: Fields, tree: Tree, place: str) -> Node | None:
-    """Return the node that `tree` spells, whatever it says; None, reported, if it spells none."""
+    """Return the node that `tree` spells; None, reported, if it does not spell one."""
     if type(tree) is not dict:
         from symphony.workflow.remedies import node_hint
 
@@ -228,7 +228,7 @@ def _control_keys(
 
 
 def _complete(fields: Fields, tree: Mapping[str, Tree], place: str, control: str) -> None:
-    """Report what a control node of this kind lacks, or has twice over."""
+    """Report keys that this kind of control node lacks, or of which it has too many."""
     if control in ALTERNATIVES:
         first, second = ALTERNATIVES[control]
         if first in tree and second in tree:
@@ -281,7 +281,7 @@ def _for_each(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def _names(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """`after`: NODE or NODE.BRANCH."""
+    """Read `after`: each is NODE or NODE.BRANCH."""
     names = texts(fields, tree, place, key)
     if not isinstance(names, tuple):
         return BAD
@@ -330,7 +330,7 @@ def _on_error(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def _label(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    """Return the name or content type of an artifact: a literal one can be checked."""
+    """Read the name or content type of an artifact. Only a literal one can be checked."""
     found = filled_text(fields, tree, place, key)
     if isinstance(found, str) and "${{" not in found and not is_label(found):
         message = f"this cannot be the {key.replace('_', ' ')} of an artifact"
@@ -378,7 +378,7 @@ def _cases(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def read_steps(tree: Tree, fields: Fields) -> dict[str, Node] | None:
-    """Steps as command nodes: one after the other, unless any of them says what it `needs`."""
+    """Read steps as command nodes, which run one after the other unless one of them has `needs`."""
     if tree == [] or tree is None:
         fields.findings.add(
             "missing-input", "steps", "the workflow has no steps", "add - {name: …, command: …}"
@@ -411,7 +411,7 @@ def read_steps(tree: Tree, fields: Fields) -> dict[str, Node] | None:
 
 
 def _step_names(fields: Fields, steps: list[Tree]) -> dict[int, str | None]:
-    """Return the name of each step, None where it has no good one of its own; bad ones are reported."""
+    """Return the name of each step, or None where its own is missing or bad; bad ones are reported."""
     seen: set[str] = set()
     names: dict[int, str | None] = {}
     for i, raw in enumerate(steps):
@@ -444,7 +444,7 @@ def _step(fields: Fields, tree: Tree, index: int, names: frozenset[str | None]) 
         from symphony.workflow.remedies import meant_kind
 
         if meant_kind((key for key in found if key not in _STEP), ("command",)):
-            wanted.remove("command")  # the unknown key was meant as one: that is told
+            wanted.remove("command")  # reported already: the unknown key was meant as one
     missing(fields, found, place, wanted, "the step")
     needs = made.get("needs", ())
     assert isinstance(needs, tuple)
@@ -516,7 +516,7 @@ _ARTIFACT: Final[Mapping[str, Reader]] = {
 _STEP: Final[Mapping[str, Reader]] = {"name": text, "command": _command, "needs": texts}
 _OWN_KEYS: Final = frozenset({*_KINDS, *_OPTIONS})
 NODE_KEYS: Final = frozenset({*_OWN_KEYS, *_CONTROL_READERS})
-"""Every key that some node may have."""
+"""All keys of all kinds of nodes."""
 _OWNERS: Final[Owners] = {
     **dict.fromkeys(("inputs", "config", "metadata", "state", "next", "cases", "body")),
     "retry": _RETRY,
@@ -534,4 +534,4 @@ TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {
     "artifact": _ARTIFACT,
     "step": _STEP,
 }
-"""Every table of this module, for those who describe the format."""
+"""Every table of this module, for descriptions of the format."""

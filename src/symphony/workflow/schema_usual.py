@@ -1,7 +1,7 @@
-"""Makes the nodes of which nothing is unusual, nearly all, in a third of the time. Pure.
+"""Makes plain nodes, which nearly all are, in a third of the time. Pure.
 
-Which reader each key has is found once for every list of keys that nodes have. Whatever is wrong
-or rare is left to the general way of `schema_nodes`, which alone reports: here nothing is.
+The readers are looked up once for each list of keys. Anything wrong or rare is left to `schema_nodes`,
+the general way, which alone reports problems.
 """
 
 import re
@@ -15,10 +15,10 @@ from symphony.workflow.model import NAME, CommandNode, InstrumentNode, Node, Ope
 from symphony.workflow.values import plain
 
 Usual: TypeAlias = Callable[[Tree], Node | None]
-"""The node that a tree spells; None if the general way must look at it."""
+"""Returns the node that a tree spells, or None if the general way must read it."""
 
 Kinds: TypeAlias = Mapping[str, tuple[Reader, type[Node]]]
-"""By the key that tells it: what reads the key, and the nodes of that kind."""
+"""For the key that decides a node's kind: the reader of the key, and the class of such nodes."""
 
 FAN_OUT_KEYS: Final = frozenset({"concurrency", "fail_fast", "label"})
 """Options that only nodes with `for_each` have."""
@@ -30,14 +30,16 @@ _MAKERS: Final[Mapping[str, _Make]] = {
     "workflow": lambda what, inputs: SubWorkflowNode(workflow=what, inputs=inputs),
     "command": lambda what, inputs: CommandNode(command=what, inputs=inputs),
 }
-"""A node that has a kind and inputs and nothing else: made twice as fast as through a map of fields."""
+"""Makes a node of a kind and inputs alone, twice as fast as through a map of fields."""
 
 _NAMES: Final = re.compile(rf"(?:{NAME.pattern}\n)*")
 _NONE: Final[dict[str, Tree]] = {}
 
 
 class _Shape(NamedTuple):
-    """What nodes with the same keys have in common. `texts` have passed the reader of their kind."""
+    """What nodes with the same keys have in common. `texts` are those that the reader of their kind has
+    accepted.
+    """
 
     kind: str
     read: Reader
@@ -50,7 +52,7 @@ class _Shape(NamedTuple):
 def _shape_of(
     keys: tuple[str, ...], kinds: Kinds, options: Mapping[str, Reader], texts: Mapping[str, set[str]]
 ) -> _Shape | None:
-    """Return the shape of nodes with these keys; None if the general way must look at them."""
+    """Return the shape of nodes with these keys; None if the general way must read them."""
     own = [key for key in keys if key in _MAKERS]
     stray = "for_each" not in keys and not FAN_OUT_KEYS.isdisjoint(keys)
     if len(own) != 1 or stray or not all(key == own[0] or key in options for key in keys):
@@ -62,7 +64,7 @@ def _shape_of(
 
 
 def _sound(fields: Fields, reader: Reader, tree: Tree, key: str) -> object:
-    """Return what the reader gives; `BAD` if it reported anything, which is taken back."""
+    """Return what the reader returns, or `BAD` if it reported anything; the report is taken back."""
     found = fields.findings.found
     before = len(found)
     value = reader(fields, tree, "", key)
@@ -73,7 +75,7 @@ def _sound(fields: Fields, reader: Reader, tree: Tree, key: str) -> object:
 
 
 def usual_nodes(fields: Fields, kinds: Kinds, options: Mapping[str, Reader]) -> Usual:
-    """Reads nodes one by one, where `fields` stands now."""
+    """Read nodes one by one, at the place where `fields` is now."""
     if fields.literal:
         return _never
     names, marker, room = fields.names, fields.marker, DEPTH_MAX - fields.depth - 1
@@ -123,11 +125,11 @@ def usual_nodes(fields: Fields, kinds: Kinds, options: Mapping[str, Reader]) -> 
 
 
 def _never(_tree: Tree) -> None:
-    """Trees from Python may hold what no file can: the general way looks at every node."""
+    """Leave every node to the general way: trees from Python may contain what no file can."""
 
 
 def all_legal(names: Collection[str]) -> bool:
-    """May every one of these be the name of a node? One look at all of them together."""
+    """True if every one of these names may name a node. Checks them all at once."""
     listed = "\n".join((*names, ""))
     return (
         _NAMES.fullmatch(listed) is not None

@@ -15,14 +15,14 @@ _LISTED_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A workflow with no more than the nodes that are needed; `outputs` names those that it lacks."""
+    """The part of a workflow that the chosen nodes need; `outputs` names the outputs that it lacks."""
 
     workflow: Workflow
     outputs: tuple[str, ...]
 
 
 def selected(workflow: Workflow, names: Sequence[str]) -> Selection:
-    """Return the nodes of these names, all that they wait for, and what stands in if one of them fails.
+    """Return these nodes with all that they wait for, and the fallbacks of all of these.
 
     Outputs that read other nodes are left out. The workflow must be valid. Raises NodeUnknown.
     """
@@ -52,7 +52,7 @@ def selected(workflow: Workflow, names: Sequence[str]) -> Selection:
 
 
 def _lacking(workflow: Workflow, there: Collection[str]) -> list[str]:
-    """Return the outputs that read a node which is not there."""
+    """Return the outputs that read a node outside the selection."""
     compiled = Compiled(workflow)
     return [
         name

@@ -53,7 +53,7 @@ _plain_of = attrgetter(*_PLAIN)
 _DEFAULTS: Final = _plain_of(OperatorNode(operator=""))
 _BESIDES_INPUTS: Final = slice(1, len(NodeOptions.__struct_fields__))
 _USUAL: Final = astuple(OperatorNode(operator=""))[_BESIDES_INPUTS]
-"""All options but `inputs`, which come first, of a node that says nothing else."""
+"""The default options of a node. `inputs` are not among them, as they are written first."""
 _ends: Final = itemgetter("to", "from")
 _KINDS: Final[Mapping[type[Node], str]] = {
     OperatorNode: "operator",
@@ -116,7 +116,7 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
 
 
 def _derived(workflow: Workflow) -> list[dict[str, Tree]]:
-    """Return the edges that come from shorthands, by their ends."""
+    """Return the derived edges, sorted by their ends."""
     ends = None if workflow.edges else derived_ends(workflow)
     if ends is None:
         more = all_edges(workflow)[len(workflow.edges) :]
@@ -134,8 +134,8 @@ def _budget(budget: Budget) -> dict[str, Tree]:
 
 
 def _named(values: Mapping[str, Value], spell: Spell) -> dict[str, Tree]:
-    """Return a map whose keys are names: they are never doubled. Copied only where a value is spelled
-    otherwise.
+    """Return the spelling of a map whose keys are names, in which no `$` is doubled. Copies it only if
+    a value changes.
     """
     marker = "" if spell is unspelled else "$"
     if type(values) is dict:
@@ -165,7 +165,9 @@ def _input(spec: InputSpec, spell: Spell) -> Tree:
 
 
 def write_node(node: Node, spell: Spell = spelled) -> dict[str, Tree]:
-    """One node: its kind first, then what it does, then the rest; values as `spell` has them."""
+    """Return the document of a node: its kind first, then what it does, then the rest. `spell` spells
+    its values.
+    """
     kind = _KINDS[type(node)]
     fields = astuple(node)
     if fields[_BESIDES_INPUTS] == _USUAL and kind != "control":
@@ -223,7 +225,7 @@ def _on_error(on_error: OnError, spell: Spell) -> Tree:
 
 
 def write_edge(edge: Edge) -> dict[str, Tree]:
-    """One edge, explicit or derived."""
+    """Return the document of one edge, explicit or derived."""
     if isinstance(edge, ConditionalEdge):
         out: dict[str, Tree] = {"from": edge.source, "to": edge.target, "when": edge.when}
         return out if edge.label is None else {**out, "label": edge.label}

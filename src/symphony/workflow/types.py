@@ -23,7 +23,7 @@ LANGUAGES: Final = {
     "template-file": "a Jinja template",
     "glob": "a glob pattern",
 }
-"""What a text may be written in, and what messages call it. A file's name says where such a text is."""
+"""The languages that a text may be written in, and their names in messages. A text may also be in a file."""
 _LANGUAGE = re.compile(rf"({'|'.join(LANGUAGES)})(?:\[([^\[\]>]*?)(?:->([^\[\]>]*))?\])?")
 _NAME = re.compile(r"\*?[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -37,7 +37,9 @@ _ELSEWHERE: Final = {
     "bool": "boolean",
     "file": "path",
 }
-"""What other languages call types, in lower case. `list` and `map` lack what they hold."""
+"""Names that other languages use for types, in lower case. Those of `list` and `map` lack the type of
+the elements.
+"""
 
 
 class Language(msgspec.Struct, frozen=True):
@@ -83,7 +85,9 @@ class PortType(msgspec.Struct, frozen=True):
 
     @property
     def innermost(self) -> "PortType":
-        """The type of what lists and maps hold, however deep; of all else itself."""
+        """Return the type of the elements of lists and maps, however deep; any other type is returned
+        unchanged.
+        """
         return self if self.item is None else self.item.innermost
 
 
@@ -93,7 +97,7 @@ INTEGER = PortType("integer")
 
 
 def list_of(item: PortType) -> PortType:
-    """`list[item]`."""
+    """Return the type `list[item]`."""
     return PortType("list", item)
 
 
@@ -153,7 +157,7 @@ def _parse(text: str, whole: str, depth: int, *, languages: bool) -> PortType:
 
 
 def fits(source: PortType, target: PortType) -> bool:
-    """May a port of type `source` feed one of type `target`?
+    """True if a port of type `source` may feed one of type `target`.
 
     `any` and `json` are allowed into narrower ports: the value is checked at run time.
     """
@@ -172,7 +176,7 @@ def fits(source: PortType, target: PortType) -> bool:
     if target.kind in ("string", "path"):
         return source.kind in ("string", "path", "enum")
     if target.kind == "enum":
-        return source.kind == "string"  # any text may be a choice: checked at run time
+        return source.kind == "string"  # any text may be one of the choices: checked at run time
     if target.kind == "embedding":
         return source.kind == "list" and source.item is not None and fits(source.item, PortType("number"))
     if source.kind == "embedding":
@@ -248,7 +252,7 @@ def _reference_mismatch(ref: ArtifactRef, target: PortType) -> str | None:
 
 
 def kind_name(value: object) -> str:
-    """Return what kind of value it is, as messages say it: `a string`, `null`."""
+    """Return the kind of a value as messages name it: `a string`, `null`."""
     if value is None:
         return "null"
     names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", bytes: "bytes"}
@@ -256,7 +260,7 @@ def kind_name(value: object) -> str:
 
 
 def called(target: PortType) -> str:
-    """Return what messages call a value of the type: `a string`, `an integer`, `a CEL expression`."""
+    """Return how messages name a value of the type: `a string`, `an integer`, `a CEL expression`."""
     if target.language is not None:
         return LANGUAGES[target.language.name]
     text = str(target)

@@ -12,16 +12,16 @@ from symphony.workflow.problems import Findings, child, shown
 
 
 def plain(tree: Tree, room: int, marker: str = "$") -> bool:
-    """Is `tree` a value as it stands, nested at most `room` deep? Most are: nothing is copied.
+    """True if `tree` is a value as it is, nested at most `room` deep. Most are, and are not copied.
 
-    `marker`: what no key may begin with, since it has a meaning; empty in binary formats.
+    No key may begin with `marker`, which has a meaning; it is empty in binary formats.
     """
     kind = type(tree)
     if isinstance(tree, list) and room > 0:
         for item in tree:
             inner = type(item)
             if inner is str or (inner is int and INTEGER_MIN <= item <= INTEGER_MAX):
-                continue  # a call takes longer than all the rest
+                continue  # a recursive call takes longer than all the rest
             if not plain(item, room - 1, marker):
                 return False
         return True
@@ -44,7 +44,7 @@ def plain(tree: Tree, room: int, marker: str = "$") -> bool:
 def value_of(
     tree: Tree, place: str, findings: Findings, room: int, *, literal: bool = False, binary: bool = False
 ) -> Value:
-    """Return the value that `tree` spells. What is none is reported and becomes null.
+    """Return the value that `tree` spells. Anything that is not a value is reported and becomes null.
 
     `room` is how deep it may nest. `literal` trees come from Python: tuples are lists, and texts may
     hold what no file can. In them, and in those of `binary` formats, `$` means nothing.
@@ -55,7 +55,7 @@ def value_of(
 class _Unspelling:
     def __init__(self, findings: Findings, *, literal: bool, binary: bool) -> None:
         self.findings, self.literal = findings, literal
-        self.marked = not (literal or binary)  # has `$` a meaning?
+        self.marked = not (literal or binary)  # where `$` has a meaning
 
     def value(self, tree: Tree, place: str, room: int) -> Value:
         if tree is None or isinstance(tree, bool | bytes):
@@ -134,7 +134,9 @@ class _Unspelling:
 
 
 def spelled(value: Value, room: int = 100) -> Tree:
-    """Return how texts spell `value`. Raises SerializationFailed for something that is not a value."""
+    """Return `value` as text formats spell it. Raises SerializationFailed for something that is not a
+    value.
+    """
     if type(value) is str or plain(value, room):
         return value
     if isinstance(value, bytes):
@@ -147,7 +149,7 @@ def spelled(value: Value, room: int = 100) -> Tree:
 
 
 def unspelled(value: Value) -> Tree:
-    """Return how binary formats carry `value`: as it is. Raises SerializationFailed if it is not a value."""
+    """Return `value` itself, as binary formats carry it. Raises SerializationFailed if it is not a value."""
     if not plain(value, 100, ""):
         raise _no_value(value)
     return value

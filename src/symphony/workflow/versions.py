@@ -15,7 +15,9 @@ SINCE: Final[Mapping[str, Mapping[str, int]]] = {
     "node": {"fail_fast": 2, "label": 2},
     "on_finish": {"command": 2, "url": 2},
 }
-"""By table of the format, as in `json_schema.TABLES`, and key. All other keys are in every version."""
+"""The version of each newer key, by table (as in `json_schema.TABLES`) and key. All others are in every
+version.
+"""
 
 
 def version_needed(document: Mapping[str, Tree]) -> int:
@@ -24,7 +26,7 @@ def version_needed(document: Mapping[str, Tree]) -> int:
 
 
 def _of_nodes(nodes: Tree, since: Mapping[str, int]) -> int:
-    """Return what the nodes need, those inside loops too."""
+    """Return the version that the nodes need, including those inside loops."""
     version = OLDEST
     if isinstance(nodes, dict):
         for node in nodes.values():

@@ -1,4 +1,4 @@
-"""Workflow files in their canonical layout: keys in order, two blanks a level, comments kept. Pure."""
+"""Workflow files in their canonical layout: keys in order, two spaces a level, comments kept. Pure."""
 
 from symphony.workflow.formatting.formatting import CannotFormat, formatted
 

@@ -1,4 +1,4 @@
-"""The canonical layout of a document in any format that people write."""
+"""Writes a document in any text format in canonical layout."""
 
 from codecs import BOM_UTF8
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class CannotFormat(SymphonyError):
 
 
 def formatted(body: bytes, kind: Format, source: str | None = None, *, foreign: bool = False) -> bytes:
-    """Return `body`, a document of this `kind`, in canonical layout. It means the same, and that is checked.
+    """Return `body`, a document of this `kind`, in canonical layout. The meaning is checked to be unchanged.
 
     Lines end as most of them do in `body`, and a byte order mark stays. `foreign`: it may also be a
     document of another program. Raises WorkflowInvalid, which names `source`, for what cannot be read,
@@ -47,7 +47,7 @@ def formatted(body: bytes, kind: Format, source: str | None = None, *, foreign: 
     else:
         made = format_named("pretty-json").write(ordered(document.tree, WORKFLOW))
     mark, end = _mark(body), _line_end(body)
-    # A text of whole lines may be the last thing, without an end.
+    # A block scalar may end the text without a line end.
     for text in (made, made[:-1]):
         styled = mark + text.replace(b"\n", end)
         if _same(document, styled, kind):
@@ -57,7 +57,7 @@ def formatted(body: bytes, kind: Format, source: str | None = None, *, foreign: 
 
 
 def _is_workflow(tree: Mapping[str, Tree]) -> bool:
-    """Is it a workflow, right or wrong, or one that has only been begun? Its keys tell."""
+    """True if the keys are those of a workflow, even if it is wrong or has only been begun."""
     keys = tree.keys()
     return not keys.isdisjoint(_GRAPH) or keys <= set(WORKFLOW.order)
 
@@ -68,14 +68,14 @@ def _mark(body: bytes) -> bytes:
 
 
 def _line_end(body: bytes) -> bytes:
-    """Return the end that most lines of a text have."""
+    """Return the line end that most lines of a text have."""
     windows = body.count(b"\r\n")
     counts = {b"\n": body.count(b"\n") - windows, b"\r\n": windows, b"\r": body.count(b"\r") - windows}
     return max(counts, key=counts.__getitem__)
 
 
 def _same(document: Document, made: bytes, kind: Format) -> bool:
-    """Does what was made mean the same as `document`?"""
+    """True if what was made means the same as `document`."""
     found = parse(made, kind)
     return found.readable and not found.problems and same(document.tree, found.tree, WORKFLOW)
 
@@ -87,7 +87,7 @@ def _yaml(text: str) -> bytes:
 
 
 def _toml(text: str, document: Document, kind: Format) -> bytes:
-    """Raises CannotFormat where a comment would be lost."""
+    """Return the TOML text in canonical layout. Raises CannotFormat where a comment would be lost."""
     from symphony.workflow.documents.toml_spots import has_comment
 
     if has_comment(text):

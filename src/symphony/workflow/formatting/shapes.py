@@ -1,6 +1,6 @@
-"""Where keys of a document have an order of their own, and which.
+"""Tells which lists and maps of a document have keys in a fixed order, and in which order.
 
-Everywhere else, names are the author's and stay in the order that they have.
+Everywhere else, keys are the author's names and keep their order.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,12 +22,12 @@ class KeyShape:
     each: "KeyShape | None" = None
 
     def of(self, key: str | int) -> "KeyShape":
-        """Return the shape of what stands below a key or an index."""
+        """Return the shape of what is below a key or an index."""
         found = self.inside.get(key) if isinstance(key, str) else None
         return found or self.each or FREE
 
     def sorted(self, keys: Iterable[str]) -> list[int]:
-        """Return the places of `keys`, those in `order` first; others stay as they are, behind them."""
+        """Return the places of `keys`: those in `order` first, then the others in the order they have."""
         known = {key: at for at, key in enumerate(self.order)}
         places = list(enumerate(keys))
         return [at for at, _ in sorted(places, key=lambda one: known.get(one[1], len(known)))]
@@ -79,7 +79,7 @@ def ordered(tree: Tree, shape: KeyShape) -> Tree:
 
 
 def same(one: Tree, other: Tree, shape: KeyShape) -> bool:
-    """Do two documents mean the same? Only the order of keys that have one may differ."""
+    """True if two documents mean the same. Only the order of keys with a fixed order may differ."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = list(one)
         if shape.order and set(shape.order).issuperset(keys):

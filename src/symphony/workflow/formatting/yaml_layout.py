@@ -1,7 +1,8 @@
 """Changes the layout of a YAML text: lines move and change their indentation, but not their content.
 
-Comments go with what they stand above or beside; those that end a level stay at its end. Whatever is
-written in an unusual way (keys marked by `?`, comments within values) keeps its lines as they are.
+Comments move with the line that they are above or beside; those at the end of a level stay there.
+Anything written in an unusual way (keys marked by `?`, comments within values) keeps its lines as they
+are.
 """
 
 import re
@@ -49,7 +50,7 @@ class _Layout:
         self._lines = lines
 
     def as_it_is(self, root: YamlNode) -> list[str]:
-        """Return all lines, but for blanks at their ends where nothing can depend on them."""
+        """Return all lines unchanged, but for trailing spaces that no value depends on."""
         if root.kind == "scalar":
             return list(self._lines.all)
         return _without_end([line.rstrip() for line in self._lines.all])
@@ -70,8 +71,8 @@ class _Layout:
             return list(lines.all)
 
     def _header(self, first: int) -> int:
-        """Return how many lines stay at the top: all above the first key, but for a last paragraph of
-        several.
+        """Return how many lines stay at the top: all above the first key, but not the last of several
+        paragraphs.
         """
         blank = [row for row in range(first) if not self._lines.all[row].strip()]
         return blank[-1] + 1 if blank and blank[-1] > 0 else first
@@ -119,7 +120,9 @@ class _Layout:
         return entries, lines.all[begin:limit]
 
     def _heads(self, node: YamlNode, column: int) -> list[tuple[int, str, int]]:
-        """For each entry its row, what begins it, and the column behind that. Raises Unusual."""
+        """Return for each entry its row, the mark that begins it, and the column behind that. Raises
+        Unusual.
+        """
         lines, found = self._lines, list[tuple[int, str, int]]()
         for number, item in enumerate(node.items):
             if node.kind == "map":
@@ -149,7 +152,7 @@ class _Layout:
         raise Unusual
 
     def _inner_end(self, begin: int, end: int, column: int) -> int:
-        """Of the comments behind an entry, those that are indented more than it belong into it."""
+        """Return how many of the comments behind an entry belong to it, as they are indented more."""
         inner = begin
         for row in range(begin, end):
             line = self._lines.all[row]
@@ -169,7 +172,7 @@ class _Layout:
             return self._shifted(entry.row, entry.limit, column, at)
 
     def _shifted(self, row: int, limit: int, column: int, at: int) -> list[str]:
-        """Lines as they are, but for their indentation; of the first, what stands from `column` on."""
+        """Return lines with only their indentation changed; the first one starts at `column`."""
         first, *others = self._lines.all[row:limit]
         return [" " * at + first[column:].rstrip(), *(_moved(line, at - column) for line in others)]
 
@@ -201,7 +204,7 @@ class _Layout:
         return [_moved(line, by) for line in self._lines.all[first : last + 1]]
 
     def _below(self, entry: _Entry, shape: KeyShape, head: str, at: int, row: int) -> list[str]:
-        """Return a list or map below its key, or behind its dash."""
+        """Return the lines of a list or map below its key, or behind its dash."""
         lines, value = self._lines, entry.value
         line = lines.all[entry.row]
         if isinstance(entry.key, str):
@@ -222,7 +225,7 @@ class _Layout:
         return [*comments, f"{head} {inner[0][at + _STEP :]}", *inner[1:]]
 
     def _literal(self, value: YamlNode, head: str, column: int, at: int) -> list[str]:
-        """Return a text of whole lines; its lines begin two columns further, unless it says where itself."""
+        """Return the lines of a block scalar, two columns further in unless it gives its own indentation."""
         lines = self._lines
         row, begin = lines.row(value.start), lines.column(value.start)
         sign = lines.all[row][begin:].rstrip()
@@ -236,7 +239,7 @@ class _Layout:
         ]
 
     def _inline(self, node: YamlNode, shape: KeyShape) -> str:
-        """Return a value of one line: scalars as they are, blanks in lists and maps as usual."""
+        """Return a value on one line: scalars as they are, lists and maps with the usual spacing."""
         text = self._lines.text
         if node.kind == "scalar":
             return text[node.start : node.end]
@@ -253,7 +256,9 @@ class _Layout:
 
 
 def _gap(lines: list[str], at: int, *, keep: bool) -> list[str]:
-    """Comments in the column `at`, and between them at most one blank line each, if those are kept."""
+    """Return the comments, moved to the column `at`, with at most one blank line between them if blank
+    lines are kept.
+    """
     made: list[str] = []
     for line in lines:
         text = line.strip()
@@ -272,8 +277,8 @@ def _without_end(lines: list[str]) -> list[str]:
 
 
 def _comment(line: str, end: int) -> str:
-    """Return what stands in a line behind a value: a comment, at least two blanks away, as comments may
-    be aligned.
+    """Return the comment behind a value, at least two spaces away, as comments may be aligned. Raises
+    Unusual for anything else.
 
     Raises Unusual for anything else.
     """
@@ -284,7 +289,7 @@ def _comment(line: str, end: int) -> str:
 
 
 def _moved(line: str, by: int) -> str:
-    """Return a line of a value that has several, further right or left."""
+    """Return one line of a multi-line value, moved right or left."""
     if not line.strip(" "):
         return line
     blanks = len(line) - len(line.lstrip(" "))

@@ -1,4 +1,4 @@
-"""A YAML text as nodes with their places in it. The text is known to be sound, and without aliases."""
+"""Reads a YAML text into nodes that know their places. The text must be valid and have no aliases."""
 
 import re
 from bisect import bisect_right
@@ -35,17 +35,17 @@ class YamlNode:
 
     @property
     def empty(self) -> bool:
-        """Is it a null that is not written?"""
+        """True for a null that is not written out."""
         return self.kind == "scalar" and not self.style and self.start == self.end
 
     @property
     def block(self) -> bool:
-        """Is it a list or map whose elements each have a line?"""
+        """True for a list or map whose elements each have a line of their own."""
         return self.kind != "scalar" and not self.flow
 
     @property
     def literal(self) -> bool:
-        """Is it a text of whole lines?"""
+        """True for a block scalar."""
         return self.style in ("|", ">")
 
 
@@ -85,7 +85,7 @@ def _span(event: yaml.Event) -> tuple[int, int]:
 
 
 class Lines:
-    """The lines of a text, and where its nodes stand in them."""
+    """The lines of a text, and the places of its nodes in them."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -106,7 +106,7 @@ class Lines:
         return at - self._starts[self.row(at)]
 
     def is_gap(self, row: int) -> bool:
-        """Is the line blank, or only a comment?"""
+        """True if the line is blank or only a comment."""
         return _BLANK_OR_COMMENT.fullmatch(self.all[row]) is not None
 
     def last_row(self, node: YamlNode, parent: int, row: int) -> int:
