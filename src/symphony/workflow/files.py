@@ -184,10 +184,9 @@ class Resolver:
         return self._operators(self.path.parent, files)
 
     def defining(self, operator: str) -> str | None:
-        """Return the Python file beside this one that defines an operator of that name, as far as its
-        text tells.
+        """Return the Python file beside this one that defines an operator of that name, judged by its text.
 
-        Only the first names that are asked for are looked up.
+        Only the first few names asked for are looked up.
         """
         if operator not in self._defining and len(self._defining) < _LOOKED_UP_MAX:
             self._defining[operator] = self._look_up(operator)

@@ -42,7 +42,7 @@ _UNNAMED: Final = "unnamed"
 
 
 def read_tree(tree: Tree, fields: Fields, *, connected: Collection[str] = ()) -> Workflow | None:
-    """Return the workflow in `tree`; None if it is none at all. What is wrong goes to `fields`.
+    """Return the workflow in `tree`; None if `tree` is not a workflow at all. What is wrong goes to `fields`.
 
     `connected` names nodes that get edges from elsewhere.
     """
@@ -71,8 +71,8 @@ def read_tree(tree: Tree, fields: Fields, *, connected: Collection[str] = ()) ->
 
 
 def _of_this_version(document: dict[str, Tree], fields: Fields) -> dict[str, Tree] | None:
-    """Return the document, migrated if it is older. Of a version that is not known nothing else could
-    be said.
+    """Return the document, migrated if it is older; None if its version is unknown, as nothing else
+    could be checked.
     """
     found = migrated(document)
     if found is None:
@@ -114,7 +114,7 @@ def _check_merges(workflow: Workflow, fields: Fields, targets: set[str]) -> None
 
 
 def _nothing(_fields: Fields, _tree: Tree, _place: str, _key: str) -> object:
-    """Accept keys that are read elsewhere."""
+    """Return `BAD`, without a report, for keys that are read elsewhere."""
     return BAD
 
 

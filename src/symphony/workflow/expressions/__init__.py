@@ -1,4 +1,4 @@
-"""Expressions: `${{ … }}` in values and CEL in conditions, found, typed and evaluated."""
+"""Finds, types and evaluates expressions: `${{ … }}` in values, and CEL in conditions."""
 
 from symphony.workflow.expressions.compiler import (
     Compiler,

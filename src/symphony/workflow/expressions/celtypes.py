@@ -35,9 +35,9 @@ _NULLABLE = {
     "bytes": "google.protobuf.BytesValue",
 }
 DEPTH_MAX = 256
-"""How deep a value may be nested that enters an expression: the library recurses over it."""
+"""The deepest nesting of a value that enters an expression: the library recurses over it."""
 TIMESTAMP = PortType("timestamp")
-"""Only `run.started_at` has it; it is not a port type."""
+"""The type of `run.started_at` alone. It is not a port type."""
 
 
 def checked_type(kind: PortType, *, nullable: bool, loose: bool) -> "cel.Type":
@@ -109,7 +109,7 @@ _NUMERIC = ("number", "embedding", "list", "map")
 
 @lru_cache(maxsize=1024)
 def has_numbers(kind: PortType) -> bool:
-    """Do integers in values of this type become doubles?"""
+    """True if integers in values of this type become doubles."""
     return kind.kind in ("number", "embedding") or (kind.item is not None and has_numbers(kind.item))
 
 
@@ -138,9 +138,8 @@ def whole(value: object) -> object:
 
 
 def is_cut(value: object) -> bool:
-    """Would the library lose a part of the value, or refuse one that it gave itself?
-
-    Raises ValueError beyond `DEPTH_MAX`.
+    """True if the library would lose a part of the value, or refuse a value that it gave itself. Raises
+    ValueError beyond `DEPTH_MAX`.
     """
     level = [value]
     for _ in range(DEPTH_MAX):

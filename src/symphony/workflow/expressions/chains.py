@@ -16,7 +16,7 @@ GUARDS = ('""', "0", "[]", "0u", 'b""')
 """What can be added to a sum of texts, of integers, of lists, or of bytes, but never to doubles."""
 
 CHAINS_MAX = 8
-"""So many sums are regrouped in one expression: each is checked by itself, which takes time."""
+"""The most sums that are regrouped in one expression. Each is checked by itself, which takes time."""
 _LONG = 8
 _LOOSE = "?:,|&<>=!"  # these end a sum; `!` may occur in it only before an operand
 _OPEN, _CLOSE = "([{", ")]}"
@@ -108,7 +108,7 @@ def regrouped(
     other places.
     """
     start, opening, end, closing = more
-    edits = [(start, 0, opening), (end, 1, closing)]  # where, in which order there, what
+    edits = [(start, 0, opening), (end, 1, closing)]  # the position, the order at it, the text
     for number, chain in enumerate(found):
         before, behind = around.get(number, ("", ""))
         edits.append((chain.operands[0][0], 0, before))

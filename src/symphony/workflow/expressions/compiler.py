@@ -31,8 +31,9 @@ from symphony.workflow.expressions.splitting import bare, split
 from symphony.workflow.types import ANY, INTEGER, STRING, PortType, fits, mismatch
 
 Types: TypeAlias = Callable[[Read], PortType | None]
-"""The type of what an expression reads, None if it is not known. Raises BadExpression for what is
-not in scope."""
+"""Returns the type of what an expression reads, or None if it is not known. Raises BadExpression for a
+name that is not in scope.
+"""
 
 Part: TypeAlias = Callable[[Lookup], Value]
 
@@ -46,7 +47,7 @@ _LITERALS: Mapping[str, bool | None] = {"true": True, "false": False, "null": No
 
 
 class _Facts(msgspec.Struct, frozen=True):
-    """What is found out of a template when it is first asked for, and what few have."""
+    """Facts about a template that are found when first needed, or that few templates have."""
 
     asks: tuple[Read, ...] | None = None
     carried: Read | None = None
@@ -74,24 +75,24 @@ class ValueTemplate(msgspec.Struct, eq=False):
     parts: Part | None = None
     source: Value = None
     noted: Sequence[Read] | None = None
-    """What it reads, also more than once; None where only its parts know."""
+    """Everything it reads, with duplicates; None if only its parts know."""
     node: int = NO_NODE
     varying: "Sequence[ValueTemplate] | None" = None
-    """Of a list its elements with expressions, None of all else."""
+    """The elements with expressions, for a list; None for anything else."""
     constants: Sequence[Value] = ()
-    """Of a list the values of its other elements."""
+    """The values of the other elements, for a list."""
     items: "Sequence[ValueTemplate] | None" = None
     error: BadExpression | None = None
     form: Form = "template"
     facts: _Facts = _NO_FACTS
 
     def made_of(self, source: Value, form: Form) -> "ValueTemplate":
-        """Itself, with what it was compiled from."""
+        """Note the source and form that this was compiled from; return the template itself."""
         self.source, self.form = source, form
         return self
 
     def through(self, inner: "ValueTemplate", carried: Read) -> "ValueTemplate":
-        """Itself, which is `inner`, a transform, with the word `value` for what `carried` reads."""
+        """Return this template with `inner`, a transform, whose word `value` means what `carried` reads."""
         asks = tuple(carried if read.kind == "value" else read for read in inner.reads)
         self.facts = _Facts(asks=asks, carried=carried)
         return self.made_of(inner.source, inner.form)
@@ -114,11 +115,11 @@ class ValueTemplate(msgspec.Struct, eq=False):
 
     @property
     def asks(self) -> tuple[Read, ...]:
-        """The reads in the order in which another process has them that compiles the source again."""
+        """Return the reads in the order of a process that compiles the source again."""
         return self.reads if self.facts.asks is None else self.facts.asks
 
     def effort(self, values: Mapping[Read, Value], most: int, known: Sizes) -> int:
-        """About how many microseconds rendering takes at worst; a number above `most` if that is more.
+        """Estimate how many microseconds rendering takes at worst; a number above `most` if it is more.
 
         `known` are sizes that have been measured, and are while the values live.
         """
@@ -143,7 +144,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
 
     @property
     def light(self) -> bool:
-        """Is rendering almost free if everything that is read is numbers and short texts?"""
+        """True if rendering is almost free when everything read is numbers and short texts."""
         facts = self.facts
         if facts.light is None:
             source = self.source
@@ -198,7 +199,9 @@ class ValueTemplate(msgspec.Struct, eq=False):
         return self.type
 
     def fix(self, types: Types) -> "ValueTemplate":
-        """Itself, for a scope in which `types` says what is read. Raises BadExpression."""
+        """Return this template, fixed to a scope in which `types` says what each read is. Raises
+        BadExpression.
+        """
         if not self.constant:
             self.kind = self.type_in(types)
             parts = self.parts
@@ -326,7 +329,7 @@ class Splitter:
         self._conditions: dict[str, ValueTemplate] = {}
 
     def template(self, value: Value) -> ValueTemplate:
-        """A nested value in which strings may hold `${{ … }}`."""
+        """Return the template of a nested value in which strings may hold `${{ … }}`."""
         if type(value) is str:
             return self._texts.get(value) or self._text(value)
         if type(value) is list:
@@ -340,14 +343,14 @@ class Splitter:
         return constant(value)
 
     def condition(self, text: str) -> ValueTemplate:
-        """CEL with or without `${{ }}`."""
+        """Return the template of CEL with or without `${{ }}`."""
         found = self._conditions.get(text)
         if found is None:
             found = self._conditions[text] = self._cel(text, False).made_of(text, "condition")
         return found
 
     def transform(self, text: str) -> ValueTemplate:
-        """CEL with or without `${{ }}`, in which `value` is what an edge carries."""
+        """Return the template of CEL, with or without `${{ }}`, in which `value` is what an edge carries."""
         return self._cel(text, True).made_of(text, "transform")
 
     def _cel(self, text: str, value: bool) -> ValueTemplate:
@@ -452,15 +455,19 @@ class Compiler:
         self._types, self._value = types, value
 
     def template(self, value: Value) -> ValueTemplate:
-        """A nested value in which strings may hold `${{ … }}`. Raises BadExpression."""
+        """Return the template of a nested value in which strings may hold `${{ … }}`. Raises
+        BadExpression.
+        """
         return Splitter(value=self._value).template(value).fix(self._types)
 
     def condition(self, text: str) -> ValueTemplate:
-        """CEL with or without `${{ }}`. Raises BadExpression."""
+        """Return the template of CEL with or without `${{ }}`. Raises BadExpression."""
         return Splitter(value=self._value).condition(text).fix(self._types)
 
     def transform(self, text: str) -> ValueTemplate:
-        """CEL with or without `${{ }}`, in which `value` is what an edge carries. Raises BadExpression."""
+        """Return the template of CEL, with or without `${{ }}`, in which `value` is what an edge
+        carries. Raises BadExpression.
+        """
         return Splitter(value=self._value).transform(text).fix(self._types)
 
 
@@ -526,7 +533,7 @@ def _list_of(
     constants: Sequence[Value],
     items: Sequence[ValueTemplate] | None = None,
 ) -> ValueTemplate:
-    """Return a list; without `items`, only scalars stand in it among what varies."""
+    """Return the template of a list. Without `items`, all elements but those that vary are scalars."""
     return ValueTemplate(None, False, ANY, None, None, source, None, NO_NODE, varying, constants, items)
 
 
@@ -548,7 +555,7 @@ class _Map(msgspec.Struct, eq=False):
         return {key: item.render(lookup) for key, item in self.items.items()}
 
     def misfit(self, target: PortType, types: Types | None) -> str | None:
-        """Why the first element that cannot fit does not."""
+        """Return why the first element that cannot fit does not."""
         if target.kind in ("any", "json"):
             return None
         if target.kind != "map":

@@ -19,17 +19,17 @@ from symphony.workflow.expressions.splitting import bare, split, strings
 Form: TypeAlias = Literal["template", "condition", "transform"]
 
 _CHARS: Final = 256
-"""So many characters are copied in one step."""
+"""The characters that are copied in one step."""
 _SEARCH: Final = 100_000
-"""So many pairs of characters `contains` compares in one step, at worst."""
+"""The pairs of characters that `contains` compares in one step, at worst."""
 _MATCH: Final = 5
 """Steps of `matches` for each character, at worst."""
 _PATTERN: Final = 100
 """Steps to make a pattern ready."""
 SHORT: Final = 64
-"""So many characters are few."""
+"""The most characters of a short text."""
 LIGHT_STEPS: Final = 200
-"""No more takes what is light."""
+"""The most steps of a light expression."""
 _MOST: Final = 1 << 60
 _OPEN, _CLOSE = "([{", ")]}"
 
@@ -55,16 +55,16 @@ class ExpressionShape(msgspec.Struct, frozen=True):
     steps: tuple[int, ...]
     uses: tuple[_Use, ...]
     variables: tuple[int, ...]
-    """How deep each use of a macro's variable stands, as a whole."""
+    """The depth of each use of a macro's whole variable."""
     fields: tuple[int, ...]
-    """How deep each use of a field of a macro's variable stands."""
+    """The depth of each use of a field of a macro's variable."""
     matches: tuple[int, ...]
     listed: int
     growth: int
     contains: bool
     chars: int
     joins: bool
-    """Does it only join what it reads and texts, so that its size is known in advance?"""
+    """True if it only joins texts and what it reads, so that its size is known in advance."""
 
 
 def shapes_of(source: Value, form: Form, carried: Read | None = None) -> tuple[ExpressionShape, ...]:
@@ -223,13 +223,13 @@ _FEW = Size(1, SHORT, 0)
 
 
 def is_light(shapes: Sequence[ExpressionShape], reads: Iterable[Read]) -> bool:
-    """Is evaluation almost free if everything that is read is numbers and short texts?"""
+    """True if evaluation is almost free when everything read is numbers and short texts."""
     sizes = dict.fromkeys(reads, _FEW)
     return sum(_effort(shape, sizes) for shape in shapes) <= LIGHT_STEPS
 
 
 Sizes: TypeAlias = dict[int, tuple[Value, Size]]
-"""By the identities of values, which they hold so that these stay theirs."""
+"""Sizes by the identity of the value, which is held so that the identity stays its own."""
 
 
 def effort(shapes: Sequence[ExpressionShape], values: Mapping[Read, Value], most: int, known: Sizes) -> int:

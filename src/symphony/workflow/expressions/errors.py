@@ -29,7 +29,7 @@ class ExpressionFailed(SymphonyError):
 
 
 GENERAL = "“Functions of expressions” in the reference of the documentation lists all that CEL has here"
-"""What to do about an expression where nothing special is known."""
+"""The hint for an expression when nothing special is known."""
 _FIRST = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _OPERATORS = {
@@ -95,7 +95,7 @@ _HINTS = (
 
 
 def first_error(message: str) -> tuple[str, int, int]:
-    """Return the library's first problem in our words, with line and column (0: unknown)."""
+    """Return the library's first problem in Symphony's words, with line and column (0: unknown)."""
     match = _FIRST.search(message)
     if match is None:
         return reworded((lines_of(message.strip()) or ["unknown error"])[0]), 0, 0

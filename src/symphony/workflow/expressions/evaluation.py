@@ -1,8 +1,8 @@
 """CEL's checker and evaluator, behind expressions whose references have become variables.
 
 Each expression is compiled with declared types, to check it and to learn its type, and, when it is
-first evaluated, with dynamic variables, because any port may turn out to be null. Where nothing is
-declared, the two are one.
+first evaluated, with dynamic variables, because any port may turn out to be null. If nothing is
+declared, one compilation serves both.
 """
 
 import re
@@ -73,7 +73,7 @@ class Renamed:
         self.deep = False
         """Was it found to be too deep for the library as it stands?"""
         self.prefix = "_0"
-        while self.prefix in original:  # the author may call a macro's variable like that
+        while self.prefix in original:  # a macro's variable may have the same name
             self.prefix += "0"
         self.names: dict[Read, str] = {}
         if len(found) == 1:
@@ -135,7 +135,8 @@ def check(expression: Renamed, types: Sequence[PortType]) -> PortType:
 def _flattened(expression: Renamed, signature: _Signature, error: Exception) -> tuple[str, str]:
     """Return the type of an expression that `error` refuses for its depth, and its text regrouped.
 
-    Long sums and ladders are. Raises BadExpression, also where it is refused for something else.
+    Long sums and ladders are regrouped. Raises BadExpression, also where it is refused for something
+    else.
     """
     message, line, column = first_error(str(error))
     if "recursion" not in message.lower():
@@ -176,7 +177,7 @@ def _refused(expression: Renamed, message: str, at: int | None) -> BadExpression
 
 
 _types: dict[tuple[str, _Signature, bool], str] = {}
-"""The types that were found, by the form of the text, its variables, and whether it speaks of null."""
+"""Known types, by the form of the text, its variables, and whether it mentions null."""
 
 
 def _checked(text: str, signature: _Signature) -> str:
@@ -242,7 +243,7 @@ def _checker(signature: _Signature, loose: bool) -> "cel.Env":
 
 @lru_cache(maxsize=256)
 def _environment(variables: tuple[tuple[str, bool], ...]) -> "cel.Env":
-    """Dynamic variables, some of which are timestamps: those do not pass as dynamic ones."""
+    """Return an environment of dynamic variables, except timestamps, which do not pass as dynamic ones."""
     from cel_expr_python import cel
 
     types = {name: cel.Type.TIMESTAMP if moment else cel.Type.DYN for name, moment in variables}
@@ -325,7 +326,7 @@ def _evaluate_alone(text: str, data: Data) -> object:
 
 
 class Program:
-    """An expression ready to be evaluated. `kinds`: what its references are, where that is known."""
+    """An expression ready to be evaluated. `kinds` are the types of its references, where they are known."""
 
     __slots__ = ("_ready", "_stage", "_staged", "_text", "expression", "kinds")
 
@@ -353,7 +354,7 @@ class Program:
         return celtypes.TIMESTAMP if moment else self.kinds.get(read, ANY)
 
     def makes_doubles(self, read: Read) -> bool:
-        """Do integers in what is read stand for numbers, so that they become doubles?"""
+        """True if integers in what is read stand for numbers and become doubles."""
         return celtypes.has_numbers(self._kind(read))
 
     def __call__(self, lookup: Lookup) -> Value:
@@ -384,7 +385,7 @@ class Program:
             return self._whole(data, staged, orders)
 
     def _whole(self, data: Data, staged: EvaluationFailed | NotStaged, orders: Orders) -> object:
-        """Evaluate all at once, because what failed in parts may be behind a condition that is false."""
+        """Evaluate all at once, because the part that failed may be behind a false condition."""
         try:
             return _evaluate(self._text, data, orders)
         except EvaluationFailed as error:

@@ -34,7 +34,7 @@ class _Ladder(msgspec.Struct):
         self.end = token.end
 
     def cut(self) -> None:
-        """A condition or a value is over."""
+        """End a condition or a value."""
         if self.start is not None:
             self.spans.append((self.start, self.end))
         self.start = None

@@ -1,6 +1,6 @@
 """Everything that CEL has in Symphony: functions, macros, types and operators, each with an example.
 
-The names are the ones that the CEL library declares; a test compares them. Values only.
+The names are those that the CEL library declares, which a test verifies. Values only.
 """
 
 from typing import Final, NamedTuple

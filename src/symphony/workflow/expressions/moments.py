@@ -48,7 +48,7 @@ def _timestamp(moment: datetime, nanoseconds: int) -> str:
 
 
 def _duration(spelled: str) -> str:
-    """Seconds with their fraction, of what the library spells like `-1h2m3.5s` or `1.5ms`."""
+    """Return the seconds, with their fraction, of a text such as `-1h2m3.5s` or `1.5ms` from the library."""
     nanoseconds = sum(
         int(whole) * _UNITS[unit] + int((part or "0").ljust(9, "0")) * _UNITS[unit] // _SECOND
         for whole, part, unit in _LENGTH.findall(spelled)
@@ -58,7 +58,7 @@ def _duration(spelled: str) -> str:
 
 
 def _fraction(nanoseconds: int) -> str:
-    """No digits, three, six or nine, as protobuf writes them."""
+    """Return no digits, three, six or nine, as protobuf writes them."""
     digits = f"{nanoseconds:09d}"
     while digits.endswith("000"):
         digits = digits[:-3]

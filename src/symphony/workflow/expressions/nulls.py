@@ -76,7 +76,7 @@ def _loses_now(probe: "cel.Value") -> bool:
 
 
 def _take(count: int) -> None:
-    """Add `count` references to None, which nobody will drop."""
+    """Add `count` references to None, which are never dropped."""
     import ctypes
 
     take, none = ctypes.pythonapi.Py_IncRef, ctypes.py_object(None)

@@ -44,7 +44,7 @@ class Orders:
 
     @property
     def listed(self) -> Sequence[Keys]:
-        """The keys of every map among the inputs, each order once, as they follow each other."""
+        """Return the keys of every map among the inputs, each order once, in the order of the inputs."""
         if self._listed is None:
             self._listed = _key_orders(self._inputs)
             for keys in self._listed:
@@ -66,7 +66,9 @@ class Orders:
 
     @property
     def walks(self) -> dict[int, list[list[str]]]:
-        """The orders in which macros go through maps, by their sizes: of the inputs, then of built maps."""
+        """Return the orders in which macros go through maps, by size: those of the inputs, then of
+        built maps.
+        """
         found: dict[int, list[list[str]]] = {}
         for keys in (*self.listed[:_WALKS_MAX], *sorted(map(sorted, self._built or ()))):
             if len(keys) > 1:
@@ -75,7 +77,7 @@ class Orders:
 
     @property
     def sorts(self) -> bool:
-        """Do `walks` not tell the keys of every map?"""
+        """True if `walks` may lack the keys of some map."""
         return self._built is None or len(self.listed) > _WALKS_MAX
 
     def walked(self, plain: object) -> object:
@@ -85,17 +87,17 @@ class Orders:
         return {key: plain[key] for key in self.of_keys(plain) or sorted(plain)}
 
     def may_build(self, keys: Iterable[str]) -> bool:
-        """Can a map with these keys be one that the expression built?"""
+        """True if the expression may build a map with these keys."""
         return self._built is None or frozenset(keys) in self._built
 
     @property
     def ambiguous(self) -> bool:
-        """Have maps with the same keys different orders?"""
+        """True if maps with the same keys have different orders."""
         return len(self.listed) > len(self._by_keys)
 
     @property
     def sources(self) -> "_Sources":
-        """The maps of the inputs by what they hold."""
+        """Return the maps of the inputs by their content."""
         if self._sources is None:
             self._sources = _Sources(self._inputs)
         return self._sources
@@ -170,7 +172,7 @@ class _Restoring:
         return same[number % len(same)]
 
     def _take(self, values: Iterable[Value]) -> None:
-        """The maps in `values` have had their turn, with the one around them."""
+        """Note that the maps in `values` have had their turn, with the map around them."""
         for value in values:
             if isinstance(value, dict) and value:
                 self._source(value)
@@ -180,7 +182,7 @@ class _Restoring:
 
 
 def _like(value: Value, source: Value) -> Value:
-    """Return `value` in the orders of `source`, which holds the same."""
+    """Return `value` in the orders of `source`, which has equal content."""
     if isinstance(value, dict) and isinstance(source, dict):
         ordered = {key: value[key] for key in source}
         if not _SCALARS.issuperset(map(type, ordered.values())):
@@ -193,7 +195,7 @@ def _like(value: Value, source: Value) -> Value:
 
 
 class _Sources:
-    """The maps of the inputs by what they hold, in the order in which they follow each other."""
+    """The maps of the inputs by their content, in the order in which they follow each other."""
 
     def __init__(self, inputs: Sequence[Value]) -> None:
         self.maps: dict[_Content, list[dict[str, Value]]] = {}
@@ -207,7 +209,7 @@ class _Numbers:
     """Short names of contents, shared by the inputs and the result."""
 
     def __init__(self) -> None:
-        self._shapes: dict[Keys, tuple[int, _Pick]] = {}  # by keys in all orders that were met
+        self._shapes: dict[Keys, tuple[int, _Pick]] = {}  # by keys in every order met
         self._contents: dict[_Content, _Content] = {}
 
     def shape(self, came: Keys) -> tuple[int, _Pick]:

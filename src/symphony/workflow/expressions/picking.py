@@ -14,7 +14,7 @@ from symphony.workflow.expressions.evaluation import Lookup, Program, Renamed
 from symphony.workflow.expressions.scan import PlacedReference, Read, Token, tokens
 
 Step: TypeAlias = int | str | Read
-"""The number of an element, the name of a field, or what is read to know either."""
+"""The number of an element, the name of a field, or a read that gives one of them."""
 
 _WHOLE: Final = frozenset({"port", "input", "state", "item"})
 """The kinds of reads whose value is held as it is."""
@@ -22,7 +22,9 @@ _DIGITS_MAX: Final = 9
 
 
 class Pick(NamedTuple):
-    """The part of the value of `read` that `steps` lead to; `counts`: only how many elements it has."""
+    """The part of the value of `read` that `steps` lead to. With `counts`, only the number of its
+    elements.
+    """
 
     read: Read
     steps: tuple[Step, ...]
@@ -74,7 +76,7 @@ def with_parts(program: Program, known: dict[Pick, Read]) -> Program:
     end = 0
     for one in expression.found:
         if one.start < end:
-            continue  # it stands between the brackets of the part before
+            continue  # it is inside the brackets of the previous part
         rest = [token for token in texts if token.start >= one.end]
         steps, count = _steps(rest, found) if _may_pick(program, one.read) else ([], 0)
         if not steps:

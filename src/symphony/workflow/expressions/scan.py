@@ -130,7 +130,7 @@ def string_end(text: str, start: int) -> int:
 def references(text: str, value: bool = False) -> tuple[PlacedReference, ...]:
     """Return every reference of one bare CEL text, in order.
 
-    `value`: the word `value` is what an edge carries; otherwise it is the name of a node. Raises
+    With `value`, the word `value` is what an edge carries; otherwise it is the name of a node. Raises
     BadExpression: empty, too long, nested too deeply, an unfinished string.
     """
     if not text.strip():
@@ -155,7 +155,7 @@ _NAMED: Mapping[str, ReadKind] = {"inputs": "input", "state": "state", "run": "r
 
 
 def plain_references(text: str) -> tuple[PlacedReference, ...] | None:
-    """The short path for names, numbers and operators alone, without brackets: what the scanner finds.
+    """Find the references of a text of names, numbers and operators alone, without brackets: the short path.
 
     None for any other text, and where something is wrong.
     """
@@ -211,7 +211,7 @@ def tokens(text: str) -> list[Token]:
 
 
 def ends_operand(token: Token) -> bool:
-    """May a selector, an index or a call follow this token?"""
+    """True if a selector, an index or a call may follow this token."""
     return token.text != "in" and (token.kind != "op" or token.text in _CLOSE)
 
 
@@ -298,7 +298,7 @@ class _Scanner:
         return self._node(at, token.text, at)
 
     def _is_field(self, at: int) -> bool:
-        """Is the identifier a field that is selected, or one of a message being built?"""
+        """True if the identifier is a selected field, or a field of a message being built."""
         before = self.tokens[at - 1] if at else None
         if before is None or before.kind != "op":
             return False

@@ -139,7 +139,7 @@ def _reads(text: str) -> tuple[Read, ...]:
 
 
 def condition_reads(text: str, *, value: bool = False) -> tuple[Read, ...]:
-    """Return what a condition reads: CEL with or without `${{ }}`. Raises BadExpression.
+    """Return what a condition reads, which is CEL with or without `${{ }}`. Raises BadExpression.
 
     `value`: the text is an edge's `transform`, where `value` is what the edge carries.
     """

@@ -17,7 +17,7 @@ from symphony.workflow.expressions.scan import MACROS, Token, ends_operand, toke
 
 Data: TypeAlias = Mapping[str, object]
 Evaluate: TypeAlias = Callable[[str, Data], object]
-"""The value of a text whose variables are all in the data. Raises EvaluationFailed."""
+"""Returns the value of a text whose variables are all in the data. Raises EvaluationFailed."""
 
 LARGE = 200
 _CHUNK_SIZE = 64
@@ -61,7 +61,7 @@ class Stage(msgspec.Struct, frozen=True):
 
     @property
     def strict(self) -> bool:
-        """Is every call evaluated in any case, so that its failure is that of the whole?"""
+        """True if every call is evaluated in any case, so that its failure is that of the whole."""
         if len(self.calls) != 1:
             return not self.calls
         return self.text.strip() == self.calls[0].variable and self.calls[0].range.strict
@@ -91,7 +91,7 @@ def stage(text: str, prefix: str) -> Stage | None:
 
 
 def is_large(values: Sequence[object]) -> bool:
-    """Do the values contain a list or map with more than `LARGE` elements?"""
+    """True if the values contain a list or map with more than `LARGE` elements."""
     stack, visited = list(values), 0
     while stack:
         value = stack.pop()
@@ -129,7 +129,7 @@ def _staged(text: str, variables: Iterator[str], chunk: str) -> Stage:
 
 
 def bracket_pairs(found: Sequence[Token]) -> dict[int, int]:
-    """For each bracket the one that belongs to it; unbalanced ones are left out."""
+    """Return the matching bracket for each bracket; unbalanced ones are left out."""
     pairs, stack = dict[int, int](), list[int]()
     for i, token in enumerate(found):
         if token.kind == "op" and token.text in _OPEN:
@@ -156,7 +156,7 @@ def _outermost(found: Sequence[Token], pairs: Mapping[int, int]) -> list[tuple[i
 
 
 def is_macro(found: Sequence[Token], pairs: Mapping[int, int], dot: int) -> bool:
-    """Is token `dot` the one of `.map(x, …)`?"""
+    """True if token `dot` is the one of `.map(x, …)`."""
     if found[dot].text != "." or found[dot + 1].text not in MACROS or dot + 2 not in pairs:
         return False
     opening = dot + 2
@@ -205,7 +205,7 @@ def _value(call: _Call, data: Data, evaluate: Evaluate) -> object:
         items = list(items)
     if not isinstance(items, list):
         raise NotStaged
-    if call.range.text.strip() not in data:  # else it came from outside, made whole already
+    if call.range.text.strip() not in data:  # otherwise it came from outside and is whole already
         items = [whole(item) for item in items]
     beside = {name: data[name] for name in call.reads if name in data}
     size = _CHUNK_SIZE_BESIDE_LARGE if is_large(list(beside.values())) else _CHUNK_SIZE
@@ -237,7 +237,7 @@ class _Chunks:
                 yield found
 
     def decide(self, chunks: Iterator[list[object]], sought: bool) -> bool:
-        """Is any of the chunks `sought`? As in CEL, that hides the failures of other elements."""
+        """True if any of the chunks is `sought`. As in CEL, that hides failures of other elements."""
         failure: EvaluationFailed | None = None
         for chunk in chunks:
             try:

@@ -1,8 +1,8 @@
-"""What the text of an expression says about maps: which it can build, and which macros go through one.
+"""Tells from an expression's text which maps it can build, and which macros go through a map.
 
-A macro such as `m.map(key, …)` goes through a map in the order of the library's hash table, another
-in every process. `ordered_walks` rewrites a text so that the library finds the order of the keys
-in a list of orders, a variable, and falls back to its own where none fits. Pure.
+A macro such as `m.map(key, …)` goes through a map in the order of the library's hash table, another in
+every process. `ordered_walks` rewrites a text so that the library finds the order of the keys in a list
+of orders, a variable, and falls back to its own where none fits. Pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from symphony.workflow.expressions.scan import Token, tokens
 from symphony.workflow.expressions.staging import bracket_pairs, is_macro, operand_start
 
 _LISTING = frozenset({"map", "filter"})
-"""The macros whose results tell the order in which they went."""
+"""The macros whose results depend on the order in which they go through a map."""
 _SORTED_MAX = 50
 
 
@@ -121,7 +121,7 @@ def _sorted(it: str, name: str) -> str:
 def _is_list(
     found: Sequence[Token], pairs: Mapping[int, int], first: int, last: int, lists: frozenset[str]
 ) -> bool:
-    """Does the operand of these tokens give a list, by its looks?"""
+    """True if the operand of these tokens looks like a list."""
     if first == last:
         return found[first].text in lists
     if found[first].text == "[" and pairs.get(first) == last:

@@ -120,9 +120,7 @@ class _Layout:
         return entries, lines.all[begin:limit]
 
     def _heads(self, node: YamlNode, column: int) -> list[tuple[int, str, int]]:
-        """Return for each entry its row, the mark that begins it, and the column behind that. Raises
-        Unusual.
-        """
+        """Return each entry's row, the mark that begins it, and the column behind that. Raises Unusual."""
         lines, found = self._lines, list[tuple[int, str, int]]()
         for number, item in enumerate(node.items):
             if node.kind == "map":
@@ -152,7 +150,7 @@ class _Layout:
         raise Unusual
 
     def _inner_end(self, begin: int, end: int, column: int) -> int:
-        """Return how many of the comments behind an entry belong to it, as they are indented more."""
+        """Return the row behind the last comment that belongs to an entry, because it is indented more."""
         inner = begin
         for row in range(begin, end):
             line = self._lines.all[row]

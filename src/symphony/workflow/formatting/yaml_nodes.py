@@ -133,9 +133,9 @@ class Lines:
         return last
 
     def literal_rows(self, node: YamlNode, parent: int) -> tuple[int, int, int]:
-        """Of a text of whole lines: its first row, its last, and the column where they begin.
+        """Return a block scalar's first row, its last row, and its column.
 
-        If it has no lines, the last row is that of the sign.
+        If it has no lines, the last row is that of its sign.
         """
         head = self.row(node.start)
         sign = self.all[head][self.column(node.start) :]

@@ -16,7 +16,7 @@ _ELSEWHERE: Final = frozenset({*_ROOTS, "iteration"})
 
 
 def compiled_cel(text: str, names: Collection[str] | None) -> ValueTemplate:
-    """Return `text`, with or without `${{ }}`, ready to evaluate over `names`. Raises BadExpression.
+    """Return `text`, with or without `${{ }}`, compiled over `names`. Raises BadExpression.
 
     All names are of type `any` but for `index`, which is an integer.
     """
@@ -64,7 +64,7 @@ def _unknown(text: str, names: Collection[str]) -> tuple[LiteralFault, ...]:
 
 
 def _root(read: Read) -> str:
-    """Return the first name of what is read."""
+    """Return the first name in a path that is read."""
     return read.name if read.kind in ("port", "node") else _ROOTS.get(read.kind, read.kind)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a text in a language. Values only."""
+"""The faults of a text in a language. Values only."""
 
 import msgspec
 
@@ -10,8 +10,8 @@ from symphony.workflow.problems import Code
 class LiteralFault(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. `at` is the character, from 0, or `line` the line, from 1, where it stands.
 
-    `sure`: the text cannot work; otherwise it fails only if what is wrong is reached. `read` is what an
-    expression names that it cannot see, but the workflow may.
+    If `sure`, the text cannot work; otherwise it fails only if the fault is reached. `read` is a name
+    that the expression cannot see but the workflow may have.
     """
 
     message: str
@@ -23,7 +23,7 @@ class LiteralFault(msgspec.Struct, frozen=True, kw_only=True):
     read: Read | None = None
 
     def told(self, text: str) -> str:
-        """Return the message with the place in `text`, as far as that helps."""
+        """Return the message, with the place in `text` where that helps."""
         several = "\n" in text.rstrip("\r\n") or "\r" in text.rstrip("\r\n")
         if self.at is not None and several:
             row, column = line_number(text, self.at), column_number(text, self.at)

@@ -35,7 +35,7 @@ def jmespath_faults(text: str) -> tuple[LiteralFault, ...]:
         hint = "numbers are written between backquotes: `20`" if number else _GENERAL
         message = f"unexpected {shown(error.token_value)}"
         return (LiteralFault(message=message, hint=hint, at=error.lex_position),)
-    except RecursionError:  # how deep is too deep depends on who asks
+    except RecursionError:  # the depth that is left depends on the caller
         return ()
     except (JMESPathError, ValueError) as error:
         return (LiteralFault(message=" ".join(str(error).split()) or "it is empty", hint=_GENERAL),)
@@ -43,7 +43,7 @@ def jmespath_faults(text: str) -> tuple[LiteralFault, ...]:
 
 
 def _of_functions(text: str, parsed: object) -> Iterator[LiteralFault]:
-    """Functions that do not exist, or do not take as many arguments."""
+    """Return the faults of calls: unknown functions, and wrong numbers of arguments."""
     from jmespath.functions import Functions
 
     known = Functions.FUNCTION_TABLE

@@ -7,7 +7,7 @@ from symphony.workflow.languages.faults import LiteralFault
 
 LENGTH_MAX: Final = 10_000
 EXPANSION_MAX: Final = 50_000
-"""A pattern of so many parts, counted repetitions spelled out, is compiled where memory is bounded."""
+"""A pattern with more parts, counted repetitions spelled out, is compiled where memory is bounded."""
 
 _PART: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(\d{0,9})(,?)(\d{0,9})\}|.", re.DOTALL)
 _PLACED: Final = re.compile(r"(.*) at position (\d+).*", re.DOTALL)
@@ -30,7 +30,7 @@ def regex_faults(text: str) -> tuple[LiteralFault, ...]:
         found = _PLACED.fullmatch(str(error))
         message, at = (str(error), None) if found is None else (found[1], int(found[2]))
         return (LiteralFault(message=message, hint=_hint(message), at=at),)
-    except (RecursionError, MemoryError):  # how deep is too deep depends on who asks
+    except (RecursionError, MemoryError):  # the depth that is left depends on the caller
         return ()
     except (IndexError, OverflowError, ValueError) as error:
         return (LiteralFault(message=str(error) or "it cannot be compiled", hint="correct it"),)

@@ -45,7 +45,9 @@ def _parts(text: str) -> Iterator[TemplatePart]:
 
 
 def _names(template: "Expr") -> Iterator[str]:
-    """One name, or several of which the first that is there is taken; none that are worked out later."""
+    """Yield one name, or several of which the first that exists is used; none if they are computed at
+    run time.
+    """
     from jinja2 import nodes
 
     if isinstance(template, nodes.List | nodes.Tuple):

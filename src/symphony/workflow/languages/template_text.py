@@ -1,7 +1,7 @@
 """Jinja templates as `text.render` takes them: their syntax, their filters, the names that they use.
 
-Jinja works out constant expressions when it compiles a template, which may take any time: here it does
-not, and templates are compiled to nothing but a list of the names that they look up.
+Jinja evaluates constant expressions when it compiles a template, which may take any time. Here that is
+switched off, and a template is compiled only to list the names that it looks up.
 """
 
 from collections.abc import Collection, Iterator
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from jinja2.runtime import Context
 
 LENGTH_MAX: Final = 64 * 1024
-"""Longer templates are left to the run."""
+"""The most characters of a template that is checked; longer ones are left to the run."""
 FILTERS: Final = ("md", "code", "cell", "comment", "lines")
 """The filters that `text.render` has besides those of Jinja."""
 
 _GENERAL: Final = "see jinja.palletsprojects.com for the language of templates"
 _TOLERANT: Final = frozenset({"default", "d", "defined", "undefined"})
-"""Filters and tests that take a name which is not there."""
+"""Filters and tests that accept an undefined name."""
 _SHOWN: Final = 12
 _STRICT: Final = frozenset({
     "capitalize", "cell", "code", "comment", "count", "e", "escape", "first", "float", "int", "join", "last",
     "length", "lines", "lower", "md", "round", "sort", "string", "sum", "title", "tojson", "trim", "upper",
 })  # fmt: skip
-"""Filters that fail on what is not there."""
+"""Filters that fail on an undefined value."""
 
 
 def template_faults(text: str, names: Collection[str] | None) -> tuple[LiteralFault, ...]:
@@ -45,7 +45,7 @@ def template_faults(text: str, names: Collection[str] | None) -> tuple[LiteralFa
         used = _looked_up(tree, found)
     except jinja2.TemplateSyntaxError as error:
         return (LiteralFault(message=error.message or "it cannot be read", hint=_GENERAL, line=error.lineno),)
-    except RecursionError:  # how deep is too deep depends on who asks
+    except RecursionError:  # the depth that is left depends on the caller
         return ()
     except ValueError as error:  # a number of thousands of digits
         return (LiteralFault(message=str(error), hint="write it otherwise"),)
@@ -55,7 +55,9 @@ def template_faults(text: str, names: Collection[str] | None) -> tuple[LiteralFa
 
 
 class _Nodes:
-    """The nodes of a template that matter here, found in one walk. `soft`: may be passed over."""
+    """The nodes of a template that matter here, found in one walk. Those in `soft` may be skipped at
+    run time.
+    """
 
     def __init__(self, tree: "Template") -> None:
         from jinja2 import nodes
@@ -80,7 +82,7 @@ class _Nodes:
 
 @cache
 def _environment() -> "Environment":
-    """As `text.render` has it, but compiling evaluates nothing: what is shown goes through `finalize`."""
+    """Return the environment of `text.render`, changed so that compiling evaluates nothing."""
     import jinja2
 
     @jinja2.pass_context
@@ -120,7 +122,7 @@ def _looked_up(tree: "Template", found: _Nodes) -> set[str] | None:
     """
     from jinja2.meta import TrackingCodeGenerator
 
-    if found.folds:  # compiling would evaluate it
+    if found.folds:  # compiling would evaluate the constant
         return None
     generator = TrackingCodeGenerator(_environment())
     generator.optimizer = None  # it evaluates what is constant, such as 9 ** 9 ** 9
@@ -131,7 +133,7 @@ def _looked_up(tree: "Template", found: _Nodes) -> set[str] | None:
 def _unknown_names(
     tree: "Template", found: _Nodes, unknown: set[str], names: Collection[str]
 ) -> Iterator[LiteralFault]:
-    """Names that are not given, where they are used first.
+    """Return the names that are not given, each at its first use.
 
     Names that are tested for, or that the template sets in some branch itself, are left out.
     """
@@ -145,7 +147,7 @@ def _unknown_names(
         if isinstance(one.node, nodes.Name) and one.name in _TOLERANT
     }
     surely = dict(reversed([*_surely_used(tree.body)]))
-    set_here = {one.name for one in found.names if one.ctx != "load"}  # where, in some branch, is not known
+    set_here = {one.name for one in found.names if one.ctx != "load"}  # which branch sets it is not known
     lines: dict[str, int] = {}
     for one in found.names:
         lines[one.name] = min(one.lineno, lines.get(one.name, one.lineno))
@@ -158,7 +160,7 @@ def _unknown_names(
 
 
 def _surely_used(body: "list[Node]") -> "Iterator[tuple[str, int]]":
-    """Yield the names without which what is always rendered fails, each with its line."""
+    """Yield the names that rendering always needs, each with its line."""
     from jinja2 import nodes
 
     for node in body:
@@ -178,7 +180,7 @@ def _surely_used(body: "list[Node]") -> "Iterator[tuple[str, int]]":
 
 
 def _leftmost(node: "Node") -> "Name | None":
-    """Return the name without whose value an expression fails, if that can be told."""
+    """Return the name that must have a value for an expression to work; None if that cannot be told."""
     from jinja2 import nodes
 
     while True:

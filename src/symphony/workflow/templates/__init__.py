@@ -1,11 +1,13 @@
-"""Templates: workflows with parameters. Reading one, checking what is given, making a workflow. Pure.
+"""Templates: workflows with parameters. This package reads a template, checks what is given, and makes
+a workflow. Pure.
 
 A template is a workflow document like any other, valid as it stands, with a map under
 `metadata.template`. Every input of the workflow is a parameter: what is given for it becomes the
 input's default. `metadata.template.parameters` says more about those (examples, limits that an input
 cannot have, what a form needs) and may declare further parameters, which exist only in the template.
-What is given for a parameter goes to the places that it `sets`, whole, and into the texts that name it
-as `$[[ name ]]`: names, descriptions and commands, there as one quoted word.
+The value given for a parameter goes, whole, to the places that the parameter `sets`. It also goes into
+the texts that name the parameter as `$[[ name ]]`: names, descriptions and commands, in which it is one
+quoted word.
 """
 
 from symphony.workflow.templates.model import Parameter, WorkflowTemplate, example_of, wanted

@@ -1,4 +1,4 @@
-"""The text of a workflow made from a template, checked before anybody sees it. Pure."""
+"""Makes a workflow's text from a template, and checks it before anybody sees it. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -38,7 +38,9 @@ def made_workflow(
 
 
 def _header(name: str, version: str, given: Mapping[str, Value]) -> str:
-    """Comments that tell where the file comes from; each value on one line of ASCII, whatever it holds."""
+    """Return comments that tell where the file comes from; each value is on one line of ASCII, whatever
+    it holds.
+    """
     lines = [f"# Made from the template {name} {version}: symphony template show {name}"]
     for parameter, value in given.items():
         text = json.dumps(spelled(value))

@@ -1,4 +1,4 @@
-"""A template and its parameters: checking what is given, making a workflow of it. Pure."""
+"""A template and its parameters: checks what is given, and makes a workflow of it. Pure."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -23,7 +23,7 @@ from symphony.workflow.values import spelled
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be given. `spec` has type, default, bounds and description; the rest is what inputs lack.
+    """One parameter. `spec` has type, default, bounds and description; the rest is what inputs lack.
 
     Lengths count characters of texts, elements of lists. `pattern` must match the whole text, or each
     text of a list. `sets` are places of the document, such as `nodes.tests.concurrency`.
@@ -44,7 +44,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def required(self) -> bool:
-        """Must it be given?"""
+        """True if the parameter must be given."""
         return self.spec.required
 
     def wrong(self, value: Value) -> str | None:
@@ -84,12 +84,16 @@ class WorkflowTemplate(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def ordered(self) -> tuple[Parameter, ...]:
-        """The parameters as a form shows them: by group as groups appear, then by order, then as written."""
+        """Return the parameters as a form shows them: by group in order of appearance, then by `order`,
+        then as written.
+        """
         groups = list(dict.fromkeys(one.group for one in self.parameters.values()))
         return tuple(sorted(self.parameters.values(), key=lambda one: (groups.index(one.group), one.order)))
 
     def parse(self, texts: Sequence[tuple[str, str]]) -> tuple[dict[str, Value], tuple[Problem, ...]]:
-        """Values from pairs of name and text, as inputs of runs are written; and what cannot be read."""
+        """Return the values of pairs of name and text, read as inputs of runs are, and a problem for
+        each unreadable one.
+        """
         values: dict[str, Value] = {}
         problems: list[Problem] = []
         for name, text in texts:
@@ -106,7 +110,7 @@ class WorkflowTemplate(msgspec.Struct, frozen=True, dict=True):
         return values, tuple(problems)
 
     def check(self, given: Mapping[str, Value]) -> tuple[Problem, ...]:
-        """Everything that is wrong with what is given, and what is missing."""
+        """Return everything that is wrong with the given values, and every parameter that is missing."""
         problems = [self._unknown(name) for name in given if name not in self.parameters]
         for name, parameter in self.parameters.items():
             if name in given:

@@ -1,6 +1,7 @@
-"""Whether texts match the `pattern` of a parameter, told within a bounded time.
+"""Matches texts with the `pattern` of a parameter, within a bounded time.
 
-A template may be somebody else's, and `re` may try exponentially many ways, in which nothing else runs.
+A template may come from somebody else, and `re` may try exponentially many ways while nothing else
+runs.
 """
 
 import math
@@ -9,7 +10,7 @@ from typing import Final
 
 PATTERN_CHARS_MAX: Final = 1_000
 SUBJECT_CHARS_MAX: Final = 10_000
-"""Longer texts do not match any pattern."""
+"""The most characters of a text; longer ones match no pattern."""
 _SECONDS_MAX: Final = 1.0
 _COUNTS_MAX: Final = 100_000
 _COUNT: Final = re.compile(r"\{([0-9]{1,9})[0-9]*(?:,[0-9]*)?\}")

@@ -1,7 +1,7 @@
-"""How a parameter is named in the texts of a template. Pure."""
+"""The form in which the texts of a template name a parameter. Pure."""
 
 import re
 from typing import Final
 
 PLACEHOLDER: Final = re.compile(r"\$\[\[\s*([^\[\]]*?)\s*\]\]")
-"""`$[[ name ]]`; the name may be wrong."""
+"""Finds `$[[ name ]]`; the name may be invalid."""

@@ -1,4 +1,4 @@
-"""Places of a document that parameters set, and texts that name them. Pure."""
+"""Places in a document that parameters set, and texts that name parameters. Pure."""
 
 import copy
 import re
@@ -36,7 +36,7 @@ def strings_in(tree: Tree, place: str) -> Iterator[tuple[str, str]]:
 
 
 def with_words(tree: Tree, words: Mapping[str, str], place: str = "") -> Tree:
-    """Return `tree` with the words in place of the parameters that its texts name."""
+    """Return `tree` with words in place of the parameters that its texts name."""
     if isinstance(tree, str):
         if not TEXTS.fullmatch(place) or PLACEHOLDER.search(tree) is None:
             return tree
@@ -51,7 +51,7 @@ def with_words(tree: Tree, words: Mapping[str, str], place: str = "") -> Tree:
 
 
 def without_template(tree: Mapping[str, Tree], made_from: str) -> dict[str, Tree]:
-    """Return a copy of the document in which only `made_from` tells where it comes from."""
+    """Return a copy of the document without its template data, except for `made_from`."""
     made = copy.deepcopy(dict(tree))
     metadata = made.pop("metadata", None)
     kept = {key: item for key, item in metadata.items() if key != KEY} if isinstance(metadata, dict) else {}
@@ -72,7 +72,7 @@ _STEP: Final = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]{1,6})\]")
 
 
 def path_of(place: str) -> tuple[str | int, ...] | None:
-    """Return the keys of a place such as `nodes.a.inputs.items[0]`; None if it is none."""
+    """Return the keys of a place such as `nodes.a.inputs.items[0]`; None if it is not a place."""
     keys: list[str | int] = []
     at = 0
     while at < len(place):
@@ -85,7 +85,7 @@ def path_of(place: str) -> tuple[str | int, ...] | None:
 
 
 def found_at(tree: Tree, path: Sequence[str | int]) -> Tree:
-    """Return what stands at `path`, or `NOTHING`."""
+    """Return what is at `path`, or `NOTHING`."""
     for key in path:
         known = tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
         if key not in known:
@@ -95,7 +95,7 @@ def found_at(tree: Tree, path: Sequence[str | int]) -> Tree:
 
 
 def set_at(tree: Tree, place: str, item: Tree) -> None:
-    """Put `item` at a place that is there. Where expressions are read, it stands for itself anyway."""
+    """Put `item` at an existing place. Expressions in it are escaped, so that it is taken literally."""
     path = path_of(place)
     assert path is not None
     holder = found_at(tree, path[:-1])

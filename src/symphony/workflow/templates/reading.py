@@ -1,4 +1,4 @@
-"""Reads the template that a workflow document is, with everything that is wrong with it. Pure."""
+"""Reads the template in a workflow document, with everything that is wrong with it. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -27,7 +27,7 @@ from symphony.workflow.templates.shell_text import filled, names_in
 WIDGETS: Final = (
     "text", "multiline", "number", "slider", "checkbox", "select", "file", "folder", "list", "json"
 )  # fmt: skip
-"""What a form may be told to draw; any form may draw something else."""
+"""The widgets that a template may ask a form for. A form may draw something else."""
 
 _OF_TEMPLATE: Final = ("parameters",)
 _OF_INPUT: Final = ("type", "enum", "default", "min", "max", "description")
@@ -35,11 +35,11 @@ _FURTHER: Final = (
     "pattern", "min_length", "max_length", "examples", "label", "group", "widget", "order", "sets"
 )  # fmt: skip
 _SETTABLE: Final[Mapping[str | int, int]] = {"nodes": 3, "outputs": 2, "edges": 2, "tags": 1, "env": 1}
-"""What a parameter may set, and how many keys its place must have at least."""
+"""The parts of a document that a parameter may set, each with the least number of keys in its place."""
 
 
 def is_template(workflow: Workflow) -> bool:
-    """Does it declare to be one?"""
+    """True if the document declares to be a template."""
     return isinstance(workflow.metadata.get(KEY), dict)
 
 

@@ -1,10 +1,10 @@
 """Puts values into the text of a shell command so that each is one word, whatever it holds. Pure.
 
-A value is written in single quotes, in which the shell reads every character as it stands. That is
-only safe where a word may begin quoted; so a placeholder is refused wherever the shell would read
-the quotes otherwise: inside quotes of the author's, comments, here-documents, backquotes, `${…}`,
-`$[…]` and `$((…))`, after a backslash or a dollar sign; and wherever the shell evaluates the word
-once more. Source: POSIX.1-2024, Shell Command Language, 2.2 and 2.3.
+A value is written in single quotes, in which the shell reads every character as it stands. That is safe
+only where a quoted word may begin. A placeholder is refused wherever the shell would read the quotes
+differently: inside quotes of the author's, comments, here-documents, backquotes, `${…}`, `$[…]` and
+`$((…))`, after a backslash or a dollar sign; and wherever the shell evaluates the word once more.
+Source: POSIX.1-2024, Shell Command Language, 2.2 and 2.3.
 """
 
 import re
@@ -26,7 +26,9 @@ _OPENERS: Final = (
     ("$'", "after $'…'"),
     ('$"', 'after $"…"'),
 )
-"""What changes the meaning of quotes, perhaps far behind it: read too strictly rather than wrongly."""
+"""Signs that change the meaning of quotes, perhaps far behind them. When in doubt, a place counts as
+unsafe.
+"""
 
 
 def names_in(text: str) -> list[str]:
@@ -70,7 +72,7 @@ def _unsafe(command: str, end: int) -> str | None:
         if char == "\\":
             if at + 1 == end:
                 return "after a backslash"
-            word_begins = word_begins and command[at + 1] == "\n"  # a line that goes on
+            word_begins = word_begins and command[at + 1] == "\n"  # a continued line
             at += 2
             continue
         if (match := PLACEHOLDER.match(command, at)) is not None:  # an earlier one: a quoted word
@@ -115,6 +117,6 @@ def _closing(command: str, at: int) -> int | None:
         if command[at] == '"':
             return at
         if command[at] == "`" or command.startswith("$(", at):
-            return None  # quotes inside have a meaning of their own: whatever follows is not looked at
+            return None  # quotes inside have a meaning of their own: the rest is not checked
         at += 1
     return None

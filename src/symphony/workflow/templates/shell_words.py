@@ -4,7 +4,7 @@ A quoted word is safe where it is an argument, a value or the name of a file. It
 takes the word itself for program text, for a name with a subscript, or for arithmetic: bash expands
 `a[$(…)]` there, whatever quotes stood around it. Only the shell's own commands are known here; what
 another program does with its arguments is for the author of the command to know. Sources: Bash
-Reference Manual 5.2, 3.5.3, 3.6.8, 4.1 to 4.3, 6.5 and 6.7; found by trying (tests/e2e).
+Reference Manual 5.2, 3.5.3, 3.6.8, 4.1 to 4.3, 6.5 and 6.7; and trials (tests/e2e).
 """
 
 import re
@@ -46,14 +46,14 @@ class _Open(msgspec.Struct):
 
     words: list[str] = msgspec.field(default_factory=list)
     word: str | None = None
-    """What the word that is not over begins with; None between words."""
+    """The beginning of the unfinished word; None between words."""
     redirect: str = ""
-    """The sign whose target the word is."""
+    """The redirection sign whose target the word is."""
     test: int | None = None
-    """Where `[[` stands, as long as it is not closed."""
+    """The place of `[[` until it is closed."""
 
     def blank(self, at: int) -> None:
-        """The word is over, if there was one, before the character `at`."""
+        """End the word, if there is one, before the character `at`."""
         if self.word is None:
             return
         if not self.redirect:
@@ -67,7 +67,7 @@ class _Open(msgspec.Struct):
         self.word, self.redirect = None, ""
 
     def begin_redirect(self, sign: str) -> None:
-        """A target comes; digits before the sign are the descriptor's."""
+        """Begin the target of a redirection; digits before the sign are a descriptor's."""
         if self.word is not None and self.word.isdigit():
             self.word = None
         self.blank(0)
@@ -114,7 +114,7 @@ def _by_command(words: list[str], word: str) -> str | None:
 
 
 def _is_shells(words: list[str]) -> bool:
-    """Is the last of the words an option of a shell, not an argument of a script that it runs?"""
+    """True if the last word is an option of a shell, not an argument of a script that the shell runs."""
     for at in range(len(words) - 2, -1, -1):
         if words[at].rpartition("/")[2] in _SHELLS:
             return True
@@ -137,11 +137,11 @@ def _open_at(command: str, end: int) -> _Open:
         elif kind == "open":
             outer.append(one)
             one = _Open()
-        elif kind == "close":  # of a pattern of `case`, if nothing was opened
+        elif kind == "close":  # the end of a `case` pattern, if nothing was opened
             one = outer.pop() if outer else _Open()
             if one.words or one.word is not None or one.redirect:
                 one.word = (one.word or "") + "_"
-        elif kind != "comment" and token[0] != "\\\n":  # a line that goes on
+        elif kind != "comment" and token[0] != "\\\n":  # a continued line
             one.word = (one.word or "") + _literal(kind, token[0])
     return one
 

@@ -24,34 +24,33 @@ from symphony.workflow.validation.warnings import warn
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """A workflow that was looked at: what was found, and all that was worked out on the way.
+    """A workflow that was checked: the problems found, and all that was worked out on the way.
 
-    `workflow` is None if nothing could be read. `compilation` has the compiled form of the workflow
-    and of every sub-workflow that was looked at.
+    `workflow` is None if nothing could be read. `compilation` has the compiled form of the workflow and
+    of every sub-workflow that was looked at.
     """
 
     workflow: Workflow | None
     report: ValidationReport
     compilation: Compilation
     reading: DocumentReading | None = None
-    """Of a workflow from a file: what could be read of it."""
+    """What could be read of the file, for a workflow from a file."""
 
 
 def validate(
     workflow: Workflow, catalog: Catalog | None = None, *, resolve: Resolve | None = None,
     broken: Collection[str] | None = None, source: str | None = None,
 ) -> ValidationReport:  # fmt: skip
-    """Everything that is wrong with what a workflow means; never raises for a bad workflow.
+    """Return everything that is wrong with the meaning of a workflow. Never raises for a bad one.
 
-    `catalog`: what it may name, by default what Symphony ships. `resolve` finds sub-workflows
-    (None when not found; may raise SymphonyError for a broken one and WorkflowRecursive);
-    without it they are not looked at. References inside a sub-workflow are resolved by
-    `resolve.child(reference)` where there is such an attribute. `broken` names nodes that are
-    there but could not be read: others may refer to them. Where it is given, the workflow was
-    read; a workflow made in code is also checked for what reading would have refused. `source`
-    names the file in messages.
+    `catalog` has what it may name, by default what Symphony ships. `resolve` finds sub-workflows (None
+    when not found; may raise SymphonyError for a broken one and WorkflowRecursive); without it they are
+    not looked at. References inside a sub-workflow are resolved by `resolve.child(reference)` where
+    there is such an attribute. `broken` names nodes that are there but could not be read: others may
+    refer to them. Where it is given, the workflow was read; a workflow made in code is also checked for
+    what reading would have refused. `source` names the file in messages.
     """
-    with uncollected():  # until what nobody will use is gone, too
+    with uncollected():  # until the garbage of the check is freed, too
         return check(workflow, catalog, resolve=resolve, broken=broken, source=source).report
 
 
@@ -59,7 +58,7 @@ def check(
     workflow: Workflow, catalog: Catalog | None = None, *, resolve: Resolve | None = None,
     broken: Collection[str] | None = None, source: str | None = None,
 ) -> Checked:  # fmt: skip
-    """`validate`, and what it worked out: a run is prepared from that."""
+    """Validate as `validate` does; return what was worked out, too, from which a run is prepared."""
     compilation = Compilation()
     with uncollected():
         report = _validated(workflow, _or_builtin(catalog), resolve, broken, source, compilation)
@@ -94,7 +93,7 @@ def _check(
 ) -> ValidationReport:
     sheet = Sheet(workflow)
     sheet.errors.extend(children.own.problems)
-    if len(workflow.nodes) > NODES_MAX:  # what lies behind it could take very long
+    if len(workflow.nodes) > NODES_MAX:  # what is behind a cycle could take very long
         _too_many(sheet, "nodes", len(workflow.nodes), NODES_MAX, source)
     else:
         try:
@@ -133,7 +132,7 @@ def _too_many(sheet: Sheet, what: str, count: int, most: int, source: str | None
 
 
 def _wait_for_fallbacks(level: Level) -> None:
-    """A node that reads one with a fallback waits for the fallback, too."""
+    """Let a node that reads one with a fallback wait for that fallback, too."""
     spares = {
         number: node.on_error.fallback
         for number, node in enumerate(level.scope.nodes.values())

@@ -26,9 +26,9 @@ class ChildWorkflow(msgspec.Struct, frozen=True):
     inputs: Ports | None = None
     outputs: Ports | None = None
     problem: tuple[Code, str, str] | None = None
-    """Code, message and hint."""
+    """The code, message and hint of each problem."""
     effects: bool = True
-    """Has any of its nodes effects? True where that is not known."""
+    """True if any of its nodes has effects, or if that is not known."""
 
 
 Outputs: TypeAlias = Callable[["Workflow", "Children"], Ports]
@@ -38,9 +38,9 @@ Check: TypeAlias = Callable[["Workflow", "Children"], ValidationReport]
 class Children:
     """The sub-workflows of one workflow, each looked at once.
 
-    Each may use the operators of `catalog`, and those that it names files for itself.
-    `outputs` gives a sub-workflow's output ports, `check` validates it (None: nobody asks);
-    `compilation` has the compiled form of each.
+    Each may use the operators of `catalog`, and those that it names files for itself. `outputs` gives a
+    sub-workflow's output ports, `check` validates it (None: it is not validated); `compilation` has the
+    compiled form of each.
     """
 
     def __init__(
@@ -58,12 +58,13 @@ class Children:
         self._resolve, self._outputs, self._check = resolve, outputs, check
         self._known: dict[str, ChildWorkflow] = {}
         self._above: tuple[Workflow, ...] = ()
-        self._seen = [0]  # shared with all below: many spellings of few files could multiply
+        self._seen = [0]  # shared with all below, as different spellings of a few files could multiply
 
     def begin(self, workflow: Workflow) -> "Children":
-        """Note that `workflow` is being looked at, so that a reference back to it is found; gives itself.
+        """Note that `workflow` is being checked, so that a reference back to it is found; return these
+        children.
 
-        From now on the catalogue has the operators of its own, too.
+        From now on, the catalogue has its own operators, too.
         """
         self._above = (*self._above, workflow)
         if workflow.operators:
@@ -82,7 +83,7 @@ class Children:
         return child
 
     def template(self, name: str) -> str | None:
-        """Return the text of a template beside the workflow; None where nobody can tell.
+        """Return the text of a template beside the workflow; None if that is not known.
 
         Raises SymphonyError if it cannot be read.
         """
@@ -90,14 +91,12 @@ class Children:
         return None if read is None else read(name)
 
     def defining(self, operator: str) -> str | None:
-        """Return the Python file beside the workflow that defines the operator; None where nobody can
-        tell.
-        """
+        """Return the Python file beside the workflow that defines the operator; None if that is not known."""
         find: Callable[[str], str | None] | None = getattr(self._resolve, "defining", None)
         return None if find is None else find(operator)
 
     def has_effects(self, reference: str) -> bool:
-        """Has the sub-workflow that `reference` names a node with effects?"""
+        """True if the sub-workflow that `reference` names has a node with effects."""
         return self.get(reference).effects
 
     def _look(self, reference: str) -> ChildWorkflow:
@@ -149,9 +148,7 @@ class Children:
         return ChildWorkflow(inputs, outputs, (code, self._invalid(reference, report), report.errors[0].hint))
 
     def _invalid(self, reference: str, report: ValidationReport) -> str:
-        """Return what is wrong with a sub-workflow, first of all, with its file and line where these
-        are known.
-        """
+        """Return the first problem of a sub-workflow, with its file and line if these are known."""
         first, where = report.errors[0], getattr(self._resolve, "where", None)
         named = reference if where is None else where(reference, first)
         more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""

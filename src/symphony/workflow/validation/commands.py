@@ -1,7 +1,7 @@
 """Checks of commands: their text, and the variables that their inputs become. Pure.
 
-Refused are the names by which the shell and the loader find programs, split words and run other
-code first; for names that some programs take another meaning from there is a warning.
+Names that make the shell or the loader find other programs, split words or run other code first are
+refused. Names with a meaning for some programs get a warning.
 """
 
 import re
@@ -70,7 +70,7 @@ _MEANINGS: Final = {
     ),
     "Symphony sets it itself, so the input is lost": "SYMPHONY_RUN_ID SYMPHONY_NODE SYMPHONY_RUN_HOME",
 }
-"""What shells and common programs make of variables: the names by the reason."""
+"""Variables with a meaning for shells and common programs: the names by the reason."""
 _HARMFUL: Final = {name: why for why, names in _MEANINGS.items() for name in names.split()}
 _SYMPHONY: Final = "SYMPHONY_"
 
@@ -100,7 +100,7 @@ def _holds_expressions(text: str) -> bool:
 
 
 def check_finish(level: Level) -> None:
-    """Check what is told of the end of a run."""
+    """Check what is to be notified at the end of a run."""
     told = level.sheet.workflow.on_finish
     if told is None:
         return
@@ -125,10 +125,10 @@ def check_finish(level: Level) -> None:
 
 
 def _wrong_url(url: str) -> str | None:
-    """Return why nothing can be sent there."""
+    """Return why nothing can be sent to the address; None if something can."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # which may not be a number
+        _ = parts.port  # raises if the port is not a number
     except ValueError as error:
         return f"{shown(url)} is not a URL: {error}"
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname or not url.isprintable():
@@ -154,7 +154,7 @@ def check_environment(level: Level, node: OperatorNode, name: str) -> None:
 
 
 def _replaced(level: Level, key: str, variable: str, at: str) -> None:
-    """Report an input that takes the place of a variable with a meaning."""
+    """Report an input whose variable would replace one with a meaning."""
     hint = f"call it otherwise, for instance my_{key}"
     if is_vital(variable):
         message = f"the input {key!r} would replace the variable {variable}, which the shell works by"
@@ -173,7 +173,7 @@ def _replaced(level: Level, key: str, variable: str, at: str) -> None:
 
 
 def _withheld(level: Level, node: CommandNode, scope: Scope, name: str, given: Collection[str]) -> None:
-    """Warn where the text names a variable that the command does not see, since no input reads it."""
+    """Warn if the text names a variable that the command does not see, since no input reads it."""
     listed = level.sheet.workflow.env
     named = [(one, what) for one, what in _withheld_names(level, node.command) if one not in given]
     if not named:
@@ -189,7 +189,7 @@ def _withheld(level: Level, node: CommandNode, scope: Scope, name: str, given: C
 
 
 def _withheld_names(level: Level, command: str) -> list[tuple[str, str]]:
-    """Return the variables that a command names and is not given, each with what it is."""
+    """Return the variables that a command names but is not given, each with what it is."""
     listed, keys = level.sheet.workflow.env, level.scope.catalog.keys
     return [
         (one, "is listed under env" if one in listed else "is the key of a model")
@@ -199,7 +199,7 @@ def _withheld_names(level: Level, command: str) -> list[tuple[str, str]]:
 
 
 def _mentions(text: str, name: str) -> bool:
-    """Does a command name the variable, without setting it itself?"""
+    """True if a command names the variable without setting it itself."""
     word = re.escape(name)
     if re.search(rf"(?<![A-Za-z0-9_${{]){word}\+?=|\b(?:read|for)\b[^\n;]*\b{word}\b", text):
         return False

@@ -1,7 +1,7 @@
-"""Cycles among nodes, and what can never run. No recursion: graphs may be 10,000 nodes deep.
+"""Finds cycles among nodes, and nodes that can never run. No recursion: graphs may be 10,000 nodes deep.
 
-Kahn's algorithm finds whether there is a cycle at all; strongly connected components are
-Tarjan's ("Depth-first search and linear graph algorithms", 1972), each reported once.
+Kahn's algorithm finds whether there is a cycle at all; strongly connected components are Tarjan's
+("Depth-first search and linear graph algorithms", 1972), each reported once.
 """
 
 from collections import deque
@@ -14,7 +14,9 @@ _SHOWN = 20
 
 
 def check_cycles(level: Level) -> bool:
-    """Report each cycle of a level once, at its first node in the order of the file. Are there any?"""
+    """Report each cycle of a level once, at its first node in the order of the file. True if there are
+    any.
+    """
     before = level.before
     left = None if _in_order(before) else _left_over(before)
     if not left:
@@ -34,7 +36,7 @@ def check_cycles(level: Level) -> bool:
 
 
 def _in_order(before: Sequence[Sequence[int]]) -> bool:
-    """Does every node wait only for nodes declared above it? Then there is no cycle."""
+    """True if every node waits only for nodes declared above it: then there is no cycle."""
     return not any(sources and max(sources) >= node for node, sources in enumerate(before))
 
 
@@ -48,7 +50,7 @@ def _left_over(before: Sequence[Sequence[int]]) -> set[int]:
                 waiting[node] += 1
                 after[source].append(node)
     ready = [node for node, count in enumerate(waiting) if not count]
-    for node in ready:  # which grows
+    for node in ready:  # grows inside the loop
         for target in after[node]:
             waiting[target] -= 1
             if not waiting[target]:

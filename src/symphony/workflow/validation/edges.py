@@ -19,7 +19,7 @@ def fed_inputs(level: Level) -> dict[str, set[str]]:
 
 
 def check_edges(level: Level) -> None:
-    """Check every explicit edge of the workflow; who waits for whom is noted."""
+    """Check every explicit edge of the workflow, and note which node waits for which."""
     given: set[tuple[str, str]] = set()
     templates = level.scope.compiled.edges
     for i, edge in enumerate(level.sheet.workflow.edges):
@@ -105,7 +105,7 @@ def _input_type(level: Level, edge: DataEdge, place: str, given: set[tuple[str, 
 
 
 def _only_input(level: Level, name: str) -> str | None:
-    """Return the input that an edge means which names none: the only one, or the only one needed."""
+    """Return the input that an edge without an input name means: the only one, or the only required one."""
     ports = level.scope.inputs_of(level.scope.nodes[name]) or {}
     needed = required(ports)
     names = list(ports) if len(ports) == 1 else list(needed)

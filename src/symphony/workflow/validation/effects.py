@@ -1,4 +1,4 @@
-"""Which nodes do something that counts without anybody reading their ports."""
+"""Tells which nodes matter even if nothing reads their ports."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,9 @@ from symphony.workflow.model import CommandNode, ControlNode, InstrumentNode, No
 
 
 def has_effects(node: Node, catalog: Catalog, child_has: Callable[[str], bool]) -> bool:
-    """Does `node` change the world, ask a person, or keep a named artifact? True where it is not known.
+    """True if `node` changes the world, asks a person or keeps a named artifact, or if that is not known.
 
-    `child_has` says so of a sub-workflow that is referred to.
+    `child_has` answers it for a sub-workflow by its reference.
     """
     if node.artifact is not None:
         return True

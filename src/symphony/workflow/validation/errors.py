@@ -1,4 +1,4 @@
-"""What a resolver of sub-workflows may raise."""
+"""The error that a resolver of sub-workflows may raise."""
 
 from symphony.commons.errors import SymphonyError
 

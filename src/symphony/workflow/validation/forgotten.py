@@ -41,7 +41,7 @@ def _warn_of_input(level: Level, name: str, key: str, text: str) -> None:
         return
     ports = level.scope.inputs_of(node)
     if ports is None and not isinstance(node, CommandNode):
-        return  # nothing is known of what it takes
+        return  # the type that it takes is unknown
     port = (ports or {}).get(key)
     if port is not None and (speaks(port) or (port.type.innermost.kind == "path" and text[0] not in "${")):
         return  # `{{ inputs.n }}` is a template, and `report.html` the name of a file
@@ -63,7 +63,9 @@ def _texts(value: list[Value] | dict[str, Value]) -> Iterator[str]:
 
 
 def _meant(text: str, scope: Scope) -> str | None:
-    """Return the reference that a text was meant as. Few have what one needs."""
+    """Return the reference that a text was meant as; None for most texts, which lack what a reference
+    needs.
+    """
     if "." not in text and "{" not in text:
         return None
     from symphony.workflow.validation.remedies import forgotten

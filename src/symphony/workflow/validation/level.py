@@ -1,4 +1,4 @@
-"""One level of nodes under validation: what is found, and who depends on whom."""
+"""One level of nodes under validation: the problems found, and which node depends on which."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,11 +25,11 @@ _PLAIN = frozenset({bool, int, float, str, type(None)})
 
 
 class TooManyProblems(Exception):
-    """The report is full: looking further would find nothing that it could hold."""
+    """The report is full, so further checks would add nothing to it."""
 
 
 class Sheet:
-    """What one validation finds, over all levels."""
+    """The findings of one validation, over all levels."""
 
     def __init__(self, workflow: Workflow) -> None:
         self.workflow = workflow
@@ -59,7 +59,7 @@ class Level:
         self._kinds: dict[ValueTemplate, PortType] = {}
         self._inputs: set[ValueTemplate] = set()
         self._looked = False
-        self._sound: dict[int, tuple[PortType, set[ValueTemplate]]] = {}  # by the identity of a type
+        self._sound: dict[int, tuple[PortType, set[ValueTemplate]]] = {}  # keyed by the identity of a type
 
     def number(self, name: str) -> int:
         """Return the number of a node of this level."""
@@ -72,22 +72,23 @@ class Level:
             raise TooManyProblems
 
     def bad(self, error: BadExpression, place: str) -> None:
-        """Note what is wrong with an expression."""
+        """Report the problem of an expression."""
         self.error(error.problem_code, place, error.message, error.hint or GENERAL)
 
     def exists(self, name: str) -> bool:
-        """Is there a node of this name on this level, readable or not?"""
+        """True if this level has a node of this name, even one that could not be read."""
         return name in self.scope.nodes or name in self.scope.broken
 
     def unknown_node(self, name: str, place: str) -> None:
-        """Note that a name is not a node's."""
+        """Report a name that no node has."""
         hint = did_you_mean(name, self.scope.nodes, "name a node of the same level")
         self.error("unknown-node", place, f"there is no node {name!r}", hint)
 
     def bare(self, template: ValueTemplate, target: PortType) -> bool:
-        """The short path: is it one sound, fitting reference, or a list of these and of plain values?
+        """True if the value is one valid, fitting reference, or a list of these and of plain values.
 
-        False: look closely. What each reference is was looked up once, for all that refer to it.
+        This is the short path: if False, check closely. Each reference is looked up once for all values
+        that contain it.
         """
         varying = template.varying
         if varying is not None:
@@ -133,7 +134,7 @@ class Level:
         return held[1]
 
     def _look(self) -> None:
-        """Look up what each bare reference to an input, or to a port of this level, is."""
+        """Look up what each bare reference to an input, or to a port of this level, means."""
         self._looked = True
         given, nodes = self.sheet.workflow.inputs, list(self.scope.nodes.values())
         known = self._by_operator
@@ -176,7 +177,7 @@ class Level:
     def value(
         self, template: ValueTemplate, target: PortType, scope: Scope, before: list[int], place: str
     ) -> PortType | None:
-        """Check a value that may hold expressions; its type, None if it is not sound."""
+        """Check a value that may hold expressions. Return its type, or None if something is wrong with it."""
         try:
             kind = template.type_in(scope.types)
         except BadExpression as error:
@@ -198,19 +199,23 @@ class Level:
         return kind
 
     def _about_misnamed(self, template: ValueTemplate) -> bool:
-        """Does it mention a node whose name is reserved? Expressions take the name for something else."""
+        """True if the text mentions a node whose name is reserved: expressions take the name for
+        something else.
+        """
         misnamed = self.scope.misnamed
         return misnamed is not None and _mentions(misnamed, template.source)
 
     def misfit(self, why: str | None, target: PortType, place: str, remedy: str | None = None) -> None:
-        """Note that a value does not fit, if there is a reason. `remedy`: what to write, if that is known."""
+        """Report that a value does not fit, if there is a reason. `remedy` is what to write instead, if
+        that is known.
+        """
         if why:
             self.error("type-mismatch", place, why, remedy or f"give {called(target)}")
 
     def condition(
         self, template: ValueTemplate, scope: Scope, before: list[int], place: str
     ) -> PortType | None:
-        """Check CEL of any type; None if it is not sound."""
+        """Check CEL of any type. Return its type, or None if something is wrong with it."""
         try:
             kind = template.type_in(scope.types)
         except BadExpression as error:
@@ -233,7 +238,7 @@ class Level:
             self.error("type-mismatch", place, message, "compare: for instance x > 0, or x != ''")
 
     def reads(self, reads: Sequence[Read], before: list[int]) -> int:
-        """Note what is read; how many of it are ports of nodes."""
+        """Note what an expression reads; return how many of these are ports of nodes."""
         count = 0
         for read in reads:
             if read.kind == "input":
@@ -255,19 +260,19 @@ def _mentions(names: re.Pattern[str], value: Value) -> bool:
 
 
 def _of_elements(target: PortType) -> PortType | None:
-    """Return what each element of a list must be that fits; None if that is not all there is to it."""
+    """Return the type that each element of a fitting list must have; None if that is not enough to tell."""
     return ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
 
 
 def _is_plain(value: Value, target: PortType) -> bool:
-    """Is a constant a scalar that fits?"""
+    """True if a constant is a scalar that fits."""
     if type(value) is int and target.kind == "any" and -_SMALL < value < _SMALL:
         return True
     return type(value) in _PLAIN and not mismatch(value, target)
 
 
 def _beyond(value: Value) -> str | None:
-    """Return why a number in a list is none that any port could take."""
+    """Return why a list contains a number that no port can take; None if it does not."""
     if not isinstance(value, list):
         return None
     whys = ((i, mismatch(item, ANY)) for i, item in enumerate(value) if isinstance(item, int | float))
@@ -275,18 +280,18 @@ def _beyond(value: Value) -> str | None:
 
 
 def speaks(port: Port) -> bool:
-    """Is what the port takes written in a language, or are the texts that it holds?"""
+    """True if the port takes texts in a language, itself or inside lists and maps."""
     return port.type.innermost.language is not None
 
 
 def required(ports: Mapping[str, Port]) -> tuple[str, ...]:
-    """Names of the input ports that must be given."""
+    """Return the names of the input ports that must be given."""
     return tuple(name for name, port in ports.items() if port.default is msgspec.UNSET)
 
 
 def _fix(value: Value, target: PortType, scope: Scope | None = None) -> str | None:
-    """Return what to write in place of a value that does not fit; in a `scope`, perhaps a reference was
-    meant.
+    """Return what to write in place of a value that does not fit; with a `scope`, perhaps the reference
+    that was meant.
     """
     from symphony.workflow.validation.remedies import forgotten, remedy
 

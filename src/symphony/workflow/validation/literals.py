@@ -1,6 +1,6 @@
 """Texts in a language that are written out in a workflow: compiled before anything runs.
 
-A text that holds `${{ … }}` is known when it runs, and is looked at then.
+A text with `${{ … }}` is known only during the run, and is checked then.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -18,14 +18,16 @@ from symphony.workflow.validation.level import Level, speaks
 
 _PARTS_MAX: Final = 200
 WORK_MAX: Final = 1024 * 1024
-"""So much is compiled for one validation, for a few seconds at most; the rest is left to the run."""
+"""The most work that one validation spends on compiling, a few seconds. The rest is left to the run."""
 
 
 def check_literals(
     level: Level, place: str, inputs: Mapping[str, ValueTemplate], ports: Mapping[str, Port],
     fed: Collection[str],
 ) -> None:  # fmt: skip
-    """Check the texts among a node's `inputs`; `place` is theirs, `fed` are those that edges give."""
+    """Check the texts among a node's `inputs`. `place` is that of the inputs; `fed` are the inputs that
+    edges give.
+    """
     for name, template in inputs.items():
         port = ports.get(name)
         if port is not None and speaks(port):
@@ -84,9 +86,10 @@ def _check(
 
 
 def _check_parts(level: Level, place: str, text: str, folder: str) -> None:
-    """Check the templates that a template includes, imports or extends, and those that these do.
+    """Check the templates that a template includes, imports or extends, directly or not.
 
-    They lie beside the template, in `folder`, or beside the workflow. What they may name is not known.
+    They are beside the template, in `folder`, or beside the workflow. The names that they may use are
+    not known.
     """
     waiting, seen = [text], set[str]()
     while waiting:
@@ -106,7 +109,7 @@ def _check_parts(level: Level, place: str, text: str, folder: str) -> None:
                 continue
             waiting.append(found)
             for fault in _faults(level, found, Language("template"), None):
-                # What takes its place is known when it runs.
+                # What replaces it is known only during the run.
                 found_by = level.error if fault.sure and needed else level.sheet.warnings.add
                 found_by(fault.code, place, f"{what}: {fault.told(found)}", fault.hint)
 
@@ -149,7 +152,7 @@ def _names(
 def _faults(
     level: Level, text: str, language: Language, names: tuple[str, ...] | None
 ) -> tuple[LiteralFault, ...]:
-    """Return what is wrong with a text, found once for all that are the same."""
+    """Return what is wrong with a text; equal texts are checked once."""
     known = level.sheet.texts
     key = text, language, names
     found = known.get(key)
@@ -160,7 +163,9 @@ def _faults(
 
 
 def _hint(level: Level, fault: LiteralFault) -> str:
-    """Return the hint, where what the text names in vain is the workflow's; it counts as read."""
+    """Return the hint of a fault. An unknown name that the workflow has counts as read, and the hint
+    says how to read it.
+    """
     read = fault.read
     if read is None:
         return fault.hint

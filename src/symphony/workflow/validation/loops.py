@@ -16,13 +16,13 @@ DEPTH_MAX = 32
 def check_loop(
     level: Level, name: str, place: str, scope: Scope, check_nodes: Callable[[Level], None]
 ) -> None:
-    """Check a loop's state, body and conditions; what they read outside, the loop waits for.
+    """Check a loop's state, body and conditions; the loop waits for what they read outside.
 
     `scope` is the loop's own: that of its level, with `item` where it runs for each element.
     `check_nodes` checks those of its body.
     """
     before, parts = level.before[level.number(name)], level.scope.loop(name)
-    assert parts is not None  # it is a loop
+    assert parts is not None  # only called for loops
     for key, template in parts.state.items():
         level.value(template, ANY, scope, before, f"{place}.state.{key}")
         warn_of_text(level, template.value, f"{place}.state.{key}", scope)

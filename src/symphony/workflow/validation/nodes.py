@@ -29,7 +29,7 @@ from symphony.workflow.validation.scope import Scope, port_hint
 _NONE: Mapping[str, Collection[str]] = {}
 _NO_MORE = More()
 _LABEL = PortType("string", optional=True)
-_MOMENT = re.compile(r"\s*\d{4}-\d\d-\d\d[Tt ]\d\d:")  # a bare timestamp, which is no CEL
+_MOMENT = re.compile(r"\s*\d{4}-\d\d-\d\d[Tt ]\d\d:")  # a bare timestamp, which is not CEL
 
 
 def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> None:
@@ -54,9 +54,9 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
 
 
 class _Usual(NamedTuple):
-    """What most nodes of an operator are compared with: the types of its inputs, and those it needs.
+    """The inputs of an operator, to compare most of its nodes with: their types, and which are required.
 
-    Each with what tells by a look that a plain value fits.
+    Each type has a quick test for plain values.
     """
 
     ports: Mapping[str, tuple[PortType, Callable[[object], bool]]]
@@ -64,15 +64,15 @@ class _Usual(NamedTuple):
 
     @classmethod
     def of(cls, ports: Mapping[str, Port]) -> "_Usual":
-        """Of an operator's input ports."""
+        """Make it from an operator's input ports."""
         usual = {n: port.type for n, port in ports.items() if n != "environment" and not speaks(port)}
         return cls({name: (kind, plain_of(kind)) for name, kind in usual.items()}, frozenset(required(ports)))
 
 
 def _is_usual(level: Level, parts: NodeExpressions, usual: _Usual, before: list[int]) -> bool:
-    """The short path: is the node not run for each element, and does all that it is given fit at once?
+    """True if the node is not a fan-out and all its inputs fit at once.
 
-    If so, what it reads is noted; if not, nothing is.
+    This is the short path: what the node reads is noted only if the result is True.
     """
     if parts.more is not None and parts.more.for_each is not None:
         return False
@@ -96,7 +96,7 @@ def _is_usual(level: Level, parts: NodeExpressions, usual: _Usual, before: list[
 def _check_inputs(
     level: Level, name: str, node: Node, parts: NodeExpressions, before: list[int], fed: Collection[str]
 ) -> Scope:
-    """Look closely at what a node runs and is given; the scope of its expressions."""
+    """Check closely what a node runs and is given; return the scope of its expressions."""
     scope, more = level.scope, parts.more
     if more is not None and more.for_each is not None:
         scope = _for_each(level, name, more.for_each, before)
@@ -132,7 +132,7 @@ def _inputs(
     level: Level, name: str, parts: NodeExpressions, before: list[int], scope: Scope,
     expected: Mapping[str, Port] | None,
 ) -> None:  # fmt: skip
-    """The short path first: references that are sound, and plain values."""
+    """Check the inputs, first by the short path: valid references and plain values."""
     for (key, template), reads in zip(parts.inputs.items(), parts.reads, strict=True):
         target = ANY
         if expected is not None:
@@ -177,8 +177,8 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
         from symphony.workflow.remedies import operator_hint
 
         if not why and catalog.unread:
-            return  # what is wrong with the file that may define it is told there
-        if not why and catalog.partial:  # it may be there all the same
+            return  # the file that may define it cannot be read, which is reported there
+        if not why and catalog.partial:  # the operator may exist
             files = ", ".join(catalog.partial)
             message = f"{node.operator} is not known before a run: {files} makes names of operators when run"
             hint = 'give operators plain names: @operator("my.name", version="1.0.0")'
@@ -196,7 +196,7 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
 
 
 def _for_each(level: Level, name: str, each: ValueTemplate, before: list[int]) -> Scope:
-    """Return the scope of a node's inputs, with `item`."""
+    """Check `for_each`; return the scope of the node's inputs, with `item`."""
     place = f"{child(level.place, name)}.for_each"
     if each.form == "condition":
         kind = level.condition(each, level.scope, before, place)
@@ -213,7 +213,7 @@ def _for_each(level: Level, name: str, each: ValueTemplate, before: list[int]) -
 
 
 def _label(level: Level, name: str, label: ValueTemplate, scope: Scope) -> None:
-    """A label is a string that follows from the element and its number alone."""
+    """Check a label: a string that depends only on the element and its number."""
     place = f"{child(level.place, name)}.label"
     kind = level.condition(label, scope, [], place)
     if kind is None:
@@ -227,7 +227,7 @@ def _label(level: Level, name: str, label: ValueTemplate, scope: Scope) -> None:
 
 
 def branches(node: Node) -> tuple[str, ...] | None:
-    """Return the branches of a node; None if it is not a branch."""
+    """Return the branches of a node; None if it is not a branch node."""
     if not isinstance(node, ControlNode) or node.control != "branch":
         return None
     if node.switch is None:
@@ -236,7 +236,7 @@ def branches(node: Node) -> tuple[str, ...] | None:
 
 
 def check_branch(level: Level, source: str, branch: str, place: str) -> None:
-    """Report that `source` does not have this branch, if so."""
+    """Report it if `source` does not have this branch."""
     node = level.scope.nodes.get(source)
     if node is None:
         return  # broken: reported elsewhere

@@ -1,4 +1,4 @@
-"""What to write in place of a value that does not fit its port. Pure."""
+"""Hints for what to write in place of a value that does not fit its port. Pure."""
 
 import re
 from typing import Final
@@ -41,7 +41,7 @@ def remedy(value: Value, target: PortType) -> str | None:
     if isinstance(value, list | bytes) or value is None:
         return None
     if isinstance(value, str) and value.startswith(_HALF_REFERENCES):
-        return None  # an element that is such a text is not what was meant
+        return None  # an element of this text is not what was meant
     if target.kind == "list" and target.item is not None and mismatch(value, target.item) is None:
         text = value if isinstance(value, str) and _is_bare(value) else msgspec.json.encode(value).decode()
         return (
@@ -54,7 +54,7 @@ def remedy(value: Value, target: PortType) -> str | None:
 
 
 def _key_remedy(value: dict[str, Value], target: PortType) -> str | None:
-    """Return what to write in place of the first key that a map cannot have, here or further in."""
+    """Return what to write in place of the first key that a map, or a map inside it, cannot have."""
     if target.kind != "map" or target.item is None:
         return None
     for key, inner in value.items():
@@ -66,14 +66,14 @@ def _key_remedy(value: dict[str, Value], target: PortType) -> str | None:
 
 
 def _is_bare(text: str) -> bool:
-    """Is it a text in YAML without quotes, too?"""
+    """True if YAML reads the text as a text even without quotes."""
     return _WORD.fullmatch(text) is not None and text.lower() not in ("true", "false", "null")
 
 
 def forgotten(text: str, scope: Scope) -> str | None:
     """Return how to write the reference that `text` names exactly, if `scope` has what it names.
 
-    Half of the signs may be there: `{{ inputs.n }}`, `${words.result}`, `$words.result`.
+    Some of the signs may be there: `{{ inputs.n }}`, `${words.result}`, `$words.result`.
     """
     if "${{" in text or len(text) > _REFERENCE_CHARS_MAX or (found := _REFERENCE.fullmatch(text)) is None:
         return None

@@ -1,4 +1,4 @@
-"""What is in scope of an expression, and of which type it is."""
+"""What an expression can read in its scope, and the type of each."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -32,7 +32,7 @@ _RUN = {"id": STRING, "started_at": STRING}
 
 
 def named(name: str, known: Mapping[str, _Info]) -> _Info | str:
-    """Return what `NAME` or `NAME@VERSION` names: the thing, or why there is none, empty if the name is
+    """Return what `NAME` or `NAME@VERSION` names, or why it names nothing: an empty text if the name is
     unknown.
 
     A version may be a prefix by whole numbers: `1` and `1.0` name 1.0.3.
@@ -48,7 +48,7 @@ def named(name: str, known: Mapping[str, _Info]) -> _Info | str:
 
 
 class Scope:
-    """One level of nodes with what their expressions may read; a loop's body is a level inside."""
+    """One level of nodes with what their expressions may read. A loop's body is a level inside another."""
 
     def __init__(
         self, workflow: Workflow, catalog: Catalog, children: Children, compiled: Compiled, *,
@@ -66,7 +66,7 @@ class Scope:
         self._operators: dict[str, OperatorInfo | str] = {}
 
     def seeing(self, *, item: PortType | None = None, value: PortType | None = None) -> "Scope":
-        """This scope with `item` and `index`, or `value`, in addition."""
+        """Return this scope with `item` and `index`, or `value`, added."""
         other = Scope(
             self.workflow, self.catalog, self.children, self.compiled, broken=self.broken,
             outer=self.outer, item=item or self.item, state=self.state, value=value or self.value,
@@ -78,7 +78,7 @@ class Scope:
         """Return the scope of a loop's body. An outermost loop's state has a type where every round
         keeps it.
         """
-        if self.outer is not None:  # each level would be tried again for each round of those around it
+        if self.outer is not None:  # each level would be tried again for every round of the levels around it
             state = dict.fromkeys(loop.state, ANY)
         else:
             state = {name: self._type_or_any(template) for name, template in loop.state.items()}
@@ -95,7 +95,9 @@ class Scope:
             state = {**state, **dict.fromkeys(changed, ANY)}
 
     def before_body(self, inner: "Scope") -> "Scope":
-        """Return the scope of a loop's `while`, tested before the body has run: its ports are not there."""
+        """Return the scope of a loop's `while`. It is tested before the body has run, so it lacks the
+        body's ports.
+        """
         return Scope(
             self.workflow, self.catalog, self.children, Compiled(Workflow(name="none")), outer=self,
             item=inner.item, state=inner.state,
@@ -124,16 +126,16 @@ class Scope:
         return scope
 
     def outputs(self, name: str) -> Ports | None:
-        """Return the ports of a node of this level, seen by others; None where they are not known."""
+        """Return the ports of a node of this level as others see them; None if they are not known."""
         if name in self._outputs:
             return self._outputs[name]
-        self._outputs[name] = None  # a merge that waits for itself: reported as a cycle
+        self._outputs[name] = None  # a merge that waits for itself is reported as a cycle
         node = self.nodes.get(name)
         found = self._outputs[name] = None if node is None else self.outputs_of(node, self.loop(name))
         return found
 
     def loop(self, name: str) -> LoopParts | None:
-        """Return the expressions of a node of this level that is a loop."""
+        """Return the compiled expressions of a loop of this level."""
         more = self.compiled.nodes[self.compiled.index[name]].more
         return None if more is None else more.loop
 
@@ -190,7 +192,7 @@ class Scope:
         return {}
 
     def info(self, node: OperatorNode | InstrumentNode) -> OperatorInfo | ModelInfo | str:
-        """Return what the catalogue says of the node's operator or model, or why it says nothing."""
+        """Return the catalogue's entry for the node's operator or model, or why it has none."""
         if isinstance(node, OperatorNode):
             found = self._operators.get(node.operator)
             if found is None:
@@ -293,8 +295,8 @@ def _value_outside() -> BadExpression:
 
 
 def _misnamed(broken: frozenset[str], outer: Scope | None) -> re.Pattern[str] | None:
-    """Return what finds, in expressions, the nodes of this level and of those around it whose names are
-    reserved.
+    """Return a pattern that finds nodes with reserved names, of this level and those around it, in
+    expressions.
     """
     names = sorted(broken & RESERVED) if broken else []
     if not names:
@@ -303,7 +305,7 @@ def _misnamed(broken: frozenset[str], outer: Scope | None) -> re.Pattern[str] | 
 
 
 def port_hint(name: str, ports: Mapping[str, Port], what: str = "output") -> str:
-    """Return a hint for a port that does not exist; `what` it is, `input` or `output`."""
+    """Return a hint for a port that does not exist; `what` is `input` or `output`."""
     if not ports:
         return f"it has no {what}s"
     listed = _listed(ports)

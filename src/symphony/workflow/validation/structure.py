@@ -1,6 +1,6 @@
-"""Structure of workflows made in code: what reading a file would have refused.
+"""Checks the structure of workflows made in code for what reading a file would have refused.
 
-Only what is out of the ordinary is written out and read again; plain nodes cost a glance.
+Only unusual nodes are written out and read again; plain ones take a quick look.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _PLAIN_DATA = "use null, booleans, numbers, texts, bytes, lists, and maps with t
 
 
 def check_structure(workflow: Workflow) -> tuple[tuple[Problem, ...], frozenset[str]]:
-    """Return what no file could say, and the nodes that are wrong in this way."""
+    """Return the problems that no file could have, and the names of the nodes that have them."""
     if len(workflow.nodes) > NODES_MAX:
         return (), frozenset()
     fields = Fields()
@@ -36,7 +36,7 @@ def check_structure(workflow: Workflow) -> tuple[tuple[Problem, ...], frozenset[
     for name in [name for name, node in chosen.items() if not _can_be_written(node, name, fields)]:
         del chosen[name]
         fields.broken.add(name)
-    if workflow.nodes and not chosen:  # a workflow without nodes would be a mistake of its own
+    if workflow.nodes and not chosen:  # a workflow without nodes would be reported, too
         chosen = {"node": ControlNode(control="merge", after=("node",))}
     some = msgspec.structs.replace(workflow, nodes=chosen, edges=())
     try:
@@ -50,7 +50,7 @@ def check_structure(workflow: Workflow) -> tuple[tuple[Problem, ...], frozenset[
 
 
 def _chosen(nodes: Mapping[str, Node]) -> dict[str, Node]:
-    """Return the nodes worth a look: named oddly, with options, or with nested values."""
+    """Return the nodes to check closely: those with odd names, options or nested values."""
     good = set[str]()
     if all_legal(nodes):
         return {name: node for name, node in nodes.items() if not _is_plain(node, good)}
@@ -62,7 +62,7 @@ def _chosen(nodes: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def _is_plain(node: Node, good: set[str]) -> bool:
-    """Is there nothing to read closely? `good` holds the names of inputs that are known to be."""
+    """True if a node needs no close check. `good` has the names of inputs that are known to be valid."""
     if type(node) is ControlNode or _options_of(node) != _NO_OPTIONS:
         return False
     for key, value in node.inputs.items():

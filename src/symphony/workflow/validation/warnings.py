@@ -40,7 +40,7 @@ def warn(level: Level, in_outputs: set[int], *, cyclic: bool) -> None:
 
 
 def _never(level: Level) -> dict[str, str]:
-    """Nodes that can never run, and why; those switched off on purpose are not among them."""
+    """Return the nodes that can never run, and why. Nodes switched off on purpose are left out."""
     names, nodes = level.names, list(level.scope.nodes.values())
     dead = {number: "it is switched off" for number, node in enumerate(nodes) if not node.enabled}
     off = set(dead)
@@ -76,7 +76,7 @@ def _never(level: Level) -> dict[str, str]:
 
 
 def _only_spare(level: Level, source: int, target: int) -> bool:
-    """Does `target` wait for `source` because it may stand in for another?"""
+    """True if `target` waits for `source` only because it may stand in for another node."""
     return any(
         level.scope.nodes[level.names[number]].on_error.fallback == level.names[source]
         for number in level.before[target]
