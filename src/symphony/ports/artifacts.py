@@ -15,7 +15,7 @@ _CONTROL: Final = r"[\x00-\x1f\x7f\ud800-\udfff]"
 
 
 def is_label(text: str) -> bool:
-    """Can `text` be the name or the content type of an artifact?"""
+    """True if `text` can be the name or the content type of an artifact."""
     return 0 < len(text) <= LABEL_CHARS_MAX and re.search(_CONTROL, text) is None
 
 
@@ -82,7 +82,7 @@ class Collected(NamedTuple):
 class ArtifactWriter(Protocol):
     """A body that arrives piece by piece, of any length. Until `commit`, nothing of it is in the store.
 
-    Leaving its `with` block without a commit gives it up. One thread at a time.
+    Leaving its `with` block without a commit discards it. One thread at a time.
     """
 
     def __enter__(self) -> Self: ...
@@ -110,13 +110,13 @@ class ArtifactRanges(Protocol):
 class ArtifactStore(Protocol):
     """Bytes by content. Every adapter passes tests/contracts/test_artifact_store.py.
 
-    Blocking and thread-safe: the engine calls it from worker threads. A body is durable when
-    `put` returns, or, without `durable`, when `settle` does, which serves many bodies and links
-    at once; this process may read it in between. Reads are verified: a body that no longer matches
-    its digest raises `ArtifactCorrupt`; one that is not there, `ArtifactMissing`.
+    Blocking and thread-safe: the engine calls it from worker threads. A body is durable when `put`
+    returns, or, without `durable`, when `settle` does, which serves many bodies and links at once; this
+    process may read it in between. Reads are verified: a body that no longer matches its digest raises
+    `ArtifactCorrupt`; one that is not there, `ArtifactMissing`.
 
-    How and where a body is kept is the adapter's affair: there is no path to it. A caller that needs a file
-    copies the body into one.
+    How and where a body is kept is up to the adapter: there is no path to it. A caller that needs a
+    file copies the body into one.
     """
 
     def put(
@@ -129,11 +129,13 @@ class ArtifactStore(Protocol):
         durable: bool = True,
     ) -> ArtifactRef: ...
     def put_stream(self, stream: BinaryIO, *, content_type: str, name: str | None = None) -> ArtifactRef:
-        """Store all that `stream` gives, in little memory."""
+        """Store all that `stream` yields, in little memory."""
         ...
 
     def writer(self, *, content_type: str, name: str | None = None) -> ArtifactWriter:
-        """For a body that arrives in pieces: from the network, from an asynchronous iterator."""
+        """Return a writer for a body that arrives in pieces: from the network, from an asynchronous
+        iterator.
+        """
         ...
 
     def get(self, digest: Digest) -> bytes: ...
@@ -152,15 +154,17 @@ class ArtifactStore(Protocol):
         ...
 
     def holds(self, ref: ArtifactRef) -> bool:
-        """Is the body there? If so, it is kept from collection for a while."""
+        """True if the body is there; it is then kept from collection for a while."""
         ...
 
     def find(self, digest_or_name: str) -> ArtifactRecord:
-        """By digest, unambiguous digest prefix (8 or more digits) or newest of a name."""
+        """Find an artifact by digest, unambiguous digest prefix (8 or more digits) or the newest of a
+        name.
+        """
         ...
 
     def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
-        """Newest first."""
+        """Return the records, newest first."""
         ...
 
     def link(self, ref: ArtifactRef, provenance: Provenance, *, durable: bool = True) -> None:

@@ -4,16 +4,16 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Real: `symphony.app`; fake: the tests'. Wall time may jump, monotonic time may not."""
+    """A source of time, real or a test's. Wall time may jump; monotonic time never goes back."""
 
     def now_s(self) -> float:
-        """Seconds since the Unix epoch, UTC."""
+        """Return the seconds since the Unix epoch, UTC."""
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds from an arbitrary point, never going back."""
+        """Return the seconds from an arbitrary point; they never go back."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait at least `seconds`; cancellable."""
+        """Wait at least `seconds`; can be cancelled."""
         ...

@@ -1,4 +1,4 @@
-"""What differs between two runs. Values only; `a` and `b` are the runs, in this order."""
+"""The differences between two runs. Values only; `a` and `b` are the runs, in this order."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
@@ -31,7 +31,8 @@ class ValueChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeSide(msgspec.Struct, frozen=True, kw_only=True):
-    """How a node, or an element of one, went in one run. `reused_from`: the run that its result came from.
+    """How a node, or an element of one, went in one run. `reused_from` is the run that its result was
+    reused from.
 
     `label` is the element's.
     """
@@ -55,14 +56,14 @@ class NodeComparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def differs(self) -> bool:
-        """Did it end otherwise, or give something else? Times, tries and reuse do not count."""
+        """True if it ended differently or gave other outputs. Times, tries and reuse do not count."""
         if self.a is None or self.b is None or self.same_result is False:
             return True
         return _outcome(self.a) != _outcome(self.b)
 
 
 class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All that differs, and of the nodes all of both runs."""
+    """All differences between two runs, and all nodes of both."""
 
     a: RunResult
     b: RunResult
@@ -73,7 +74,9 @@ class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def same(self) -> bool:
-        """Do they agree in workflow, inputs, outcome and outputs? Times, reuse and usage do not count."""
+        """True if both runs agree in workflow, inputs, outcome and outputs. Times, reuse and usage do
+        not count.
+        """
         return not (
             self.workflow
             or self.inputs

@@ -13,7 +13,7 @@ from symphony.ports.values import Value
 
 
 class OrchestrationRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants. With `run` false the workflow is made and kept, not started."""
+    """A request in words. With `run` false, the workflow is made and kept but not started."""
 
     prompt: str
     user_id: UserId
@@ -23,7 +23,7 @@ class OrchestrationRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrchestrationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `explanation` says in words why this workflow."""
+    """The result of a request. `explanation` says in words why this workflow was made."""
 
     workflow_id: WorkflowId
     run_id: RunId | None = None
@@ -31,7 +31,9 @@ class OrchestrationResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConductorState(StrEnum):
-    """`unavailable`: it answers no requests now; `ConductorStatus.detail` says why."""
+    """The state of the conductor. If `unavailable`, it answers no requests now, and
+    `ConductorStatus.detail` says why.
+    """
 
     READY = "ready"
     BUSY = "busy"
@@ -39,7 +41,7 @@ class ConductorState(StrEnum):
 
 
 class ConductorStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the conductor is."""
+    """The status of the conductor."""
 
     state: ConductorState
     active_requests: int = 0
@@ -70,5 +72,5 @@ class ConductorPort(Protocol):
         ...
 
     async def get_status(self) -> ConductorStatus:
-        """Answers at once and does not raise."""
+        """Return the status. Answers at once and does not raise."""
         ...

@@ -27,7 +27,7 @@ class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True):
 class WorkflowSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The API's short form of a workflow; names are free text.
 
-    Unless some step says what it needs, each needs the one before.
+    If no step has `needs`, each needs the one before.
     """
 
     name: str
@@ -57,7 +57,7 @@ class StoredWorkflow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserTier(StrEnum):
-    """What a user pays for; limits follow from it, on the other side."""
+    """The plan that a user pays for. The other side derives limits from it."""
 
     FREE = "free"
     PRO = "pro"
@@ -65,14 +65,14 @@ class UserTier(StrEnum):
 
 
 class CreateUserRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A user to be made."""
+    """A request to create a user."""
 
     email: str
     name: str
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A user as it is kept."""
+    """A user as stored."""
 
     id: UserId
     email: str
@@ -82,7 +82,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataError(SymphonyError):
-    """The root of errors from data access. Its subclasses say who must act."""
+    """The root of errors from data access. Its subclasses tell who must act."""
 
     code = "data-failed"
 
@@ -124,7 +124,7 @@ class OperationNotSupported(DataError):
 
 
 class DataAccessPort(Protocol):
-    """Real: the HTTP client, the local database; fake: in memory. All methods raise DataError."""
+    """Access to workflows and users. All methods raise DataError."""
 
     async def create_workflow(self, request: CreateWorkflowRequest) -> StoredWorkflow:
         """Keep a workflow. Raises RequestRejected, NotAuthorized, NotFound (the project)."""

@@ -8,7 +8,7 @@ import msgspec
 from symphony.commons.errors import SymphonyError
 
 BufferId = NewType("BufferId", str)
-"""An open buffer, such as `view-id-1`. Means nothing to another editor process."""
+"""The id of an open buffer, such as `view-id-1`. It is valid only in its own editor process."""
 
 
 class TextEdit(msgspec.Struct, frozen=True, kw_only=True):

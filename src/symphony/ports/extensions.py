@@ -9,7 +9,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
 
 ExtensionId = NewType("ExtensionId", str)
-"""A loaded extension: `name@version`."""
+"""The id of a loaded extension: `name@version`."""
 
 
 class ExtensionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class ExtensionInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """All that it may touch; what is not here is refused.
+    """All that an extension may access; anything else is refused.
 
     `network_access` lists hosts; `file_access` entries are `read:PATTERN`, `write:PATTERN`.
     """
@@ -34,7 +34,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """Its limits, as written: `2GB`, `50%`."""
+    """The limits of an extension, as written: `2GB`, `50%`."""
 
     memory_limit: str | None = None
     cpu_limit: str | None = None
@@ -42,7 +42,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigurationField(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting that it takes. A secret one is never shown, logged or stored in a run."""
+    """One setting of an extension. A secret one is never shown, logged or stored in a run."""
 
     type: Literal["string", "integer", "float", "boolean"]
     required: bool = False
@@ -53,7 +53,7 @@ class ConfigurationField(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExtensionManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an extension says of itself. `dependencies` maps names to version ranges."""
+    """What an extension declares about itself. `dependencies` maps names to version ranges."""
 
     extension: ExtensionInfo
     capabilities: Capabilities = Capabilities()
@@ -63,19 +63,19 @@ class ExtensionManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExtensionNotLoaded(SymphonyError):
-    """It cannot be loaded, or is not loaded (any more); the message names the cause."""
+    """The extension cannot be loaded, or is not loaded (any more); the message names the cause."""
 
     code = "extension-not-loaded"
 
 
 class ExtensionFailed(SymphonyError):
-    """It was asked and answered with an error, broke a limit, or its process died."""
+    """The extension answered with an error, broke a limit, or its process died."""
 
     code = "extension-failed"
 
 
 class PermissionRefused(SymphonyError):
-    """It wanted what its manifest does not ask for, or what its user did not grant."""
+    """The extension wanted something that its manifest does not ask for or its user did not grant."""
 
     code = "permission-refused"
 
@@ -84,14 +84,14 @@ class ExtensionPort(Protocol):
     """Loads extensions and calls them."""
 
     async def load_extension(self, manifest: ExtensionManifest) -> ExtensionId:
-        """Ready for calls when this returns; loading one twice gives the same id.
+        """Load an extension and return its id when it is ready for calls. Loading it twice gives the same id.
 
         Raises ExtensionNotLoaded, PermissionRefused.
         """
         ...
 
     async def invoke_extension(self, extension_id: ExtensionId, value: Value) -> Value:
-        """Its answer. Cancelling the task ends the call.
+        """Return the extension's answer. Cancelling the task ends the call.
 
         Raises ExtensionNotLoaded, ExtensionFailed, PermissionRefused.
         """

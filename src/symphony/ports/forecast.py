@@ -1,4 +1,6 @@
-"""What a run is likely to do, take and cost, before it begins. Values only."""
+"""What a run is likely to do, and how long and how much it is likely to take, before it begins. Values
+only.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,14 +9,14 @@ from typing import Literal, TypeAlias
 from symphony.ports.models import Estimate
 
 Reuse: TypeAlias = Literal["reused", "partly", "runs", "skipped", "unknown"]
-"""Whether a result is there already: all of it, of some elements, none; or it cannot be told yet."""
+"""Whether a result exists already: all of it, that of some elements, none, or not known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
     """Seconds: the median of `samples` earlier durations, the shortest and the longest of them.
 
-    `same`: they are of this very node in this workflow, not of others that ran the same.
+    `same`: they are those of this node in this workflow, not of other nodes that ran the same thing.
     """
 
     median_s: float
@@ -26,7 +28,7 @@ class Guess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedNode:
-    """One node of the plan. `why` says what `reuse` hangs on; `effects` what it would change."""
+    """One node of the plan. `why` says what `reuse` depends on; `effects` what it would change."""
 
     name: str
     kind: str
@@ -36,12 +38,12 @@ class PlannedNode:
     effects: Sequence[str] = ()
     guess: Guess | None = None
     usage: Estimate | None = None
-    """The most that its models are likely to use up; of a fan-out or loop, each time."""
+    """The most that its models are likely to use up; for a fan-out or loop, each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """A run before it begins. `path` is the critical one; `unknown` are nodes without a past."""
+    """A run before it begins. `path` is the critical path; `unknown` are nodes without earlier durations."""
 
     workflow: str
     stages: Sequence[Sequence[str]]

@@ -1,4 +1,4 @@
-"""What is seen of runs, for the command line and whatever else shows them. Values, and who gives them."""
+"""Views of runs, for the command line and other displays: the values, and the protocol of their source."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
@@ -22,7 +22,7 @@ WORST: Final = (
     NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.WAITING, NodeStatus.RUNNING, NodeStatus.PENDING,
     NodeStatus.SUCCEEDED, NodeStatus.CACHED, NodeStatus.SKIPPED,
 )  # fmt: skip
-"""What several steps together are said to be: the first of these that one of them is."""
+"""The status of several steps together is the first of these that one of them has."""
 
 
 class NodeLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,9 +39,9 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     statuses: Mapping[NodeStatus, int] = {}
     fans_out: bool = False
     handled: int = 0
-    """So many of them have failed, and `on_error` has handled that."""
+    """The number of them whose failure `on_error` has handled."""
     on_error: Literal["fail", "skip", "value", "fallback"] = "fail"
-    """What the node does about failures."""
+    """How the node handles failures."""
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,22 +80,22 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retried: Sequence[str] = ()
     slowest: Sequence[tuple[str, float]] = ()
     labels: Mapping[str, str] = {}
-    """Of those that are elements of fan-outs, or lie in some: what people tell them by."""
+    """The labels that people know elements of fan-outs, and nodes inside elements, by."""
     usage: Usage | None = None
     counts: Mapping[NodeStatus, int] = {}
-    """How many of the workflow's own nodes stand where."""
+    """The number of the workflow's own nodes by status."""
     error: RunError | None = None
 
     @property
     def took_s(self) -> float:
-        """From the first owner to the end, or to the last event while it goes on."""
+        """Return the seconds from the first owner to the end, or to the last event while it goes on."""
         if self.began_at is None or self.ended_at is None:
             return 0.0
         return max(0.0, self.ended_at - self.began_at)
 
     @property
     def cached_share(self) -> float | None:
-        """The share of results that were reused; None if nothing ran."""
+        """Return the share of results that were reused; None if nothing ran."""
         return self.cached / self.steps if self.steps else None
 
 
@@ -127,7 +127,7 @@ class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Extent(Protocol):
-    """What a bar is chosen by."""
+    """The properties by which a bar is chosen."""
 
     @property
     def name(self) -> str: ...
@@ -160,7 +160,7 @@ def above(path: str) -> Iterator[str]:
 
 
 class RunViews(Protocol):
-    """What is seen of the runs of a home, from any process. Blocking, but for `watch`.
+    """Views of the runs of a home, from any process. All but `watch` block.
 
     Every method that names a run raises RunNotFound and JournalFailed.
     """

@@ -1,4 +1,4 @@
-"""What nodes printed and models said. Values only."""
+"""The output of nodes and the words of models. Values only."""
 
 from typing import Literal, TypeAlias
 
@@ -16,4 +16,4 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: Stream
     text: str
     label: str | None = None
-    """Of an element of a fan-out, and of what runs inside one. It is not in the log itself."""
+    """The label of an element of a fan-out, also for a node inside one. It is not in the log itself."""

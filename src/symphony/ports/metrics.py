@@ -19,19 +19,19 @@ BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.
 
 @dataclass(slots=True)
 class Distribution:
-    """A histogram of seconds: `counts[i]` lie at or below `BOUNDS_S[i]` and above the bound before."""
+    """A histogram of seconds: `counts[i]` are at or below `BOUNDS_S[i]` and above the bound before."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
     total_s: float = 0.0
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Return the number of durations."""
         return sum(self.counts)
 
     @property
     def mean_s(self) -> float:
-        """The mean, 0 of none."""
+        """Return the mean in seconds; 0 if there are none."""
         return self.total_s / self.count if self.count else 0.0
 
     def add(self, seconds: float) -> None:
@@ -46,9 +46,10 @@ class Distribution:
         self.total_s += other.total_s
 
     def quantile_s(self, share: float) -> float | None:
-        """Below this lie `share` (0 to 1) of all, as the upper bound of their bucket; None of none.
+        """Return the quantile at `share` (0 to 1), as the upper bound of its bucket; None if there are
+        no durations.
 
-        Infinite if it lies in the bucket that has no bound.
+        Infinite if it is in the bucket without a bound.
         """
         wanted, seen = share * self.count, 0
         for bound, number in zip((*BOUNDS_S, math.inf), self.counts, strict=True):
@@ -60,11 +61,11 @@ class Distribution:
 
 @dataclass(slots=True)
 class KindStats:
-    """What all steps of one kind did. `durations` counts attempts that worked, `queue` their waiting."""
+    """The metrics of all steps of one kind. `durations` counts successful attempts, `queue` their waiting."""
 
     kind: Kind
     runs: str
-    """What such a step runs: an operator, a model, a kind of control."""
+    """What such a step runs: an operator, a model or a kind of control node."""
     statuses: dict[NodeStatus, int] = field(default_factory=dict)
     attempts: int = 0
     retries: int = 0
@@ -74,12 +75,12 @@ class KindStats:
 
     @property
     def steps(self) -> int:
-        """How many steps there were."""
+        """Return the number of steps."""
         return sum(self.statuses.values())
 
     @property
     def cached(self) -> int:
-        """How many took the result of an earlier run."""
+        """Return the number of steps that took the result of an earlier run."""
         return self.statuses.get(NodeStatus.CACHED, 0)
 
     def merge(self, other: "KindStats") -> None:

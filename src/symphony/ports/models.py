@@ -23,10 +23,10 @@ class ModelFailed(SymphonyError):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What calls of models used up, tokens as the provider counts them.
+    """What calls of models used up, with tokens as the provider counts them.
 
-    `tokens_in` includes `tokens_cached`, those that the provider had seen before. `cost` is None
-    where no price is known. `estimated`: the provider did not say, as when an answer broke off.
+    `tokens_in` includes `tokens_cached`, those that the provider had seen before. `cost` is None where
+    no price is known. `estimated`: the provider did not say, as when an answer broke off.
     """
 
     calls: int = 0
@@ -81,7 +81,7 @@ class Caller(Protocol):
         ...
 
     def used(self, usage: Usage) -> None:
-        """The request that was reserved for is over, however it ended. Exactly once for each."""
+        """Note that the request that was reserved is over, however it ended. Called exactly once for each."""
         ...
 
     def token(self, text: str) -> None:
@@ -132,7 +132,7 @@ class Models(Protocol):
         ...
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
-        """Does the caller want a new answer each time? Then an earlier one may not stand in for it.
+        """True if the caller wants a new answer each time, so that an earlier one must not replace it.
 
         Of `inputs`, large values may be given as references.
         """
@@ -150,13 +150,13 @@ class Models(Protocol):
 
 
 def drawn_at_random(inputs: Mapping[str, object]) -> bool:
-    """Is a chat asked for words drawn at random, that is, at a `temperature` above 0?"""
+    """True if a chat is asked at a `temperature` above 0, so that its words are drawn at random."""
     temperature = inputs.get("temperature")
     return isinstance(temperature, int | float) and not isinstance(temperature, bool) and temperature > 0
 
 
 def usage_value(usage: Usage) -> dict[str, Value]:
-    """Usage as a value: what is counted as numbers, money as text, which loses nothing."""
+    """Return the usage as a value: counts as numbers, and money as text, which loses nothing."""
     shown: dict[str, Value] = {
         "calls": usage.calls,
         "tokens_in": usage.tokens_in,

@@ -18,7 +18,7 @@ class ModelHandle(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     lease: str
     warmed_ms: float = 0.0
-    """How long it took to become ready; 0 if it already was."""
+    """The time that it took to become ready; 0 if it already was."""
 
 
 class WorkflowDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class PitPort(Protocol):
         ...
 
     async def release_model(self, handle: ModelHandle) -> None:
-        """Give it back; twice does no harm."""
+        """Release the model; doing so twice does no harm."""
         ...
 
     async def execute_workflow(
@@ -49,5 +49,5 @@ class PitPort(Protocol):
         ...
 
     async def store_artifact(self, content: bytes) -> ArtifactRef:
-        """Durable when this returns; the same content twice is one artifact."""
+        """Store an artifact, durably when this returns. The same content twice is one artifact."""
         ...

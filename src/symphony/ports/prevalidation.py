@@ -14,20 +14,20 @@ class PreValidationFailed(ValidationFailed):
 
 
 class PreValidationPort(Protocol):
-    """Presence, form and size only: no permissions, no business rules, no look-ups.
+    """Checks presence, form and size only: no permissions, no business rules, no look-ups.
 
     A method returns, within 20 µs (the manifest's: within a read of one small file), or raises
     PreValidationFailed.
     """
 
     def validate_workflow_request(self, request: CreateWorkflowRequest) -> None:
-        """A name and steps are there, within their limits."""
+        """Check that a name and steps are present, within their limits."""
         ...
 
     def validate_user_request(self, request: CreateUserRequest) -> None:
-        """An address with an @ and a name are there, within their limits."""
+        """Check that an address with an @ and a name are present, within their limits."""
         ...
 
     def validate_extension_manifest(self, path: Path) -> None:
-        """The file is there, not empty, not too large, and TOML."""
+        """Check that the file exists, is not empty, not too large, and is TOML."""
         ...

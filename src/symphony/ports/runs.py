@@ -1,4 +1,4 @@
-"""What is known of a run: its status, its result, its events. Values only."""
+"""The facts of a run: its status, its result, its events. Values only."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -18,7 +18,8 @@ def titled(name: str, label: str | None) -> str:
 class RunStatus(StrEnum):
     """Where a run stands. `interrupted`: its process was stopped or died; `waiting`: a person must decide.
 
-    `damaged`: its journal is not what was written; only lists of runs say so, all else raises.
+    `damaged`: its journal is not what was written; only lists of runs show this, everything else
+    raises.
     """
 
     PENDING = "pending"
@@ -33,13 +34,13 @@ class RunStatus(StrEnum):
 
 
 ENDED: Final = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
-"""A run that stands so stays so."""
+"""A run with one of these statuses keeps it."""
 LEFT: Final = (RunStatus.INTERRUPTED, RunStatus.PAUSED, RunStatus.WAITING)
-"""No process drives a run that stands so; one may go on with it."""
+"""No process drives a run with one of these statuses, but one may resume it."""
 
 
 SHORT_ID: Final = 8
-"""So many characters of a run's id are shown, and more where other runs share them."""
+"""The number of characters shown of a run's id; more are shown where other runs share them."""
 _UUID: Final = len("0192e4f7-3a5b-7c1d-9e2f-0a1b2c3d4e5f")
 _TAIL: Final = len("0192e4f7-3a5b-7c1d-9e2f-")
 
@@ -55,7 +56,7 @@ def short_id(run_id: str) -> str:
 
 
 class NodeStatus(StrEnum):
-    """Where a node stands; `cached`: succeeded without running."""
+    """The status of a node; `cached`: succeeded without running."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -85,7 +86,7 @@ class FailureCause(msgspec.Struct, frozen=True, kw_only=True):
     label: str | None = None
     count: int = 1
     place: NodePlace | None = None
-    """Where the node stands, if the workflow came from a file."""
+    """The node's place, if the workflow came from a file."""
 
 
 class RunError(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +107,7 @@ class RunError(msgspec.Struct, frozen=True, kw_only=True):
     column: int | None = None
     causes: tuple[FailureCause, ...] = ()
     causes_more: int = 0
-    """How many steps failed for still other reasons."""
+    """The number of steps that failed for other reasons still."""
 
     def at(self, place: NodePlace | None) -> "RunError":
         """Return the error with the place of its node."""
@@ -125,7 +126,7 @@ class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     cached_from: str | None = None
     """The run that a cache hit or a reused result came from."""
     not_cached: str | None = None
-    """Why the results of a fan-out were not kept for other runs, though they might have been."""
+    """Why the results of a fan-out were not cached for other runs, though they could have been."""
     asks: str | None = None
     """What a person is asked, while the node waits for the answer."""
     until: str | None = None
@@ -133,7 +134,7 @@ class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     """What models used for the node, in all its attempts and elements."""
     label: str | None = None
-    """Of an element of a fan-out, and of what runs inside one: what people tell it by."""
+    """The label that people know an element of a fan-out by, also for a node inside one."""
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +146,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     error: RunError | None = None
     nodes: Mapping[str, NodeResult] = {}
     counts: Mapping[NodeStatus, int] = {}
-    """How many of the workflow's own nodes stand where; elements, rounds and inner nodes do not count."""
+    """The number of the workflow's own nodes by status; elements, rounds and inner nodes do not count."""
     handled_failures: int = 0
     """Nodes and elements, inner ones too, whose final failure was handled by `on_error`."""
     usage: Usage | None = None
@@ -161,9 +162,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     Names as `--retry` and `--skip` take them: several elements or rounds of a node are told as the node.
     """
     name: str | None = None
-    """What the run is called; None of those that began before runs had names."""
+    """The run's name; None for runs that began before runs had names."""
     only: tuple[str, ...] = ()
-    """The nodes that it was begun for, if these and what they need are all that it has."""
+    """The nodes that it was begun for, if the run has only these and what they need."""
 
     @property
     def label(self) -> str:
@@ -171,7 +172,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         return self.name or short_id(self.run_id)
 
     def __repr__(self) -> str:
-        """Short, whatever the run gave: asyncio spells what tasks return, each time it looks for a signal."""
+        """Keep it short, whatever the outputs are: asyncio calls this on results of tasks each time it
+        checks for a signal.
+        """
         return f"<run {self.run_id} {self.status}: {len(self.outputs)} outputs>"
 
 

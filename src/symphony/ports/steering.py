@@ -1,4 +1,4 @@
-"""What came of asking something of a run, or of deleting old ones. Values only."""
+"""The results of requests to a run, and of deleting old ones. Values only."""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -13,7 +13,7 @@ NOTHING = Collected(0, 0)
 
 
 class Reached(Enum):
-    """Where a request was done."""
+    """How far a request got."""
 
     HERE = "here"  # nobody owned the run: it is in the journal
     OWNER = "owner"  # the owner has done it
@@ -21,10 +21,10 @@ class Reached(Enum):
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs that are gone, and what their artifacts took; nothing is gone if `dry_run`.
+    """The deleted runs, and the size of their artifacts; nothing is deleted if `dry_run`.
 
-    `busy` runs were taken up by somebody meanwhile and have stayed; so have those whose journals
-    cannot be read, for the reasons in `unread`.
+    `busy` runs were taken up by somebody meanwhile and have stayed; so have those whose journals cannot
+    be read, for the reasons in `unread`.
     """
 
     runs: Sequence[RunSummary]
@@ -48,6 +48,6 @@ class ReuseSummary(msgspec.Struct, frozen=True, kw_only=True):
     elements: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Fan-outs that run in part, by full name: how many elements are reused, of how many."""
     moving: frozenset[str] = frozenset()
-    """Fan-outs whose list may be another: elements that are as before are reused, wherever they stand."""
+    """Fan-outs whose list may differ: unchanged elements are reused, wherever they are in it."""
     inside: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Loops and sub-workflows that run in part: how many steps inside of them are reused."""

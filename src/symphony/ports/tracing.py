@@ -20,7 +20,7 @@ class Shape(Protocol):
     """What the steps of a run are, by their full names."""
 
     def kind(self, step: str) -> tuple[str, str]:
-        """Its kind (operator, instrument, command, …) and what it runs; `unknown` where nobody knows."""
+        """Its kind (operator, instrument, command, …) and what it runs; `unknown` if that is not known."""
         ...
 
     def before(self, step: str) -> Sequence[str]:
@@ -33,7 +33,7 @@ class Shape(Protocol):
 
 
 class RunAbout(msgspec.Struct, frozen=True, kw_only=True):
-    """The run that is told. `known`: so many of its first events were told by an earlier process."""
+    """The run to trace. `known` is the number of first events that an earlier process has traced."""
 
     run_id: str
     workflow: str
@@ -45,11 +45,11 @@ class RunTrace(Protocol):
     """Takes one run's events. Neither method blocks or raises."""
 
     def add(self, event: RunEvent) -> None:
-        """The next durable event, in order."""
+        """Trace the next durable event, in order."""
         ...
 
     def end(self) -> None:
-        """Nothing more comes from this process, whether the run has ended or not."""
+        """Note that nothing more comes from this process, whether the run has ended or not."""
         ...
 
 
@@ -57,9 +57,9 @@ class Tracing(Protocol):
     """Where traces go."""
 
     def run(self, about: RunAbout, shape: Shape) -> RunTrace:
-        """Begin to tell a run."""
+        """Begin to trace a run."""
         ...
 
     def close(self, patience_s: float) -> None:
-        """Hand over what is left, for at most so many seconds. Blocks; never raises."""
+        """Hand over what is left, waiting at most the given seconds. Blocks; never raises."""
         ...

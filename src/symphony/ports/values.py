@@ -1,11 +1,11 @@
-"""What flows between nodes: plain values, and references to large ones. No I/O."""
+"""The values that flow between nodes: plain values, and references to large ones. No I/O."""
 
 from typing import NewType, TypeAlias, Union
 
 import msgspec
 
 JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], None]  # noqa: UP007
-"""What JSON can say."""
+"""A value that JSON can spell."""
 Value: TypeAlias = bool | int | float | str | bytes | list["Value"] | dict[str, "Value"] | None
 """Null, boolean, 64-bit integer, finite double, string, bytes, list, map with string keys."""
 
@@ -23,9 +23,9 @@ class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
     """Stands for a stored body. `encoding` says how to get the value back from the bytes:
 
     `text` (UTF-8 string; `text:CHARSET` in another charset), `bytes` (the bytes themselves), `msgpack`
-    (any other value), `json` or `lines` (any value as JSON spells it, a list one element a line).
-    Of a value with secrets that body shows `***` in their place, for people; `sealed` is the
-    digest of the one from which a run gets the value itself.
+    (any other value), `json` or `lines` (any value as JSON spells it, a list one element a line). If
+    the value has secrets, that body shows `***` in their place, for people; `sealed` is the digest of
+    the body from which a run gets the value itself.
     """
 
     digest: Digest
@@ -39,7 +39,7 @@ class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> str:
-        """What two references share whose values are equal, whatever forms their bodies have."""
+        """Return what references to equal values share, whatever forms their bodies have."""
         return self.own or f"{self.encoding}:{self.sealed or self.digest}"
 
 

@@ -1,4 +1,4 @@
-"""Python annotations as port types, and what turns plain values into what they promise. Pure."""
+"""Python annotations as port types, and converters from plain values to the annotated types. Pure."""
 
 import collections.abc
 import typing
@@ -76,7 +76,7 @@ def port_type(annotation: object) -> PortType:
 
 
 def is_record(annotation: object) -> bool:
-    """Is it a TypedDict, NamedTuple, dataclass or msgspec Struct?"""
+    """True for a TypedDict, NamedTuple, dataclass or msgspec Struct."""
     return isinstance(annotation, type) and (
         typing.is_typeddict(annotation)
         or hasattr(annotation, "__dataclass_fields__")
@@ -86,7 +86,8 @@ def is_record(annotation: object) -> bool:
 
 
 def converter(annotation: object) -> Convert | None:
-    """Turns a plain value into what `annotation` promises (a `Path`), or None if it is that.
+    """Return a function that turns a plain value into what `annotation` promises (a `Path`); None if no
+    change is needed.
 
     Only paths differ: alone, optional, or as elements of lists and maps.
     """
@@ -107,7 +108,8 @@ def converter(annotation: object) -> Convert | None:
 
 
 def _plain(annotation: object) -> object:
-    """Without `Annotated`, `NewType`, `Required` and aliases; a note that is a type stands for all.
+    """Return the annotation without `Annotated`, `NewType`, `Required` and aliases. A note that is a
+    type replaces it.
 
     Raises TypeError for a language beside anything but `str`.
     """

@@ -1,4 +1,4 @@
-"""Files of operators in the folder of a workflow, which names them: found and loaded."""
+"""Finds and loads the files of operators that a workflow names in its own folder."""
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
@@ -44,7 +44,7 @@ def _reason(error: IoFailed | OSError) -> str:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Python files that may be meant."""
+    """Return the Python files that may have been meant."""
     try:
         found = [file.name for file in folder.glob("*.py")]
     except OSError:
@@ -64,9 +64,9 @@ def taken(one: str, name: str, origins: Mapping[str, str]) -> str | None:
 
 
 def load_beside(folder: Path, names: Collection[str]) -> dict[str, Operator]:
-    """Run the files that a workflow in `folder` names, and give the operators that they define.
+    """Run the files that a workflow in `folder` names, and return the operators that they define.
 
-    A file that is as it was when this process ran it is not run again. Raises OperatorsNotLoaded,
+    A file that has not changed since this process ran it is not run again. Raises OperatorsNotLoaded,
     OperatorInvalid.
     """
     found: dict[str, Operator] = {}

@@ -1,4 +1,4 @@
-"""What an operator may know of its run."""
+"""What an operator may know about its run."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,14 +16,14 @@ class LogSink(Protocol):
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator may know of its run; ask for it with a parameter annotated `Context`.
+    """What an operator may know about its run. To get it, annotate a parameter with `Context`.
 
-    `cwd`: the caller's directory, where `path` inputs and commands resolve. `base`: the folder
-    of the workflow file, where templates and modules resolve. `attempt` counts from 1.
-    `config` is what the node says under `config`, its expressions evaluated: part of what a cached
-    result depends on, as inputs are, but with neither ports nor types.
-    `cancelled` tells a thread that it should stop; async operators are cancelled as tasks.
-    `allowed_hosts`: the hosts that the configuration and the run allow operators to ask.
+    `cwd`: the caller's directory, where `path` inputs and commands resolve. `base`: the folder of the
+    workflow file, where templates and modules resolve. `attempt` counts from 1. `config` is what the
+    node says under `config`, its expressions evaluated: part of what a cached result depends on, as
+    inputs are, but with neither ports nor types. `cancelled` tells a thread that it should stop; async
+    operators are cancelled as tasks. `allowed_hosts`: the hosts that the configuration and the run
+    allow operators to ask.
     """
 
     run_id: str

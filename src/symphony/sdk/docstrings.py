@@ -27,7 +27,7 @@ _SECTIONS = {
 
 
 class Docstring(msgspec.Struct):
-    """The parts of a docstring; `help` is all that is neither summary nor description."""
+    """The parts of a docstring; `help` is everything but the summary and the descriptions."""
 
     summary: str = ""
     help: str = ""

@@ -1,4 +1,4 @@
-"""What goes wrong when operators are defined or loaded."""
+"""Errors in defining or loading operators."""
 
 from symphony.commons.errors import SymphonyError
 
@@ -10,6 +10,6 @@ class OperatorInvalid(SymphonyError):
 
 
 class OperatorsNotLoaded(SymphonyError):
-    """A file of operators is missing, broken or holds none; the message names file and line."""
+    """A file of operators is missing or broken, or defines no operator; the message names file and line."""
 
     code = "operators-not-loaded"

@@ -1,4 +1,4 @@
-"""What code an operator is made of, as digests: one file's, and that of all it runs."""
+"""Digests of the code of operators: that of one file, and that of everything it runs."""
 
 import functools
 import hashlib
@@ -20,14 +20,14 @@ class _CodeUnknown(Exception):
 
 
 def remember(module: str, source: bytes) -> None:
-    """Note the source that `module` was made of, should its file change later."""
+    """Note the source that `module` was made of, in case its file changes later."""
     _sources[module] = source
 
 
 def fingerprint(function: Callable[..., object]) -> str:
     """SHA-256 of the file that defines `function`, read once for each file.
 
-    Where no source can be read (an interactive session, an archive), that of its byte code.
+    If no source can be read (an interactive session, an archive), it is that of the byte code.
     """
     plain = inspect.unwrap(function)
     code = getattr(plain, "__code__", None)
@@ -58,13 +58,13 @@ def code_digest(function: Callable[..., object]) -> str | None:
 
 
 def is_own(function: Callable[..., object]) -> bool:
-    """Does `function` ship with Symphony?"""
+    """True if `function` ships with Symphony."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return isinstance(code, CodeType) and ships(code.co_filename)
 
 
 def may_read_environment(function: Callable[..., object]) -> bool:
-    """Might code that `function` runs ask a Context for its environment?"""
+    """True if code that `function` runs might ask a Context for its environment."""
     plain = inspect.unwrap(function)
     if not isinstance(plain, FunctionType):
         return True
@@ -73,9 +73,9 @@ def may_read_environment(function: Callable[..., object]) -> bool:
 
 
 def imports_unchanged(function: Callable[..., object]) -> bool:
-    """Are the files that the file of `function` imports as they were when it was looked at first?
+    """True if the files that the file of `function` imports have not changed since it was first examined.
 
-    Another process, which imports them now, has the same code only then.
+    Only then does another process, which imports them now, have the same code.
     """
     plain = inspect.unwrap(function)
     if not isinstance(plain, FunctionType):
@@ -237,6 +237,6 @@ def _code_digest(code: CodeType) -> str:
 
 
 def _constant(value: object) -> str:
-    if isinstance(value, frozenset):  # its order changes from process to process
+    if isinstance(value, frozenset):  # the order of a set differs between processes
         return repr(sorted(map(repr, value)))
     return repr(value)

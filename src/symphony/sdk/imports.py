@@ -1,4 +1,4 @@
-"""What a Python file imports, read from its text: anywhere in it, lazily too. Pure."""
+"""Finds what a Python file imports, anywhere in its text, including lazy imports. Pure."""
 
 import ast
 import re
@@ -17,15 +17,15 @@ _LOADERS = frozenset(
     }
 )  # fmt: skip
 _RUNNERS = frozenset({"exec", "execfile", "compile"})
-"""Functions that run a text as code. Of others, such as `re.compile`, only the last name is the same."""
+"""Functions that run a text as code. Others, such as `re.compile`, only share the last name."""
 _SEARCH_PATH = re.compile(rb"\bsys\s*\.\s*path\b|\baddsitedir\b|\bfrom\s+sys\s+import\b[^\n]*\bpath\b")
 
 
 class Imports(msgspec.Struct, frozen=True):
     """The names of modules in one file.
 
-    `modules` may be attributes of modules as well: `from a import b` gives `a` and `a.b`. `dynamic`: it
-    imports what only running it tells. `searches`: it changes where modules are looked for.
+    `modules` may be attributes of modules as well: `from a import b` gives `a` and `a.b`. `dynamic`:
+    only running the file tells what it imports. `searches`: it changes the search path of modules.
     """
 
     modules: frozenset[str]
@@ -56,7 +56,7 @@ def imports_of(source: bytes, package: str) -> Imports:
                 found.update(() if literal is None else (literal,))
             dynamic |= name in _LOADERS or (name in _RUNNERS and isinstance(node.func, ast.Name))
         elif isinstance(node, ast.Name | ast.Attribute) and id(node) not in called:
-            # handed on under another name, such as `map(import_module, names)`
+            # passed on under another name, as in `map(import_module, names)`
             dynamic |= (node.id if isinstance(node, ast.Name) else node.attr) in _IMPORTERS | _LOADERS
     return Imports(frozenset(found), dynamic, _SEARCH_PATH.search(source) is not None)
 
@@ -68,7 +68,7 @@ def _from(node: ast.ImportFrom, package: str) -> Iterator[str]:
     if base:
         yield base
     for alias in node.names:
-        # of `*` all that the package has may come
+        # `*` may import all that the package has
         yield f"{base}.{alias.name}" if base else alias.name
 
 

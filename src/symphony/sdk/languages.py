@@ -10,13 +10,13 @@ _GIVEN: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str
 
 
 class TextNote:
-    """What stands beside `str` in an annotation and says what the text is written in."""
+    """A note that stands beside `str` in an annotation and names the language of the text."""
 
     type: PortType
 
 
 class Cel(TextNote):
-    """The text is a CEL expression over `names`, which gives something of the type `gives`.
+    """The text is a CEL expression over `names` with a result of the type `gives`.
 
     >>> where: Annotated[str, Cel("item", "index", gives=bool)]
     """

@@ -23,7 +23,7 @@ from symphony.sdk.sources import Walk
 
 _SOURCE_BYTES_MAX = 16 * 1024 * 1024
 UNPARSED: Final = (SyntaxError, ValueError, RecursionError, MemoryError)
-"""What Python raises for source that it cannot parse."""
+"""The errors that Python raises for source that it cannot parse."""
 
 
 class LoadedFile(msgspec.Struct, frozen=True):
@@ -40,18 +40,20 @@ _loaded: dict[str, LoadedFile] = {}  # by digest, and by the name of its module
 def load_operators(path: Path | str) -> list[Operator]:
     """Run the file and return the operators it defines, in the order of its text.
 
-    It is imported under a name of its own, so that two files of one name do not meet; its
-    folder is not put on the import path. What it prints meanwhile goes to stderr: stdout is for
-    results. Raises OperatorsNotLoaded, naming file and line, if it is missing, does not compile,
-    fails while it runs, or defines no operator or one name twice; OperatorInvalid if a function in
-    it does not suit.
+    It is imported under a name of its own, so that two files of the same name do not clash; its folder
+    is not put on the import path. What it prints meanwhile goes to stderr: stdout is for results.
+    Raises OperatorsNotLoaded, naming file and line, if it is missing, does not compile, fails while it
+    runs, or defines no operator or one name twice; OperatorInvalid if a function in it cannot be an
+    operator.
     """
     file = Path(path).absolute()
     return load_source(str(file), read_source(file))
 
 
 def load_source(path: str, source: bytes) -> list[Operator]:
-    """Like `load_operators`, of a file whose source is known; the file itself is not looked at."""
+    """Load operators as `load_operators` does, but from source that was read already; the file itself
+    is not read.
+    """
     file = Path(path)
     with contextlib.redirect_stdout(sys.stderr):
         module = _execute(file, source)
@@ -85,9 +87,9 @@ def loaded_file(key: str) -> LoadedFile | None:
 def load_module(file: Path, source: bytes | None = None) -> ModuleType:
     """Run the file and return its module, which knows nothing of the file's folder.
 
-    `source`: what `read_source` gave, if it was asked already: the file may have changed since.
-    Raises OperatorsNotLoaded, naming file and line, if it is missing, does not compile, or fails
-    while it runs; a SymphonyError that the file raises is passed on.
+    `source` is what `read_source` returned, if it was called already: the file may have changed since.
+    Raises OperatorsNotLoaded, naming file and line, if it is missing, does not compile, or fails while
+    it runs; a SymphonyError that the file raises is passed on.
     """
     return _execute(file, read_source(file) if source is None else source)
 
@@ -161,7 +163,7 @@ def _failed(file: Path, error: BaseException) -> OperatorsNotLoaded:
 def _remedy(error: BaseException) -> str:
     if not isinstance(error, ModuleNotFoundError) or error.name is None:
         return "correct this line"
-    if error.name.partition(".")[0] == "symphony":  # whose name on the package index is another project's
+    if error.name.partition(".")[0] == "symphony":  # its name on the package index belongs to another project
         return f"this version of Symphony has no module {error.name}: correct this line"
     where = f"Symphony's environment, {sys.prefix}"
     return f"install the package that has {error.name} into {where}, or put the code into this file"

@@ -44,13 +44,13 @@ _SUSPENDING = frozenset(opmap[name] for name in ("GET_AWAITABLE", "GET_AITER") i
 class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A function with its description.
 
-    `function` takes the inputs of `info` as keyword arguments, plain values all, and the
-    context under `context_name` if that is set. `style`: `inline` (async, driven on the loop
-    without a task of its own: it must never suspend), `task` (async), `thread` (sync).
-    `reads`, for effect `read`: a text that changes whenever what the operator reads changes,
-    which makes its result cacheable; None if it cannot tell. It runs in a thread. `cpu`: it
-    computes for long, and runs in a worker process, as calls do that are heavy by its `bounds`. `paths`
-    find the paths in those inputs that may hold any; None: the types of the ports tell.
+    `function` takes the inputs of `info` as keyword arguments, plain values all, and the context under
+    `context_name` if that is set. `style`: `inline` (async, driven on the loop without a task of its
+    own: it must never suspend), `task` (async), `thread` (sync). `reads`, for effect `read`: a text
+    that changes whenever what the operator reads changes, which makes its result cacheable; None if it
+    cannot tell. It runs in a thread. `cpu`: it computes for long, and runs in a worker process, as do
+    calls that are heavy by its `bounds`. `paths` find the paths in inputs that may have some; None if
+    the types of the ports tell.
     """
 
     info: OperatorInfo
@@ -72,7 +72,7 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def code(self) -> str | None:
         """A digest of all the code that it runs, files that its file imports included.
 
-        None if only running it tells what that is: its results are not kept then.
+        None if only running it tells what that is; then its results are not cached.
         """
         return code_digest(self.function)
 
@@ -127,7 +127,7 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
-    """What the decorator is told of an operator beside the function; `heavy`: it is `cpu` or has `bounds`."""
+    """The arguments of the decorator; `heavy`: it is `cpu` or has `bounds`."""
 
     name: str
     version: str
@@ -165,7 +165,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecoratedOperator(Operator, Generic[P, R], frozen=True, kw_only=True, eq=False):
-    """An operator that is still the function it was made of: call it as before."""
+    """An operator that can still be called like the function it was made from."""
 
     original: Callable[P, R]
 
@@ -188,25 +188,26 @@ def operator(
 ) -> Callable[[Callable[P, R]], DecoratedOperator[P, R]]:
     """Make an operator of a function, sync or async.
 
-    Ports, types and defaults come from the signature, help from the docstring; a parameter
-    annotated `Context` is given the context. `output` names the only output; a TypedDict,
-    NamedTuple, dataclass or msgspec Struct as return annotation gives one output for each field.
+    Ports, types and defaults come from the signature, help from the docstring; a parameter annotated
+    `Context` is given the context. `output` names the only output; a TypedDict, NamedTuple, dataclass
+    or msgspec Struct as return annotation gives one output for each field.
 
-    The effect is `write` unless `pure` (a function of the inputs and of what the `path` inputs
-    point to) or `read` (looks outside, changes nothing) is said; `reads` implies `read` and
-    makes the result cacheable. `idempotent`: a write that may be repeated after a crash.
+    The effect is `write` unless `pure` (a function of the inputs and of what the `path` inputs point
+    to) or `read` (looks outside, changes nothing) is said; `reads` implies `read` and makes the result
+    cacheable. `idempotent`: a write that may be repeated after a crash.
 
-    A sync function runs in a thread, an async one as a task; an async one that cannot suspend,
-    because no await stands in it, runs on the loop without a task. `inline=False` gives it a
-    task all the same; `inline=True` promises that it never suspends in spite of an await.
+    A sync function runs in a thread, an async one as a task; an async one that cannot suspend, because
+    it contains no await, runs on the loop without a task. `inline=False` gives it a task anyway;
+    `inline=True` promises that it never suspends in spite of an await.
 
-    `cpu=True`, for a sync function that computes for long: it runs in a worker process, so that
-    several cores work at once and it can be ended at any moment. So does every sync function in
-    a node with a `timeout`. Workers find a function by its file or module and its name. `bounds`, for a
-    sync function that runs what a workflow gives it, such as a template or a pattern: calls that are
-    heavy by its measure run in a worker process, within its time and memory.
+    `cpu=True`, for a sync function that computes for long: it runs in a worker process, so that several
+    cores work at once and it can be ended at any moment. So does every sync function in a node with a
+    `timeout`. Workers find a function by its file or module and its name. `bounds`, for a sync function
+    that runs what a workflow gives it, such as a template or a pattern: calls that are heavy by its
+    measure run in a worker process, within its time and memory.
 
-    Raises OperatorInvalid, naming the function and the parameter, if the function does not suit.
+    Raises OperatorInvalid, naming the function and the parameter, if the function cannot be an
+    operator.
     """
     declared = Declaration(
         name=name, version=version, pure=pure, read=read or reads is not None, idempotent=idempotent,
@@ -258,9 +259,9 @@ def check_kind(function: object, *, yields: bool, sync: bool, inline: bool | Non
 
 
 def _may_suspend(code: CodeType) -> bool:
-    """Does `await`, `async for` or `async with` stand in it? All of them get an awaitable.
+    """True if `await`, `async for` or `async with` is in the function: each of them gets an awaitable.
 
-    Nested functions have code of their own: to wait for one, this one must await it.
+    Nested functions have their own code: to wait for one, this function must await it.
     """
     return not _SUSPENDING.isdisjoint(code.co_code[::2])
 

@@ -1,4 +1,4 @@
-"""Where an operator can be found again by another process: in a module, or in a file that was loaded."""
+"""Where another process can find an operator: in a module, or in a file that was loaded."""
 
 import importlib
 import sys
@@ -44,7 +44,7 @@ def load_origin(origin: Origin, source: bytes | None) -> dict[str, Operator]:
         return {one.info.name: one for one in load_source(origin.file, source)}
     try:
         module = importlib.import_module(origin.module)
-    except BaseException as error:  # whatever a module raises
+    except BaseException as error:  # a module may raise anything
         if is_interrupt(error):
             raise
         raise OperatorsNotLoaded(

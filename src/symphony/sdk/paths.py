@@ -1,7 +1,7 @@
-"""Where paths stand in a value, as the annotation of its port says: one walk over type and value. Pure.
+"""Finds the paths in a value by the annotation of its port, in one walk over type and value. Pure.
 
-The language of port types is coarser than annotations (`Path | list[Path]` is `any`, a record a map
-of anything), so the annotation itself is asked.
+The language of port types is coarser than annotations (`Path | list[Path]` is `any`, a record a map of
+anything), so the annotation itself is used.
 """
 
 import collections.abc
@@ -20,7 +20,7 @@ from symphony.sdk.plain import to_value
 from symphony.workflow.types import PortType
 
 Find: TypeAlias = Callable[[Value], Iterator[str]]
-"""Gives the paths in a value. Raises PathsUnknown."""
+"""Returns the paths in a value. Raises PathsUnknown."""
 
 _QUALIFIERS = frozenset({"Required", "NotRequired", "ReadOnly", "Final", "ClassVar"})
 _EMPTY_FACTORIES: tuple[object, ...] = (list, dict, tuple, set, frozenset)
@@ -33,9 +33,10 @@ class PathsUnknown(Exception):
 
 
 class _Spot(msgspec.Struct, frozen=True):
-    """Where paths may stand: `find` gives those in values of the `kinds`.
+    """Where paths may be: `find` returns those in values of the `kinds`.
 
-    Other scalars than texts hold none; of other texts, lists and maps nobody knows: PathsUnknown.
+    Scalars other than texts contain none. For other texts, lists and maps that is not known:
+    PathsUnknown.
     """
 
     kinds: tuple[type, ...]
@@ -60,7 +61,7 @@ def path_finder(annotation: object) -> Find | None:
 
 
 class _Search:
-    """One look at an annotation; `paths` counts the places found, so that recursive types end."""
+    """One search of an annotation; `paths` counts the places found, so that recursive types end."""
 
     def __init__(self) -> None:
         self.paths = 0
@@ -102,7 +103,7 @@ class _Search:
         if issubclass(origin, collections.abc.Iterable) and args:
             inner = self.spot(args[0])
             return None if inner is None else _Spot((list,), _each(inner))
-        # A generic of somebody's own: what it does with its arguments is not known.
+        # A user-defined generic: what it does with its arguments is not known.
         held = [self.spot(arg) for arg in args]
         return self._unknown() if any(spot is not None for spot in held) else None
 

@@ -16,7 +16,7 @@ _FINE_TIMES = re.compile(r"(datetime|timedelta)64\[\d*(ns|ps|fs|as)\]")
 _TEXT = frozenset({str})
 _MAPS = frozenset({dict})
 _BARE = frozenset({type(None), str, bool, bytes})
-"""Values as they are, whatever they hold."""
+"""Scalar types, which are plain values as they are."""
 _EXACT = frozenset({type(None), str, int, float, bool, bytes})
 
 
@@ -30,7 +30,7 @@ def to_value(returned: object) -> Value:
     are not text, numbers that are not finite or do not fit into 64 bits.
     """
     kind = type(returned)
-    if kind in _EXACT:  # most results: told by one look at the type
+    if kind in _EXACT:  # most results: one look at the type is enough
         if kind is int or kind is float:
             _check_number(returned)
         return returned  # type: ignore[return-value]  # all exact types are values
@@ -51,7 +51,7 @@ def to_value(returned: object) -> Value:
 
 
 def _map(items: Mapping[object, object]) -> Value:
-    if set(map(type, items)) <= _TEXT:  # nearly all: no two keys of such can be the same text
+    if set(map(type, items)) <= _TEXT:  # nearly all: such keys never become equal texts
         return {key: value if type(value) in _BARE else to_value(value) for key, value in items.items()}  # type: ignore[misc]  # all exact types are values
     made: dict[str, Value] = {}
     for key, value in items.items():
@@ -80,7 +80,7 @@ def _list(items: Iterable[object]) -> list[Value]:
     if not kinds <= _EXACT:
         each = _map if kinds == _MAPS else to_value
         return [each(item) for item in copied]  # type: ignore[arg-type]  # a map, if all are
-    # The extremes stand for all: 1.6 times as fast as a look at each.
+    # Checking only the extremes is 1.6 times as fast as checking each.
     if int in kinds:
         integers = [item for item in copied if type(item) is int]
         _check_number(min(integers))

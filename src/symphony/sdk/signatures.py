@@ -1,4 +1,4 @@
-"""What a function's signature and docstring say of it as an operator."""
+"""Reads the signature and docstring of a function as those of an operator."""
 
 import inspect
 import typing
@@ -23,7 +23,7 @@ _NO_DEFAULT = inspect.Parameter.empty
 
 
 Members: TypeAlias = Callable[[type], Mapping[str, object]]
-"""Gives the fields of a record type with their annotations, in order."""
+"""Returns the fields of a record type with their annotations, in order."""
 
 
 class WrittenFunction(msgspec.Struct, frozen=True):
@@ -54,9 +54,9 @@ class Signature(msgspec.Struct, frozen=True):
 
 
 def read_signature(function: Callable[..., object], output: str) -> Signature:
-    """Ports and help of `function`; `output` names its only output port.
+    """Return the ports and help of `function`; `output` names its only output port.
 
-    Raises OperatorInvalid, naming the function and the parameter, if it cannot be one.
+    Raises OperatorInvalid, naming the function and the parameter, if it cannot be an operator.
     """
     written = WrittenFunction(
         place_of(function), inspect.signature(function).parameters, _annotations(function), function.__doc__
@@ -114,7 +114,7 @@ def _annotations(function: Callable[..., object]) -> dict[str, object]:
     plain = inspect.unwrap(function)
     try:
         return dict(inspect.get_annotations(plain, eval_str=True))
-    except Exception as error:  # whatever the text of an annotation raises
+    except Exception as error:  # the text of an annotation may raise anything
         hint = "import the names it uses at the top of the module"
         raise invalid(function, f"an annotation cannot be read: {error}", hint) from error
 
@@ -136,7 +136,7 @@ def _check_parameter(function: object, parameter: inspect.Parameter, annotated: 
 
 
 def is_context(annotation: object) -> bool:
-    """Does a parameter with this annotation take the context?"""
+    """True if a parameter with this annotation takes the context."""
     if typing.get_origin(annotation) in (typing.Union, UnionType):
         return any(is_context(member) for member in typing.get_args(annotation))
     return isinstance(annotation, type) and issubclass(annotation, Context)

@@ -1,4 +1,4 @@
-"""What an operator returned, measured before it is copied: shared parts are in memory only once. Pure."""
+"""Measures what an operator returned before it is copied: shared parts are in memory only once. Pure."""
 
 import contextlib
 from collections.abc import Callable, Collection
@@ -18,7 +18,7 @@ _MANY: Final = 32
 
 
 class ValueTooLarge(SymphonyError):
-    """A value is larger than any may be. It has not been written down."""
+    """A value exceeds the size limit of all values. It has not been stored."""
 
     code = "limit-exceeded"
 
@@ -31,7 +31,7 @@ class ValueTooLarge(SymphonyError):
 
 
 class PlainOutputs(dict[str, Value]):
-    """Outputs by port that one look has found plain: the encoder takes them as they are."""
+    """Outputs by port that one check has found plain: the encoder takes them as they are."""
 
 
 def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dict[str, Value]]:
@@ -47,7 +47,7 @@ def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dic
         if is_long(returned) and plain_size(returned, most * max(1, len(outputs))) is not None:
             return PlainOutputs(operator.ports(returned, copied))  # type: ignore[arg-type]  # plain: a value
         if type(returned) in _HOLDERS or isinstance(returned, tuple):
-            with contextlib.suppress(RecursionError, RuntimeError):  # said below, in its own words
+            with contextlib.suppress(RecursionError, RuntimeError):  # reported below, in its own words
                 if _written(returned, {}) > most * max(1, len(outputs)):
                     port = f"output {next(iter(outputs))} of" if len(outputs) == 1 else "what is returned by"
                     raise ValueTooLarge(f"{port} {node}", most)
@@ -57,7 +57,7 @@ def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dic
 
 
 def _written(holder: object, sizes: dict[int, int]) -> int:
-    """At least so many bytes does `holder` take when written. O(what it holds in memory)."""
+    """Return a lower bound of the bytes that `holder` takes when written. O(what it holds in memory)."""
     if (known := sizes.get(id(holder))) is not None:
         return known
     parts: Collection[object] = ()
@@ -66,7 +66,7 @@ def _written(holder: object, sizes: dict[int, int]) -> int:
     elif isinstance(holder, HOLDERS):
         parts = holder
     size = 1 + len(parts)
-    if size > _MANY and _SIZED.isdisjoint(map(type, parts)):  # nine times as fast as a look at each
+    if size > _MANY and _SIZED.isdisjoint(map(type, parts)):  # nine times as fast as checking each
         parts = ()
     elif parts and set(map(type, parts)) <= _TEXTS:  # a row of a table
         size, parts = size + sum(map(len, parts)), ()  # type: ignore[arg-type]  # texts all

@@ -1,7 +1,7 @@
-"""The code that a Python file runs: itself and what it imports, as one digest.
+"""Digests of the code that a Python file runs: itself and what it imports.
 
-Files of the user's own count by their content, wherever they lie; installed libraries by their
-version, the standard library by Python's.
+The user's own files count by their content, wherever they are; installed libraries by their version,
+and the standard library by Python's.
 """
 
 import contextlib
@@ -26,18 +26,17 @@ _WORD: Final = 0xFFFF_FFFF
 _BEGAN_S: Final = SystemClock().now_s()
 _PACKAGE: Final = Path(__file__).parents[1]
 _PARTS: Final = ("commons", "kit", "ports", "sdk", "workflow")
-"""What operators that ship with Symphony are made of."""
+"""The folders of the operators that ship with Symphony."""
 
 
 class Walk:
     """Follows imports from one file.
 
-    `absent` names were found nowhere: should they appear, it counts. `modules` are those of the user's
-    own that were met, with the digests of their files. `environment`: one of the files has this word, as
-    a reader of a Context's must.
-
-    `loaded`: the code that this process has loaded is meant. A file that changed since the process began
-    may have been loaded before or after that, so that what was made with it counts for this process alone.
+    `absent` names were found nowhere; if they appear later, the digest changes. `modules` are those of
+    the user's own that were met, with the digests of their files. `environment`: one of the files has
+    this word, as any reader of a Context's environment must. `loaded`: the digest is of the code that
+    this process has loaded. A file that changed since the process began may have been loaded before or
+    after that, so that what was made with it counts for this process alone.
     """
 
     def __init__(self, *, loaded: bool) -> None:
@@ -51,11 +50,11 @@ class Walk:
         self._tops: dict[str, ModuleSpec] = {}
 
     def add(self, file: str, source: bytes, package: str, *, remembered: bool = True) -> None:
-        """Take in a file and all that it imports; `remembered`: `source` is what was loaded for sure."""
+        """Add a file and all that it imports; `remembered`: `source` is certainly what was loaded."""
         if not remembered:
             try:
                 self._note_age(Path(file))
-            except OSError:  # gone since it was read
+            except OSError:  # deleted since it was read
                 self._young = True
         waiting = [(file, source, package)]
         while waiting and self.known:
@@ -70,7 +69,7 @@ class Walk:
         self.known &= not (self.absent and self._searches)
 
     def digest(self) -> str | None:
-        """One text for all of it; None if only running it tells what it imports."""
+        """Return one digest of all of it; None if only running it tells what it imports."""
         if not self.known:
             return None
         told = [sorted(self.files.values()), sorted(self.libraries.items()), sorted(self.absent)]
@@ -79,7 +78,7 @@ class Walk:
         return hashlib.sha256(repr((sys.implementation.cache_tag, told)).encode()).hexdigest()
 
     def unchanged(self) -> bool:
-        """Do the imported files hold what they held?"""
+        """True if the imported files have the same content as before."""
         try:
             return all(
                 hashlib.sha256(Path(file).read_bytes()).hexdigest() == digest
@@ -100,7 +99,7 @@ class Walk:
             if spec is None:
                 if at == 1:
                     self.absent.add(full)
-                return  # an attribute of what was found before
+                return  # an attribute of a module found before
             if at == 1:
                 self._tops[full] = spec
             if at == 1 and (library := _library(full, spec)) is not None:
@@ -176,7 +175,7 @@ def _found(full: str, search: list[str] | None) -> ModuleSpec | None:
         return spec
     for finder in sys.meta_path:
         find = getattr(finder, "find_spec", None)
-        with contextlib.suppress(Exception):  # finders are anybody's
+        with contextlib.suppress(Exception):  # finders may be third-party
             spec = None if find is None else find(full, search)
             if isinstance(spec, ModuleSpec):
                 return spec
@@ -288,7 +287,7 @@ def _named_inside(top: str) -> tuple[str, ...]:
 
 @functools.cache
 def _distributions() -> dict[str, list[str]]:
-    """Which distributions bring which modules. Slow: every list of files is read."""
+    """Return the distributions by module. Slow: reads every list of installed files."""
     import importlib.metadata
 
     return dict(importlib.metadata.packages_distributions())
@@ -303,7 +302,7 @@ def _normal(name: str) -> str:
 
 @functools.cache
 def ships(file: str) -> bool:
-    """Does the file ship with Symphony?"""
+    """True if the file ships with Symphony."""
     return Path(file).is_relative_to(_PACKAGE)
 
 
@@ -324,4 +323,4 @@ REQUIREMENTS: Final = (
     "onnxruntime", "platformdirs", "psutil", "pyyaml", "regex", "structlog", "tomli-w", "uvloop",
     "zstandard",
 )  # fmt: skip
-"""The libraries that Symphony asks for; a test holds them to `pyproject.toml`."""
+"""The libraries that Symphony requires; a test compares them with `pyproject.toml`."""

@@ -16,7 +16,7 @@ from symphony.workflow.catalog import OperatorInfo, OwnOperators
 from symphony.workflow.problems import Code, Problem
 
 BYTES_MAX: Final = 1 << 20
-"""How large a file may be whose text is read."""
+"""The largest file, in bytes, whose text is read."""
 _READ_KEPT: Final = 64
 
 

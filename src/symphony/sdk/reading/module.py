@@ -35,12 +35,12 @@ from symphony.workflow.catalog import OperatorInfo
 
 _CALLS_DEEP_MAX: Final = 8
 _UNCHANGED: Final[Sequence[object]] = (typing.final, typing.no_type_check)
-"""Decorators of functions that change nothing here."""
+"""Decorators that do not change what a function is to an operator."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OperatorRead:
-    """An operator. `exact`: nothing of it is only said loosely (`any`). `reads`: it tells what it reads."""
+    """An operator. `exact`: no part of it is only known as `any`. `reads`: it tells what it reads."""
 
     info: OperatorInfo
     style: Style
@@ -61,7 +61,7 @@ class OperatorsRead:
 
     @property
     def infos(self) -> dict[str, OperatorInfo]:
-        """What validation and people see of them."""
+        """Return the operators as validation and people see them."""
         return {name: one.info for name, one in self.operators.items()}
 
 
@@ -72,7 +72,7 @@ def read_operators(file: Path, source: bytes) -> OperatorsRead:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd escapes: they are told where the file is run
+            warnings.simplefilter("ignore")  # about odd escapes: they are shown where the file is run
             tree = syntax_tree(source)
     except UNPARSED as error:
         raise unparsed(file, error) from error
@@ -89,7 +89,7 @@ def read_operators(file: Path, source: bytes) -> OperatorsRead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Function:
-    """A function of the file. `exact`: no decorator is around it that is not known."""
+    """A function of the file. `exact`: all of its decorators are known."""
 
     node: ast.FunctionDef | ast.AsyncFunctionDef
     scope: NameScope
@@ -115,7 +115,7 @@ class _Returned:
 
 
 class _Reading:
-    """One look at a file."""
+    """The reading of one file."""
 
     def __init__(self, file: Path, tree: ast.Module) -> None:
         self._file = file
@@ -123,14 +123,14 @@ class _Reading:
         self._values = Evaluator(self._call)
         self._classes = Classes(self._values, postponed=self._postponed)
         self._depth = 0
-        self._making: dict[int, bool] = {}  # functions by id: do they mention the decorator?
+        self._making: dict[int, bool] = {}  # by id of the function: whether it mentions the decorator
         self.scope = NameScope()
         self.partial = False
 
     # ---- statements -----------------------------------------------------------------------------
 
     def go_through(self, body: Sequence[ast.stmt]) -> None:
-        """Everything that stands at the top of the file."""
+        """Read all statements at the top level of the file."""
         self._run(body, self.scope, "")
 
     def _run(self, body: Sequence[ast.stmt], scope: NameScope, inside: str) -> _Returned | None:
@@ -183,7 +183,7 @@ class _Reading:
         return None
 
     def _skip(self, node: ast.stmt, scope: NameScope) -> None:
-        """A statement that is not followed: what it may bind is not known afterwards."""
+        """Skip a statement that is not followed: what it may bind is unknown afterwards."""
         self.partial |= self._mentions(node, scope)
         for name in _bound(node):
             if not isinstance(scope.names.get(name), OperatorRead):
@@ -240,7 +240,7 @@ class _Reading:
     def _perhaps(
         self, body: Sequence[ast.stmt], node: ast.stmt, scope: NameScope, inside: str
     ) -> _Returned | None:
-        """Statements of which nobody knows whether they are run."""
+        """Read statements that may or may not run."""
         if any(isinstance(inner, ast.Return) for inner in _inner(node)):
             self.partial |= self._mentions(node, scope)
             return _Returned(UNKNOWN)
@@ -286,7 +286,7 @@ class _Reading:
             if isinstance(decorator, _Decorator) and decorator.complete:
                 value = self._operator(decorator, value)
             elif isinstance(value, _Function) and decorator is UNKNOWN:
-                value = replace(value, exact=False)  # it is taken to use functools.wraps, as most do
+                value = replace(value, exact=False)  # it is assumed to use functools.wraps, as most do
             else:
                 self.partial |= isinstance(value, OperatorRead)
                 value = UNKNOWN
@@ -324,7 +324,7 @@ class _Reading:
         return UNKNOWN
 
     def _record(self, callee: object, given: Sequence[object]) -> object:
-        """`TypedDict("Row", {…})`, `NamedTuple("Row", [(…, …)])`."""
+        """Return the record of `TypedDict("Row", {…})` or `NamedTuple("Row", [(…, …)])`."""
         if len(given) != 2 or not isinstance(given[0], str):
             return UNKNOWN
         fields = given[1]
@@ -346,7 +346,7 @@ class _Reading:
         if not simple or self._depth >= _CALLS_DEEP_MAX:
             return UNKNOWN
         if not self._makes(function):
-            return UNKNOWN  # nothing that counts here comes of it
+            return UNKNOWN  # its result does not matter here
         names = {**function.defaults, **dict(zip(plain, positional, strict=False)), **named}
         if names.keys() != {*plain, *(one.arg for one in args.kwonlyargs)}:
             return UNKNOWN
@@ -360,15 +360,15 @@ class _Reading:
         return None if ended is None else ended.value
 
     def _makes(self, function: _Function) -> bool:
-        """Does the function mention the decorator, itself or by others that it mentions?"""
+        """True if the function mentions the decorator, directly or through functions that it mentions."""
         key = id(function)
         if key not in self._making:
-            self._making[key] = False  # while it is looked at: functions may call each other
+            self._making[key] = False  # set while it is examined: functions may call each other
             self._making[key] = any(self._mentions(one, function.scope) for one in function.node.body)
         return self._making[key]
 
     def _mentions(self, node: ast.AST, scope: NameScope) -> bool:
-        """Does the decorator, or what makes operators, stand in it?"""
+        """True if the decorator, or something that makes operators, is mentioned."""
         for one in ast.walk(node):
             if isinstance(one, ast.Attribute) and one.attr == "operator":
                 return True
@@ -443,7 +443,7 @@ class _Reading:
 
     def _annotation(self, node: ast.expr, scope: NameScope) -> object:
         found = self._values.annotation(node, scope, postponed=self._postponed)
-        if found is UNKNOWN and _last_name(node).endswith("Context"):  # of a module of theirs
+        if found is UNKNOWN and _last_name(node).endswith("Context"):  # of one of their own modules
             return Context
         return found
 

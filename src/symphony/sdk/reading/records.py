@@ -1,4 +1,4 @@
-"""Classes of a file as types: records with their fields, enumerations, and others."""
+"""Turns the classes of a file into types: records with their fields, enumerations, and others."""
 
 import ast
 import dataclasses
@@ -32,15 +32,15 @@ _ENUMS: Final[Sequence[object]] = (enum.Enum, enum.StrEnum, enum.IntEnum)
 
 @dataclass(slots=True)
 class _Record:
-    """What is known of a class: `fields` are read where they are asked for, by then all names are known."""
+    """What is known about a class. `fields` are read when needed, as all names are known by then."""
 
     kind: Kind
     fields: dict[str, Callable[[], object]] = field(default_factory=dict)
-    """The fields that count, inherited ones first."""
+    """The fields of the record, inherited ones first."""
 
 
 class Classes:
-    """Makes types of the classes of one file."""
+    """Turns the classes of one file into types."""
 
     def __init__(self, values: Evaluator, *, postponed: bool) -> None:
         """`postponed`: the file imports `annotations` from `__future__`."""
@@ -54,7 +54,7 @@ class Classes:
         return {name: typing.Any if kind is UNKNOWN else kind for name, kind in found.items()}
 
     def exact(self, record: type) -> bool:
-        """Are all annotations of its fields known?"""
+        """True if all annotations of its fields are known."""
         known = self._records.get(record)
         return known is None or all(self._values.exact(read()) for read in known.fields.values())
 
@@ -105,7 +105,7 @@ class Classes:
         return "" if any(found is one for one in _UNCHANGED) else None
 
     def _plain_keywords(self, node: ast.ClassDef, bases: Sequence[object]) -> bool:
-        """Do the keywords of the class leave its fields as they are?"""
+        """True if the keywords of the class leave its fields unchanged."""
         known = any(base is typing.TypedDict or self._is(base, "struct", "typed dict") for base in bases)
         return all(
             one.arg is not None and one.arg not in ("metaclass", "kw_only") and known for one in node.keywords
@@ -146,7 +146,7 @@ class Classes:
         counts = record.kind in ("typed dict", "struct")
         counts |= record.kind == "dataclass" and marked
         counts |= record.kind == "named tuple" and not inherited
-        # What makes no field may still give one that is inherited another type.
+        # An assignment without a field may still change the type of an inherited one.
         record.fields |= own if counts else {name: own[name] for name in own if name in record.fields}
 
     def _annotations(self, node: ast.ClassDef, scope: NameScope) -> dict[str, Callable[[], object]]:
@@ -206,12 +206,12 @@ def _shape(kind: Kind) -> dict[str, object]:
 
 
 def _is_simple(base: type) -> bool:
-    """Does it give those who inherit from it neither fields nor a meaning as a port?"""
+    """True if classes that inherit from it get neither fields nor a meaning as a port."""
     return base.__module__ == "builtins" and base not in (type, tuple)
 
 
 def _declares(statement: ast.stmt) -> bool:
-    """Might a field be declared inside a compound statement?"""
+    """True if a compound statement might declare a field inside."""
     if isinstance(
         statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.AnnAssign | ast.Assign
     ):
@@ -220,7 +220,7 @@ def _declares(statement: ast.stmt) -> bool:
 
 
 def _is_variable(annotation: ast.expr) -> bool:
-    """Is it `ClassVar`, `InitVar` or `KW_ONLY`, so that it makes no field?"""
+    """True for `ClassVar`, `InitVar` or `KW_ONLY`, which make no field."""
     node = annotation
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         word = node.value.partition("[")[0].rpartition(".")[2].strip()

@@ -1,4 +1,4 @@
-"""Operators that are known from the text of their file, in place of those that running it would give."""
+"""Operators that are known from the text of their file, in place of those that running it would define."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,13 +36,13 @@ def stand_in(read: OperatorRead, file: Path, source: bytes) -> Operator:
 
 
 def unknown_stand_in(name: str) -> Operator:
-    """In place of an operator of which nothing is known but its name."""
+    """Return a stand-in for an operator of which only the name is known."""
     info = OperatorInfo(name=name, version="")
     return Operator(info=info, function=_not_run, style="thread", single_output=False)
 
 
 def _unread(_inputs: Mapping[str, Value], _context: Context) -> str | None:
-    """Only the operator itself could tell."""
+    """Stand for what only the operator itself could tell."""
     return None
 
 
@@ -51,7 +51,7 @@ def _not_run(**_inputs: object) -> object:
 
 
 class Open(Mapping[str, Operator]):
-    """Operators by name; every other name may be one, too."""
+    """Operators by name, where any other name may be an operator, too."""
 
     def __init__(self, known: Mapping[str, Operator]) -> None:
         self._known = known

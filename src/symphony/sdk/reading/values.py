@@ -1,8 +1,8 @@
 """Evaluates the expressions that declarations are made of, without running code of the file's.
 
 Names, constants, simple arithmetic, annotations, and calls of a few functions that are known to be
-harmless. Whatever else stands there is `UNKNOWN`. A file may be hostile: how much is evaluated, how large
-values become and how deep they nest is bounded.
+harmless. Anything else is `UNKNOWN`. A file may be hostile: how much is evaluated, how large values
+become and how deep they nest is bounded.
 """
 
 import ast
@@ -22,16 +22,16 @@ from symphony.sdk.languages import Cel, Glob, JmesPath, Regex, Template, Templat
 from symphony.workflow.types import PortType, parse_port_type, parse_type
 
 STEPS_MAX: Final = 200_000
-"""Expressions that are evaluated for one file."""
+"""The most expressions that are evaluated for one file."""
 _DEPTH_MAX: Final = 100
 _WEIGHT_MAX: Final = 10_000
-"""Parts of one value, counted as often as they stand in it: copies of copies grow fast."""
+"""The most parts of one value. A repeated part counts each time, as copies of copies grow fast."""
 _CHARS_MAX: Final = 100_000
 _BITS_MAX: Final = 256
 
 
 class Unknown:
-    """What only running the file would tell."""
+    """A value that only running the file would tell."""
 
 
 UNKNOWN: Final = Unknown()
@@ -73,13 +73,13 @@ _MODULES: Final = frozenset(
         "typing_extensions",
     }
 )  # fmt: skip
-"""Modules whose attributes are looked up as they are: none of them does anything by that."""
+"""Modules whose attributes are looked up directly, as that has no side effects."""
 _ONLY: Final[Mapping[str, frozenset[str]]] = {
     "sys": frozenset({"version_info", "platform", "maxsize", "byteorder"}),
     "symphony.workflow": frozenset(),
     "symphony.ports": frozenset(),
 }
-"""What of a module is looked up, where that is not all of it."""
+"""The names that are looked up in a module, if not all of them."""
 _MAPS: Final = (
     dict,
     collections.abc.Mapping,
@@ -92,7 +92,7 @@ _HARMLESS: Final[Sequence[object]] = (
     pathlib.Path, pathlib.PurePath, pathlib.PurePosixPath, PortType, parse_type, parse_port_type,
     typing.TypeVar, typing.NewType, typing.ParamSpec, Cel, Glob, JmesPath, Regex, Template, TemplateFile,
 )  # fmt: skip
-"""What may be called with anything that is known."""
+"""Functions that may be called with any known values."""
 _COPIES: Final[Sequence[object]] = (list, tuple, set, frozenset, dict)
 _PLAIN: Final = (bool, int, float, str, bytes, type(None))
 
@@ -115,7 +115,7 @@ def attribute_of(module: types.ModuleType, name: str) -> object:
         return module_named(inner)
     if full not in _MODULES or name not in _ONLY.get(full, (name,)):
         return UNKNOWN
-    if full == "symphony":  # its names are imported when they are asked for, and some bring in very much
+    if full == "symphony":  # its names are imported lazily, and some import very much
         module = importlib.import_module(_SDK)
     found: object = vars(module).get(name, UNKNOWN)
     return UNKNOWN if isinstance(found, types.ModuleType) else found
@@ -128,20 +128,20 @@ def public_names(module: types.ModuleType) -> list[str]:
 
 
 class Evaluator:
-    """Evaluates expressions of one file. `call` is asked about calls that are not known here."""
+    """Evaluates expressions of one file. `call` handles calls that are not known here."""
 
     def __init__(self, call: Callable[[object, Sequence[object], Mapping[str, object]], object]) -> None:
         self._call = call
         self._left = STEPS_MAX
         self._depth = 0
-        self._made: dict[int, tuple[object, int, bool]] = {}  # by id: the value, its weight, is it exact?
+        self._made: dict[int, tuple[object, int, bool]] = {}  # by id: value, weight, whether exact
         self.attributes: dict[type, Mapping[str, object]] = {}
         """What classes of the file were given in their bodies."""
 
     # ---- what is known of values ------------------------------------------------------------
 
     def exact(self, value: object) -> bool:
-        """Is it known with all its parts?"""
+        """True if the value is known with all its parts."""
         return value is not UNKNOWN and self._made.get(id(value), (None, 1, True))[2]
 
     def weight(self, parts: Sequence[object]) -> int:
@@ -236,7 +236,7 @@ class Evaluator:
         return UNKNOWN
 
     def truth(self, node: ast.expr, scope: NameScope) -> bool | None:
-        """Does a condition hold? None if that is not known."""
+        """Return whether a condition holds; None if that is not known."""
         found = self.of(node, scope)
         if isinstance(found, _PLAIN) or type(found) in (list, tuple, dict, set, frozenset):
             return bool(found)
@@ -328,7 +328,7 @@ class Evaluator:
                 return UNKNOWN
             assert isinstance(inner, list | tuple)
             found += inner
-        if self.weight(found) > _WEIGHT_MAX:  # what hashes them looks at every part
+        if self.weight(found) > _WEIGHT_MAX:  # hashing looks at every part
             return UNKNOWN
         try:
             made = set(found) if isinstance(node, ast.Set) else found
@@ -464,7 +464,7 @@ class Evaluator:
 
 
 class Opaque:
-    """Something that is not None, and of which nothing else counts."""
+    """Something other than None about which nothing else matters."""
 
 
 def _plainly(value: object) -> object:
@@ -496,7 +496,7 @@ def _number(value: object) -> bool:
 
 
 def _small(value: object) -> bool:
-    """Is it of a kind, and of a size, that may be computed with?"""
+    """True if the kind and size of a value are safe to compute with."""
     if isinstance(value, int):
         return value.bit_length() <= _BITS_MAX
     return type(value) in (float, str, list, tuple)
@@ -543,7 +543,7 @@ def _unary(operation: ast.unaryop, operand: object) -> object:
 
 
 def _is_generic(base: object) -> bool:
-    """May it stand before brackets in an annotation?"""
+    """True if the value may precede brackets in an annotation."""
     if isinstance(base, type):
         return base.__module__ in ("builtins", "collections", "collections.abc", "dataclasses", "typing")
     return type(base).__module__ in ("typing", "typing_extensions")

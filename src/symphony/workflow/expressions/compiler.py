@@ -119,9 +119,9 @@ class ValueTemplate(msgspec.Struct, eq=False):
         return self.reads if self.facts.asks is None else self.facts.asks
 
     def effort(self, values: Mapping[Read, Value], most: int, known: Sizes) -> int:
-        """Estimate how many microseconds rendering takes at worst; a number above `most` if it is more.
+        """Estimate the microseconds that rendering takes at worst, or a number above `most` if it is more.
 
-        `known` are sizes that have been measured, and are while the values live.
+        `known` are sizes already measured, which hold while the values live.
         """
         return effort(self._seen(), values, most, known)
 
@@ -244,9 +244,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
         return self.parts.items if isinstance(self.parts, _Map) else None
 
     def _elements(self, varying: "Sequence[ValueTemplate]") -> "Sequence[ValueTemplate]":
-        """Return the template of each element of a list. Those of scalars are made when they are first
-        asked for.
-        """
+        """Return a template for each element of a list. Those of scalars are made when first needed."""
         if self.items is None:
             rest = iter(varying)
             source = _elements(self.source)
@@ -455,9 +453,7 @@ class Compiler:
         self._types, self._value = types, value
 
     def template(self, value: Value) -> ValueTemplate:
-        """Return the template of a nested value in which strings may hold `${{ … }}`. Raises
-        BadExpression.
-        """
+        """Return the template of a value, as `Splitter.template` does. Raises BadExpression."""
         return Splitter(value=self._value).template(value).fix(self._types)
 
     def condition(self, text: str) -> ValueTemplate:
@@ -465,9 +461,7 @@ class Compiler:
         return Splitter(value=self._value).condition(text).fix(self._types)
 
     def transform(self, text: str) -> ValueTemplate:
-        """Return the template of CEL, with or without `${{ }}`, in which `value` is what an edge
-        carries. Raises BadExpression.
-        """
+        """Return the template of a transform, as `Splitter.transform` does. Raises BadExpression."""
         return Splitter(value=self._value).transform(text).fix(self._types)
 
 
