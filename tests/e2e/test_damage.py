@@ -81,7 +81,7 @@ class Place:
             self.ids[name.upper()] = json.loads(out)["run_id"]
         assert self.symphony("runs", "approve", self.ids["GATE"], "gate")[0] == 0
         for beside in (*self.home.rglob("*-wal"), *self.home.rglob("*-shm")):
-            beside.unlink()
+            beside.unlink(missing_ok=True)
         shutil.copytree(self.home, self.sound)
 
     def symphony(self, *words: str) -> tuple[int, str, str]:
