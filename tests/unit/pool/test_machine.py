@@ -239,6 +239,22 @@ def test_a_model_that_is_needed_soon_does_not_end_when_idle() -> None:
     assert scene.pool.due_s(scene.now_s) is None
 
 
+def test_a_model_that_refuses_is_not_loaded_ahead_again_until_someone_who_asks_got_it() -> None:
+    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    assert scene.announce("r", a=1) == [StartModel("a", ahead=True)]
+    scene.gone("a", retry_after_s=1.0, refused=True)
+    for _ in range(100):
+        scene.now_s += 1.0
+        assert scene.tick() == []
+    assert scene.announce("other", a=2) == []
+    assert scene.ask("1", "a") == [StartModel("a", ahead=False)]
+    scene.ready("a")
+    scene.release("1")
+    scene.heard(scene.pool.unload("a", scene.now_s))
+    scene.gone("a")
+    assert scene.tick() == [StartModel("a", ahead=True)]
+
+
 def test_what_comes_next_is_loaded_ahead_if_there_is_room() -> None:
     scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
     assert scene.announce("r", a=1, b=2, c=2) == [StartModel("a", ahead=True), StartModel("b", ahead=True)]

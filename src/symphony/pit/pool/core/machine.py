@@ -470,7 +470,9 @@ class PoolMachine:
         loading = sum(entry.life.phase is WARMING and entry.ahead for entry in self._entries.values())
         for model in sorted(needed, key=lambda name: (needed[name], name)):
             entry = self._entries[model]
-            if loading < self._policy.prewarming_max and entry.life.phase is COLD:
+            # A model that failed is tried again for those who ask, not for forecasts: they never give up.
+            untroubled = entry.life.phase is COLD and entry.failures == 0
+            if loading < self._policy.prewarming_max and untroubled:
                 if not self._room_ahead(entry, needed[model], now_s):
                     return  # a model that is needed later does not take the room of one that is needed sooner
                 self._start(entry, "needed soon", now_s, ahead=True)
