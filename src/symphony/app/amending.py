@@ -1,4 +1,4 @@
-"""What a resume or a rerun does otherwise than the run that it goes on from. Values only."""
+"""What a resume or a rerun changes from the earlier run. Values only."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ class RunAmendment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AS_BEFORE: Final = RunAmendment()
-"""All stays as it was."""
+"""An amendment that changes nothing."""
 
 
 def amended(before: Limits, given: Limits) -> Limits:

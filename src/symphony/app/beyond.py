@@ -1,4 +1,4 @@
-"""How the bus of a home is joined to those of other homes: over NATS, if the settings say so."""
+"""Joins the bus of a home to those of other homes: over NATS, if the settings say so."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NatsNotInstalled(SymphonyError):
-    """The settings name a NATS server, and what speaks with it is not installed."""
+    """The settings name a NATS server, but the client library is not installed."""
 
     code = "nats-not-installed"
 

@@ -1,4 +1,4 @@
-"""Where the bus of a home is, and what those who are on it for a while are called."""
+"""Where the bus of a home is, and the names of its temporary endpoints."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def bus_address(home: Path) -> str:
     """
     path = home.absolute() / "run" / "bus.sock"
     if len(os.fsencode(path)) > _PATH_BYTES_MAX:
-        import hashlib  # rarely needed, and not for nothing
+        import hashlib  # rarely needed, and slow to import
         import tempfile
 
         name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]

@@ -26,7 +26,7 @@ def configured_infos(files: Iterable[Path]) -> tuple[dict[str, OperatorInfo], tu
     found: dict[str, OperatorInfo] = {}
     partial: list[str] = []
     for file in files:
-        from symphony.sdk.reading.files import read_file  # only where there is any
+        from symphony.sdk.reading.files import read_file  # imported only if there are any
 
         try:
             read = read_file(file)

@@ -1,4 +1,4 @@
-"""What people and programs get of an artifact: its bytes, or JSON of a value that nobody gave a type."""
+"""What an artifact is handed out as: its bytes, or JSON if it is a value without a content type."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.values import ArtifactRef
 
 _JSON_BEGINS: Final = frozenset(b' \t\r\n{["-0123456789tfn')
-"""No list, map, null or boolean begins with one of these in MessagePack."""
+"""Bytes with which no list, map, null or boolean begins in MessagePack."""
 
 
 class ArtifactContent(NamedTuple):
@@ -28,7 +28,8 @@ class ArtifactContent(NamedTuple):
 
 @contextmanager
 def content(store: ArtifactStore, ref: ArtifactRef) -> Iterator[ArtifactContent]:
-    """What is handed out of an artifact. A reference with an empty `encoding` is known by its type alone.
+    """Return what is handed out of an artifact. A reference with an empty `encoding` is known by its
+    type alone.
 
     Raises ArtifactMissing, ArtifactCorrupt.
     """
@@ -36,7 +37,7 @@ def content(store: ArtifactStore, ref: ArtifactRef) -> Iterator[ArtifactContent]
         body = store.get(ref.digest)
         try:
             told = json_text(decode_value(body))
-        except SerializationFailed:  # it was not a value after all
+        except SerializationFailed:  # it turned out not to be a value
             told = body
         with BytesIO(told) as stream:
             yield ArtifactContent(stream, JSON_TYPE, len(told), hashlib.sha256(told).hexdigest())
@@ -51,12 +52,14 @@ def shown_type(ref: ArtifactRef) -> str:
 
 
 def is_text(ref: ArtifactRef) -> bool:
-    """Is what is handed out text?"""
+    """True if what is handed out is text."""
     return ref.encoding != "bytes" and media(shown_type(ref)).form != "msgpack"
 
 
 def _is_untyped(ref: ArtifactRef) -> bool:
-    """Is it MessagePack that nobody asked for? So were declared artifacts of earlier versions, too."""
+    """True if it is MessagePack without a content type. Declared artifacts of earlier versions are
+    that, too.
+    """
     if ref.encoding == "msgpack":
         return ref.name is None or media(ref.content_type).form != "msgpack"
     return not ref.encoding and media(ref.content_type).form == "msgpack"

@@ -26,7 +26,7 @@ Kind: TypeAlias = Literal["journal", "cache", "index", "log", "artifact"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """One thing that is damaged: a run by its id, a body by its digest, or a file by its path."""
+    """One damaged thing: a run by its id, a body by its digest, or a file by its path."""
 
     kind: Kind
     name: str
@@ -36,7 +36,7 @@ class Damage:
 
 @dataclass(slots=True, kw_only=True)
 class Examined:
-    """What was looked at, by kind, and what is damaged."""
+    """The numbers of things examined, by kind, and the damage found."""
 
     looked_at: dict[Kind, int] = field(default_factory=dict)
     damages: list[Damage] = field(default_factory=list)
@@ -62,7 +62,7 @@ def _journals(runs: Runs, found: Examined) -> None:
     for run_id in runs.ids():
         found.looked_at["journal"] = found.looked_at.get("journal", 0) + 1
         path = runs.journal_path(run_id)
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # opening a pipe would block
             told = Damage(
                 kind="journal", name=run_id, problem=f"{path} is not a regular file", fix=f"rm {path}"
             )
@@ -71,7 +71,7 @@ def _journals(runs: Runs, found: Examined) -> None:
         try:
             replay_of(path, *examine(path))
         except JournalDamaged as error:
-            if runs.has(run_id):  # else it was deleted meanwhile
+            if runs.has(run_id):  # otherwise it was deleted meanwhile
                 told = Damage(kind="journal", name=run_id, problem=error.message, fix=error.hint or "")
                 found.damages.append(told)
         except JournalNewer as error:
@@ -88,7 +88,7 @@ def _journals(runs: Runs, found: Examined) -> None:
 
 
 def _segments(runs: Runs, found: Examined) -> None:
-    """What is wrong with segments of which every run can be listed."""
+    """Return the damage in segments whose runs can all be listed."""
     known = {one.name for one in found.damages}
     for segment in segments.segments(runs.journal_path("any").parent):
         try:
@@ -102,7 +102,7 @@ def _segments(runs: Runs, found: Examined) -> None:
 
 
 def _database(path: Path, kind: Literal["cache", "index"], found: Examined) -> None:
-    """A file that can be rebuilt: its structure and its rows."""
+    """Check the structure and the rows of a file that can be rebuilt."""
     if not path.is_file():
         return
     found.looked_at[kind] = 1

@@ -73,7 +73,9 @@ def _step(step: Step, history: History, outline: Outline) -> JSON:
 
 
 def of_stats(stats: Stats) -> dict[str, JSON]:
-    """Everything, buckets too: `le` is the upper bound in seconds, null for the last; not cumulative."""
+    """Return all metrics, with buckets: `le` is the upper bound in seconds, null for the last; not
+    cumulative.
+    """
     return {
         "runs": [{"workflow": w, "status": s, "count": n} for (w, s), n in sorted(stats.runs.items())],
         "run_durations": [
@@ -155,7 +157,7 @@ def _estimate(usage: Estimate | None) -> JSON:
 
 
 def of_pruned(found: Pruned, shorts: Mapping[str, str]) -> dict[str, JSON]:
-    """For programs; `shorts` tells the runs from all others."""
+    """Return the document for programs; `shorts` has the short ids of runs."""
     return {
         "dry_run": found.dry_run,
         "runs": [spelling.summary(run, shorts[run.run_id]) for run in found.runs],

@@ -47,9 +47,9 @@ class Export:
     path: Path
     ref: ArtifactRef
     content_type: str
-    """Of the file: that of a value which nobody gave a type is JSON."""
+    """The content type of the file, which is JSON for a value without a type."""
     size: int
-    """Of the file, in bytes."""
+    """The size of the file, in bytes."""
     node: str
     """Empty for an output that no node declared."""
     done: Literal["written", "replaced", "unchanged"]
@@ -132,7 +132,7 @@ def _refuse(folder: Path, others: Sequence[PurePosixPath]) -> None:
 
 
 def _may_replace(store: ArtifactStore, folder: Path, path: PurePosixPath, written: WrittenFiles) -> bool:
-    """Is there nothing at `path`, or a file with content that Symphony has written or still has?
+    """True if nothing is at `path`, or a file with content that Symphony has written or still has.
 
     A folder that is in the way is reported where the file is written.
     """
@@ -149,7 +149,7 @@ def _may_replace(store: ArtifactStore, folder: Path, path: PurePosixPath, writte
 
 
 def _is_same(store: ArtifactStore, target: Path, ref: ArtifactRef) -> bool:
-    """Does the file hold what would be written?"""
+    """True if the file has the content that would be written."""
     with content(store, ref) as wanted:
         return digest_of(target) == wanted.digest
 
@@ -194,8 +194,8 @@ def _put_in_place(target: Path, stream: BinaryIO) -> None:
 
 
 def _keep_newest(copies: Path) -> None:
-    """Delete the copies that were asked for longest ago, if there are many or they take much room."""
-    with suppress(OSError):  # somebody else deletes them too
+    """Delete the copies that have been unused longest, if there are many or they take much room."""
+    with suppress(OSError):  # another process deletes them too
         newest = sorted(copies.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
         taken = 0
         for number, folder in enumerate(newest):
@@ -266,7 +266,9 @@ def _exported(
 
 
 def _holds(target: Path, size: int, digest: str) -> bool:
-    """Does the file hold the body already? Then it stays untouched, so that file watchers do not wake."""
+    """True if the file holds the body already. Then it is left untouched, so that file watchers do not
+    wake.
+    """
     if target.is_symlink() or not target.is_file():
         return False
     return target.stat().st_size == size and digest_of(target) == digest

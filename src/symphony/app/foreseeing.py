@@ -1,4 +1,4 @@
-"""A run before it begins: the past of the home, the cache as it lies there, and the job put together."""
+"""Forecasts a run from the home's earlier runs, its cache, and the prepared workflow."""
 
 import functools
 import logging
@@ -26,9 +26,9 @@ from symphony.ports.runs import short_id
 logger = logging.getLogger(__name__)
 
 RUNS_MAX = 30
-"""How many of the newest runs are asked how long things take."""
+"""The number of newest runs that durations are taken from."""
 PATIENCE_S = 3.0
-"""After so many seconds no further run is read: a plan should be quick."""
+"""The seconds after which no further run is read: a plan should be quick."""
 
 
 def foresee(

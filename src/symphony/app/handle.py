@@ -29,17 +29,17 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     counts: Mapping[NodeStatus, int]
     slowest: Sequence[tuple[str, float]]
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """Of those that are elements of fan-outs, or lie in some: what people tell them by."""
+    """The labels of those that are elements of fan-outs, or are inside one."""
     saying: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """Of those, the last that their models said."""
+    """The last words of their models."""
     failed: int = 0
-    """Attempts that failed."""
+    """The number of failed attempts."""
     failures: Sequence[RunEvent] = ()
     """The first few of these."""
     latest: Sequence[RunEvent] = ()
     """The last few results, the newest last."""
     tries: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
-    """Of those running longest that are tried again: which attempt it is, of how many."""
+    """The number of the attempt, and of all attempts, for those running longest that are tried again."""
     nodes: Mapping[NodeStatus, int] = msgspec.field(default_factory=dict)
     """The workflow's own nodes by status: elements, rounds and inner nodes do not count."""
     fans: Sequence[FanOutProgress] = ()
@@ -47,11 +47,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     questions: Sequence[OpenQuestion] = ()
     """What people are asked and have not answered."""
     took_s: float = 0.0
-    """Since the run began."""
+    """The time since the run began."""
 
 
 class LazyOverview:
-    """How a run went. Once the run has ended it is worked out once, whichever threads ask."""
+    """How a run went. Once the run has ended, the overview is computed once, whichever threads ask."""
 
     def __init__(self, replay: RunReplay) -> None:
         self._replay, self._lock = replay, threading.Lock()
@@ -116,7 +116,7 @@ class RunHandle:
 
     @property
     def label(self) -> str:
-        """What a person calls the run, and may type: its name, or what is shown of its id."""
+        """Return what people call the run, and may type: its name, or what is shown of its id."""
         return self.name or short_id(self.run_id)
 
     def events(self) -> AsyncGenerator[RunEvent, None]:
@@ -174,7 +174,7 @@ class RunHandle:
         )
 
     async def result(self) -> RunResult:
-        """Wait for the end. Raises JournalFailed if the run could not be recorded."""
+        """Wait for the end and return the result. Raises JournalFailed if the run could not be recorded."""
         return msgspec.structs.replace(await asyncio.shield(self.task), name=self.name, only=self.only)
 
     def load(self, ref: ArtifactRef) -> Value:
@@ -207,7 +207,9 @@ class RunHandle:
         self._engine.pause()
 
     def unattended(self) -> None:
-        """Who was about to answer is not any more: see `Symphony.attended`. Call it on the loop's thread."""
+        """Note that nobody is there to answer any more: see `Symphony.attended`. Call it on the loop's
+        thread.
+        """
         self._engine.unattended()
 
     def answer(self, node: str, *, approved: bool, by: str | None = None, comment: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Where Symphony keeps its state, and whether what lies there is to be obeyed."""
+"""Where Symphony keeps its state, and whether the settings there can be trusted."""
 
 import os
 from collections.abc import Iterator
@@ -40,11 +40,11 @@ class Home(msgspec.Struct, frozen=True):
 
     @property
     def config(self) -> Path:
-        """The file of its settings."""
+        """Return the path of its settings file."""
         return self.path / CONFIG
 
     def vouched(self) -> bool:
-        """Do its settings count? Those found in a tree only once the user has vouched for them."""
+        """True if its settings count. Those found in a tree count only once the user has vouched for them."""
         return self.origin != "tree" or not self.config.exists() or TrustStore().covers(self.config)
 
 
@@ -95,7 +95,7 @@ def _led_astray(place: Path) -> str | None:
 
 
 def secure(home: Home) -> None:
-    """Close the user's own home to others where it is open to them; tell of that, and of what stays open."""
+    """Close the user's own home to others where it is open to them; log that, and what stays open."""
     place = home.path
     if not is_own(place):
         _tell_once(f"the home {place} belongs to another user, who can read and change all that is in it")
@@ -143,7 +143,7 @@ def _ignored(home: Home) -> str:
 
 @contextmanager
 def keeping_trust(home: Home) -> Iterator[None]:
-    """A block that changes the settings; if they counted before, they count afterwards."""
+    """Keep the trust in the settings across a block that changes them."""
     vouched = home.vouched()
     yield
     if vouched and home.origin == "tree" and home.config.exists():
@@ -152,5 +152,5 @@ def keeping_trust(home: Home) -> Iterator[None]:
 
 @lru_cache(maxsize=256)
 def _tell_once(words: str) -> None:
-    """Once in a process, however often a home is looked for."""
+    """Report it once in a process, however often a home is looked for."""
     log.warning(words)

@@ -19,14 +19,14 @@ from symphony.pit.tracker.store.segments import segment_path
 from symphony.pit.tracker.store.sharing import Segment
 
 FIRST_NUMBERS, NUMBERS_MAX = 16, 1024
-"""So many numbers of names are reserved at first, and twice as many each time, up to a most."""
+"""The count of numbers for names that are reserved at first. It doubles each time, up to a maximum."""
 OWN_FILES: Final = 4
-"""The first runs of a session get files of their own: few would not be worth a segment."""
+"""The number of first runs in a session with files of their own: so few are not worth a segment."""
 Made = TypeVar("Made")
 
 
 class Owned(Protocol):
-    """What says that this process owns a run."""
+    """The claim of this process on a run."""
 
     def release(self) -> None:
         """Release the run."""
@@ -41,7 +41,7 @@ class NewJournal(msgspec.Struct, frozen=True):
     """
 
     meta: RunMeta
-    """With the name that the run has got."""
+    """The run's metadata, with the name that it has got."""
     store: JournalStore
     owned: Owned
     durable: "asyncio.Future[None] | None" = None
@@ -80,7 +80,7 @@ class Journals:
                 if not unused:
                     unused.extend(await self._numbers_of(base))
         if not unused:
-            return meta  # names cannot be kept here
+            return meta  # names cannot be stored here
         named = msgspec.structs.replace(meta, name=f"{base}-{unused.popleft()}")
         names.add(named.run_id, named.name)
         return named
@@ -149,7 +149,7 @@ class Journals:
                 durable.set_result(None)
             else:
                 durable.set_exception(error)
-                durable.exception()  # perhaps nobody waits for it any more
+                durable.exception()  # perhaps nothing waits for it any more
 
         store = segment.add(meta, done)
         return NewJournal(meta, store, store, durable)
@@ -191,6 +191,6 @@ async def in_thread(call: Callable[[], Made], undo: Callable[[Made], object]) ->
 
 
 def _forget(store: JournalStore, path: Path) -> None:
-    """Delete the journal of a run that nobody has heard of."""
+    """Delete the journal of a run that nobody knows of yet."""
     store.close()
     remove(path)

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from symphony.ports.forecast import Forecast
 
 INDEX_AFTER_S: Final = 0.5
-"""So long after a run has ended the index of ended runs is written, or at the end of the session."""
+"""The delay after a run's end until the index of ended runs is written, unless the session ends first."""
 
 
 class Launcher:
@@ -224,7 +224,7 @@ class Launcher:
 
         def over(_: object) -> None:
             if durable.cancelled() or not durable.done():
-                store.close()  # one that ends before it recorded anything is made durable by that
+                store.close()  # a run that ends before it recorded anything is made durable by its end
 
         task.add_done_callback(over)
         try:
@@ -233,7 +233,7 @@ class Launcher:
             task.cancel()
             await asyncio.wait({task})
             if not task.cancelled():
-                task.exception()  # told by what is raised here
+                task.exception()  # reported by what is raised here
             raise
 
     async def resume(
@@ -378,7 +378,7 @@ class Launcher:
             value_bytes_max=self._parts.config.symphony.value_mb << 20,
             marks=marks_of(job.run_id, self._parts.home),
             workers=self._parts.pools.operators,
-            # Where time is not the machine's, a process of its own would be waited for in real time.
+            # On a test's clock, a process would have to be waited for in real time.
             expressions=self._parts.pools.expressions if isinstance(self._parts.clock, SystemClock) else None,
         )
 
@@ -400,7 +400,7 @@ class Launcher:
 
         async def run() -> RunResult:
             following = self._followed(prepared, engine, known)
-            async with contextlib.AsyncExitStack() as end:  # from the last to the first, whatever one raises
+            async with contextlib.AsyncExitStack() as end:  # from the last to the first, even if one raises
                 end.push_async_callback(self._parts.live.ended, job.run_id)
                 if following is not None:
                     end.push_async_callback(_drawn, following)
@@ -435,7 +435,7 @@ class Launcher:
         return Telling(self._parts, prepared, untold)
 
     async def _noted(self, prepared: Prepared) -> Telling | None:
-        """The same, noted in the home so that it outlives this process."""
+        """Return the same notifier, noted in the home so that it outlives this process."""
         telling = self._telling(prepared)
         if telling is not None:
             await telling.begin()
@@ -450,7 +450,7 @@ class Launcher:
         owned: Owned | None,
         seen: LazyOverview,
     ) -> None:
-        """Nothing of the run is written any more: from now on another process may own it."""
+        """Release the run: nothing of it is written any more, and another process may own it now."""
         try:
             store.close()  # it is closed already, unless the engine never came to it
             log.close()
@@ -461,10 +461,10 @@ class Launcher:
                 owned.release()
 
     def _remember(self, prepared: Prepared, engine: Engine, store: JournalStore, seen: LazyOverview) -> None:
-        """Lists know the run that has ended; this is written soon, together with others."""
+        """Add the ended run to the index that lists use; it is written soon, together with others."""
         shares = isinstance(store, SegmentStore)
         stamp = store.stamp() if isinstance(store, SegmentStore) else None
-        # How a run went that shares a segment is worked out of its few records in no time.
+        # The overview of a run in a shared segment is quickly computed from its few records.
         told = None if shares else seen.overview
         self._parts.runs.ended(prepared.meta, prepared.job.workflow.name, engine.replay, stamp, told)
         if self._writing is None:
@@ -475,7 +475,7 @@ class Launcher:
         self._written = asyncio.get_running_loop().run_in_executor(None, self._parts.runs.flush)
 
     def _followed(self, prepared: Prepared, engine: Engine, known: int) -> "asyncio.Task[None] | None":
-        """Draws a trace of the run while it goes on, if traces are wanted."""
+        """Draw a trace of the run while it goes on, if traces are wanted."""
         tracing = self._parts.tracing
         if tracing is None:
             return None

@@ -1,7 +1,7 @@
 """Runs of this process on the bus: for its own views, and for the other processes of the home.
 
-The bus is made for the first who listens, here or in another process. Nothing is made or sent
-for a run while nobody does.
+The bus is made for the first listener, here or in another process. Without listeners, nothing is made
+or sent for a run.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _BATCH: Final = 256
 
 
 class LiveBus:
-    """The bus of this process, on that of its home when a run is worth it."""
+    """The bus of this process, joined to that of its home when a run is worth it."""
 
     def __init__(
         self, home: Path | None, beyond: "Callable[[], Callable[[Exchange], Beyond] | None]" = lambda: None
@@ -50,17 +50,17 @@ class LiveBus:
         self._warned = False
         self._bus: Bus | None = None
         self._joining: asyncio.Task[Joined | None] | None = None
-        self._ready = asyncio.Event()  # not while others, who may listen, are still to be reached
+        self._ready = asyncio.Event()  # not while others that may listen are still to be reached
         self._ready.set()
         self._runs: dict[str, _Audience] = {}
 
     @property
     def published(self) -> int:
-        """Events of runs that were put on the bus so far; 0 while there is none."""
+        """Return the number of run events put on the bus so far; 0 while there is no bus."""
         return 0 if self._bus is None else self._bus.stats().events.get("run", 0)
 
     def begin(self, run_id: str, feed: Feed) -> None:
-        """From now until it has `ended`, the events of this run are published as far as somebody listens."""
+        """Publish the events of this run, from now until it has `ended`, as far as anybody listens."""
         if self._home is not None and self._joining is None:
             address = bus_address(self._home)
             if Path(address.removeprefix("unix://")).exists():
@@ -72,7 +72,7 @@ class LiveBus:
             run.start(self._bus)
 
     async def ended(self, run_id: str) -> None:
-        """The run has: what is left goes to those who watch, as long as they take it."""
+        """Send what is left of an ended run to its watchers, as long as they take it."""
         try:
             await self._runs[run_id].end()
         finally:
@@ -101,7 +101,7 @@ class LiveBus:
                 run.leave(box)
 
     async def close(self) -> None:
-        """Leave the bus; what was published arrives."""
+        """Leave the bus once what was published has arrived."""
         if self._joining is not None:
             if not self._joining.done():
                 self._joining.cancel()
@@ -148,7 +148,9 @@ class LiveBus:
             self._ready.set()
 
     def _away(self, envelope: "MessageEnvelope") -> None:
-        """Said once: it is back by itself, or away for as long as this process runs."""
+        """Log once that the bus is away: it returns by itself, or is gone for as long as this process
+        runs.
+        """
         event = envelope.payload
         if not self._warned and isinstance(event, EventPayload) and isinstance(event.data, dict):
             self._warned = True
@@ -158,12 +160,14 @@ class LiveBus:
 
 
 class _Audience:
-    """A run that goes on, and those who are told of it."""
+    """A running run and its listeners."""
 
     def __init__(self, run_id: str, feed: Feed, ready: asyncio.Event, *, others: bool) -> None:
-        """Nothing is published until `ready`. Are there `others`, who may listen already?"""
+        """Nothing is published until `ready`. `others`: there are other processes, which may listen
+        already.
+        """
         self._run_id, self._feed, self._ready, self._others = run_id, feed, ready, others
-        self._known = asyncio.Event()  # whether anybody listens
+        self._known = asyncio.Event()  # whether there are listeners
         self._unheard = contextlib.ExitStack()  # what waits for somebody to listen
         self._telling: asyncio.Task[None] | None = None
         self._heard = self._over = False
@@ -171,7 +175,7 @@ class _Audience:
 
     @property
     def going(self) -> bool:
-        """May more happen?"""
+        """True if more may happen."""
         return not (self._over or self._feed.closed)
 
     def start(self, bus: "Bus") -> None:
@@ -199,14 +203,14 @@ class _Audience:
         )
 
     async def end(self) -> None:
-        """Nothing more will happen; views of this process end, too."""
-        if self._others:  # a run that is over before they are reached is told of all the same
+        """Note that nothing more will happen; views of this process end, too."""
+        if self._others:  # a run that ends before they are reached is announced anyway
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_S):
                     await self._known.wait()
         self._unheard.close()
         if self._telling is not None:
-            if self._heard:  # else nobody listens, and nobody is waited for
+            if self._heard:  # otherwise nobody listens, and there is nothing to wait for
                 await asyncio.wait({self._telling}, timeout=PATIENCE_S)
             self._telling.cancel()
         self._over = True
@@ -214,7 +218,7 @@ class _Audience:
             box.close()
 
     async def mailbox(self, bus: "Bus") -> "Mailbox":
-        """For a view of this process; `leave` ends it."""
+        """Return a mailbox for a view of this process; `leave` ends it."""
         box = await bus.mailbox(
             stream.wanted(self._run_id), owner=f"view.{os.getpid()}", capacity=stream.CAPACITY
         )
@@ -222,7 +226,7 @@ class _Audience:
         return box
 
     def leave(self, box: "Mailbox") -> None:
-        """The view is gone."""
+        """Remove a view's mailbox."""
         self._boxes.discard(box)
         box.close()
 

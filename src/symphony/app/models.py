@@ -1,4 +1,4 @@
-"""Which model is served by what: the settings and the kit put together, everything started late."""
+"""Puts the models of the settings and of the kit together; each provider starts when first needed."""
 
 import contextlib
 import random
@@ -30,7 +30,7 @@ def keys_of(config: Config, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class AllModels:
-    """`symphony.ports.models.Models` over everything there is: each id goes to who serves it."""
+    """`symphony.ports.models.Models` over all providers: each id goes to the provider that serves it."""
 
     def __init__(
         self, config: Config, home: Path | None, clock: Clock, environment: Mapping[str, str]
@@ -59,7 +59,7 @@ class AllModels:
         return self.served_by(model).fingerprint(model)
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
-        """Does the model's provider say that answers differ from call to call?"""
+        """True if the model's provider says that answers differ from call to call."""
         return self.served_by(model).sampled(model, inputs)
 
     def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
@@ -160,7 +160,7 @@ class AllModels:
 
 
 def _size_of(one: ModelConfig) -> int:
-    """About what a GGUF model takes: its weights and a little; a demo's if it names no file."""
+    """Estimate the memory of a GGUF model: its weights and a little; that of a demo if it names no file."""
     if not one.file:
         return LLAMA_BYTES
     with contextlib.suppress(OSError):

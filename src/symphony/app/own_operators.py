@@ -41,12 +41,14 @@ class OperatorsAtHand:
 
     @property
     def shared(self) -> "Mapping[str, Operator]":
-        """Those that every workflow may use, without the kit's. Raises ConfigInvalid, OperatorsNotLoaded."""
+        """Return the operators that every workflow may use, without the kit's. Raises ConfigInvalid,
+        OperatorsNotLoaded.
+        """
         return self._shared[0]
 
     @cached_property
     def _shared(self) -> "tuple[Mapping[str, Operator], bool]":
-        """The same, and whether files may define more."""
+        """Return the operators that every workflow may use, and whether files may define more."""
         given = {one.info.name: one for one in self._parts.given}
         if not self.files:
             return given, False
@@ -69,10 +71,10 @@ class OperatorsAtHand:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """What every workflow may name. Raises ConfigInvalid, OperatorsNotLoaded."""
+        """Return what every workflow may name. Raises ConfigInvalid, OperatorsNotLoaded."""
         catalog = self._parts.catalog
         if not self.files or (not self._load and self._files is None):
-            return catalog  # it has what the text of files says that the settings name
+            return catalog  # it has what the text of the settings' files says
         infos = {name: one.info for name, one in self.shared.items()}
         partial = () if self._load else catalog.partial
         return msgspec.structs.replace(catalog, operators={**catalog.operators, **infos}, partial=partial)
@@ -131,7 +133,7 @@ class Beside:
         return self._found(reference)
 
     def child(self, reference: str, /) -> "Beside":
-        """Finds the workflows that references inside the one that `reference` names lead to."""
+        """Return the finder of workflows named inside the one that `reference` names."""
         return Beside(self._found.child(reference), self._operators)
 
     def own_operators(self, files: Sequence[str], /) -> OwnOperators:

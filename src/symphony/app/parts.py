@@ -1,7 +1,7 @@
 """What the runs of one Symphony are made of: settings, operators, stores, models, the bus.
 
-Each part is imported and made when it is first asked for: commands that only look at runs need few of
-them. `close` ends those that were made.
+Each part is imported and made when first needed: commands that only look at runs need few of them.
+`close` ends those that were made.
 """
 
 import os
@@ -61,7 +61,7 @@ class Parts:
         self._traces_known = False
         self.on_finish: Callable[[OnFinish, Mapping[str, str]], None] | None = None
         """Stands in for telling of the end of runs; it is given what a command would be told."""
-        self._stores: list[Callable[[], None]] = []  # what closes those that were made
+        self._stores: list[Callable[[], None]] = []  # closes the parts that were made
 
     @cached_property
     def config(self) -> Config:
@@ -98,7 +98,7 @@ class Parts:
         """What workflows may name. Files of operators that the settings name are read, not run."""
         from symphony.workflow.builtin import builtin_catalog
 
-        shipped = builtin_catalog()  # that of the kit, which then need not be loaded for it
+        shipped = builtin_catalog()  # the kit's catalogue, so that the kit need not be loaded
         models = dict(shipped.models)
         if self.config.models:
             from symphony.kit.instruments.hosted.configured import configured
@@ -160,7 +160,7 @@ class Parts:
         return Runs(self.home, self.clock, self._unlink)
 
     def _unlink(self, run_id: str) -> None:
-        self.artifacts.unlink_run(run_id)  # opened only where a run is deleted
+        self.artifacts.unlink_run(run_id)  # opened only when a run is deleted
 
     @cached_property
     def views(self) -> RunViews:
@@ -168,7 +168,7 @@ class Parts:
         from symphony.app.views import HomeViews
 
         runs, home = self.runs, self.home
-        assert home is not None  # else there are no runs
+        assert home is not None  # otherwise there are no runs
         return HomeViews(home, runs)
 
     @property
@@ -189,7 +189,7 @@ class Parts:
         return LiveBus(self.home, lambda: beyond_of(self.config.bus, self.environment))
 
     async def close(self, *, ran: bool) -> None:
-        """End what was made. Has anything `ran`? Then the bus is left and old logs are thinned out."""
+        """Close all parts that were made. If anything `ran`, leave the bus and delete old logs."""
         import asyncio
 
         if self._journals is not None:

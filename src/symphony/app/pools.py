@@ -11,8 +11,8 @@ _EXPRESSIONS_MAX = 2
 class Pools:
     """Two pools, so that no operator keeps an expression waiting.
 
-    `listen_idle`: the loop listens to processes that wait for their next call. Where time is not the
-    machine's, it must not: who might speak at any moment would be waited for in real time.
+    `listen_idle`: the loop listens to processes that wait for their next call. On a test's clock it
+    must not: a process that may speak at any moment would be waited for in real time.
     """
 
     def __init__(self, *, listen_idle: bool = True) -> None:

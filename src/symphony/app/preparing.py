@@ -40,13 +40,13 @@ class InputInvalid(WorkflowInvalid):
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a run needs to begin or to go on. `meta` is as it may be written down."""
+    """Everything that a run needs to begin or to go on. `meta` is what may be recorded."""
 
     meta: RunMeta
     job: Job
     sealer: Sealer
     unhidden: tuple[str, ...] = ()
-    """Variables whose values are too short to be hidden."""
+    """The variables whose values are too short to be hidden."""
     unset: tuple[str, ...] = ()
     """Listed variables that are not set, but are given to commands or put into texts."""
 
@@ -78,7 +78,7 @@ class PreparedWorkflow(msgspec.Struct, frozen=True, kw_only=True, eq=False, weak
     lacking: tuple[str, ...] = ()
     digest: str = ""
     read: Mapping[str, DocumentReading] = msgspec.field(default_factory=dict)
-    """The files it was read from, as far as places in them can be told, by path."""
+    """The files that it was read from, by path, as far as places in them are known."""
 
     def with_graph(self, graph: WorkGraph) -> "PreparedWorkflow":
         """Prepare a run whose operator files have been executed: `graph` knows their operators."""
@@ -86,7 +86,7 @@ class PreparedWorkflow(msgspec.Struct, frozen=True, kw_only=True, eq=False, weak
 
     @property
     def holds_values(self) -> bool:
-        """Does a list or a map without expressions stand in it, which runs would share?"""
+        """True if it contains a list or a map without expressions, which runs would share."""
         return self.graph.holds_values()
 
 
@@ -234,7 +234,7 @@ def _sealer(secrets: Mapping[str, str]) -> Sealer:
 
 
 def _require(needed: Iterable[str], variables: Mapping[str, str]) -> None:
-    """Without a variable that the run began with, its nodes would go on with null in its place."""
+    """Raise if a variable that the run began with is missing, as its nodes would go on with null instead."""
     for name in needed:
         if name not in variables:
             from symphony.pit.artifacts.values.redaction import SecretMissing
@@ -245,7 +245,7 @@ def _require(needed: Iterable[str], variables: Mapping[str, str]) -> None:
 
 
 def opened_outputs(body: bytes, sealer: Sealer) -> dict[str, StoredValue]:
-    """Recorded outputs of a run as they were; with `***` if a secret is not what it was."""
+    """Return the recorded outputs of a run as they were, or with `***` if a secret has changed."""
     form = decode_sealed(body)
     assert isinstance(form, dict)
     try:
@@ -282,7 +282,7 @@ class AtOnce:
     """The built-in arbiter: everything may start at once."""
 
     async def acquire(self, run_id: str, node: str, resource: str) -> None:
-        """Granted."""
+        """Grant at once."""
 
     def release(self, run_id: str, node: str, resource: str) -> None:
-        """Nothing was held."""
+        """Do nothing, as nothing is held."""

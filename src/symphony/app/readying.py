@@ -75,7 +75,7 @@ class Readying:
         if isinstance(workflow, Workflow):
             source, resolver = None, Resolver(Path.cwd() / "workflow", operators=at_hand.read)
             copy = read_copy(workflow)
-            broken = None if copy is None else ()  # of what was read, no more than its meaning is checked
+            broken = None if copy is None else ()  # what was read needs only its meaning checked
             found = check(copy or workflow, at_hand.catalog, resolve=resolver, broken=broken)
         else:
             path = Path(workflow)
@@ -88,7 +88,7 @@ class Readying:
             raise WorkflowInvalid(found.report, None if source is None else str(workflow))
         if not nodes:
             return prepared_workflow(found, source, resolver, at_hand)
-        from symphony.workflow.selection import selected  # few runs are of a part
+        from symphony.workflow.selection import selected  # few runs are of a part of a workflow
 
         part = selected(found.workflow, nodes)
         ready = prepared_workflow(self._part(part.workflow, found, resolver), source, resolver, at_hand)
@@ -105,7 +105,7 @@ class Readying:
             }
             workflow = msgspec.structs.replace(workflow, inputs=inputs)
             found = check(workflow, catalog, resolve=resolver, broken=())
-        assert found.report.ok, found.report.errors  # the whole was
+        assert found.report.ok, found.report.errors  # the whole was checked
         return msgspec.structs.replace(whole, workflow=workflow, compilation=found.compilation)
 
     def _load(self, ready: PreparedWorkflow) -> PreparedWorkflow:

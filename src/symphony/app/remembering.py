@@ -1,4 +1,4 @@
-"""Workflows that were made ready, remembered by their content for the next run of the same."""
+"""Remembers prepared workflows by their content, for further runs of the same workflow."""
 
 import os
 from collections import OrderedDict
@@ -15,7 +15,7 @@ ENTRIES_MAX: Final = 64
 BYTES_MAX: Final = 1 << 20
 """The size limits of one document, and of all remembered documents together."""
 Content: TypeAlias = tuple[str, str, bytes]
-"""Where it lies, behind all links; where it was said to lie; what it says."""
+"""The real path behind all links, the path as given, and the content."""
 
 
 class Remembered:
@@ -49,12 +49,12 @@ class Remembered:
         ready = make(workflow)
         alone = not ready.children.documents and ready.loaded
         fit = content is not None and alone and not _could_be_changed(ready)
-        if content is not None and fit and _content(workflow) == content:  # else which of them is it?
+        if content is not None and fit and _content(workflow) == content:  # unless changed meanwhile
             self._keep(content, ready)
         return ready
 
     def _seen_before(self, workflow: Workflow | Path | str) -> bool:
-        """Has something like it been made ready? That is cheap to say of any."""
+        """True if something like it may have been made ready before. A quick check."""
         if isinstance(workflow, Workflow):
             mark = (workflow.name, len(workflow.nodes))
         else:
@@ -75,13 +75,15 @@ class Remembered:
 
 
 def _could_be_changed(ready: PreparedWorkflow) -> bool:
-    """Does it hold lists or maps that reach operators as they are?"""
+    """True if it contains lists or maps that reach operators directly."""
     defaults = (spec.default for spec in ready.workflow.inputs.values())
     return ready.holds_values or any(isinstance(one, list | dict) for one in defaults)
 
 
 def _content(workflow: Workflow | Path | str) -> Content | None:
-    """None for a file that is too large or cannot be read: making it ready reports why."""
+    """Return the content of a workflow; None if its file is too large or unreadable, which preparing it
+    reports.
+    """
     if isinstance(workflow, Workflow):
         body = recorded_form(workflow)
         return (str(Path.cwd()), "", body) if len(body) <= BYTES_MAX else None

@@ -1,4 +1,4 @@
-"""What a rerun takes of an earlier run: of the same workflow, or of one that was mended since. Blocking."""
+"""Works out what a rerun reuses from an earlier run of the same or a changed workflow. Blocking."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ _Reading: TypeAlias = tuple[Prepared, Callable[[RerunScope], Reusable], Executor
 
 
 class RerunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rerun is asked for: see `Symphony.rerun`. `file`: the mended workflow."""
+    """The arguments of a rerun: see `Symphony.rerun`. `file` is the changed workflow."""
 
     first: tuple[str, ...] = ()
     inputs: Mapping[str, Value] | None = None
@@ -89,7 +89,7 @@ class RerunPlanner:
         bound = self._bound(old.job.workflow, old.job.inputs, old, asked)
         changed = changed_inputs(old.job.inputs, bound)
         new = self._recall(meta, bound, load=load)
-        # Where code has changed since, nobody will know which of it made a result.
+        # If code has changed since, it is not known which version made a result.
         before, now = meta.fingerprints, self.prints(new.job)
         known = None if before is None else {k: told for k, told in now.items() if before.get(k) == told}
         new = replace(new, meta=replace(new.meta, fingerprints=known))

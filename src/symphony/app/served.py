@@ -15,13 +15,15 @@ from symphony.ports.models import UNMETERED, Caller, Estimate, Models, ModelUnav
 from symphony.ports.values import Value
 
 FIRST_BYTE_S = 3600.0
-"""A small machine may read a long prompt for minutes. A node that cannot wait sets a timeout."""
+"""The longest wait for an answer: a small machine may read a long prompt for minutes. A node that
+cannot wait sets a timeout.
+"""
 _KEY = "KEY"
 _FREE = Price(input=Decimal(0))
 
 
 class Pool(Protocol):
-    """What keeps the processes."""
+    """Manages the processes."""
 
     def held(
         self, model: str, run: str | None = None
@@ -52,12 +54,12 @@ class ServedModels:
 
     @asynccontextmanager
     async def address(self, model: str, run: str | None = None) -> AsyncIterator[tuple[str, str]]:
-        """Where the model listens and the key that it wants; the process stays until the block is left."""
+        """Yield the model's address and the key that it wants; its process stays until the block is left."""
         async with self._pool.held(model, run) as told:
             yield str(told["url"]), str(told["key"])
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
-        """Tokens; money only if the settings set a price."""
+        """Return the tokens; money only if the settings set a price."""
         adapter = self._hosted(model, "http://127.0.0.1/v1", "")
         return adapter.estimate(model, inputs, config)
 
@@ -66,15 +68,15 @@ class ServedModels:
         return self._pool.fingerprint(model)
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
-        """A chat at a temperature above 0 is; embeddings are not."""
+        """True for a chat at a temperature above 0; embeddings are never sampled."""
         found = self._models.get(model)
         return found is not None and found.kind == "chat" and drawn_at_random(inputs)
 
     def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
-        """The pool's owner tells it."""
+        """Do nothing: the pool's owner announces it."""
 
     async def close(self) -> None:
-        """Nothing is open between calls."""
+        """Do nothing: nothing is open between calls."""
 
     @asynccontextmanager
     async def _adapter(self, model: str, url: str, key: str) -> AsyncIterator[Models]:

@@ -1,4 +1,4 @@
-"""How values, results, events and problems are spelled in JSON. Pure."""
+"""Spells values, results, events and problems in JSON. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
@@ -82,7 +82,7 @@ def usage(used: Usage) -> dict[str, JSON]:
 
 
 def node(outcome: NodeResult) -> dict[str, JSON]:
-    """One node of a result."""
+    """Return one node of a result."""
     document: dict[str, JSON] = {
         "status": str(outcome.status),
         "attempts": outcome.attempts,
@@ -128,7 +128,7 @@ def _cause(one: FailureCause) -> dict[str, JSON]:
 
 
 def event(happened: RunEvent) -> dict[str, JSON]:
-    """One durable change of a run."""
+    """Return one durable change of a run."""
     return {
         "seq": happened.seq,
         "type": happened.type,
@@ -139,7 +139,9 @@ def event(happened: RunEvent) -> dict[str, JSON]:
 
 
 def summary(run: RunSummary, short: str | None = None) -> dict[str, JSON]:
-    """One line of `runs list`. `short` tells the run from all others; what it is without them if absent."""
+    """Return one line of `runs list`. `short` tells the run from all others; what it is without them if
+    absent.
+    """
     return {
         "run_id": run.run_id,
         "short_id": short or short_id(run.run_id),
@@ -186,7 +188,7 @@ def provenance(origin: Provenance) -> dict[str, JSON]:
 
 
 def problem(found: Problem) -> dict[str, JSON]:
-    """One problem of a workflow or of a command line."""
+    """Return one problem of a workflow or of a command line."""
     return {
         "code": found.code,
         "place": found.place,

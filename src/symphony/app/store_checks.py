@@ -18,7 +18,7 @@ class StoreFault:
     fix: str
     repaired: str = ""
     left: bool = True
-    """Is there something that you have yet to do?"""
+    """True if there is something left for the user to do."""
 
 
 def check_store(home: Path, *, repair: bool = False) -> Iterator[StoreFault]:

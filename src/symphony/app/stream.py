@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from symphony.bus import Joined, Mailbox
 
 LOOK_EVERY_S: Final = 0.5
-"""How often a watcher looks into the record while the bus says nothing."""
+"""The interval at which a watcher reads the record while the bus is silent."""
 CAPACITY: Final = 10_000
-"""Events that wait for a watcher; those for which there is no room are read from the record."""
+"""The most events that wait for a watcher. Those without room are read from the record."""
 _FIELDS: Final = ("seq", "type", "at", "node", "data")
 _GOING: Final = (RunStatus.PENDING, RunStatus.RUNNING)
 
@@ -30,7 +30,7 @@ Recorded: TypeAlias = Callable[[int], Awaitable[tuple[bool, Sequence[RunEvent]]]
 
 
 def topic(run_id: str) -> str:
-    """Below it are the events of a run, each under its type."""
+    """Return the topic above the events of a run, each of which is under its type."""
     return f"run.{run_id}"
 
 
@@ -107,7 +107,7 @@ async def watch(home: Path, runs: Runs, run_id: str) -> AsyncIterator[RunEvent]:
 
     async def recorded(seen: int) -> tuple[bool, Sequence[RunEvent]]:
         nonlocal joined
-        # The status first: what happened until then is never missed.
+        # The status first: nothing that happened before is missed.
         going = (await asyncio.to_thread(runs.status, run_id)) in _GOING
         if going and joined is None:
             joined = await join(bus, bus_address(home), serve=False, wait=True)

@@ -1,4 +1,4 @@
-"""The face of Symphony: one object for everything under a home. It decides nothing itself.
+"""The main class of the Python API: one object for everything under a home. It decides nothing itself.
 
 What begins runs is imported when the first one begins: most of a command that only looks at runs.
 """

@@ -1,7 +1,7 @@
-"""What a workflow wants told of the end of its runs: `on_finish`, a command or a URL.
+"""Notifies of the end of runs as their workflow asks: `on_finish`, a command or a URL.
 
-It is told once the end is durable and the run has been let go, so that whoever is told finds the run as it
-ended. A note in the home stays until then: after a kill, `resume` tells what is left to tell.
+It is notified once the end is durable and the run has been released, so that the receiver finds the run
+as it ended. A note in the home stays until then: after a kill, `resume` sends what is left.
 """
 
 import asyncio
@@ -21,14 +21,16 @@ from symphony.ports.runs import ENDED, RunResult
 from symphony.workflow.model import OnFinish
 
 SECONDS_MAX: Final = 30.0
-"""How long telling may take."""
+"""The longest time that a notification may take."""
 _ERROR_CHARS_MAX: Final = 8_000
 
 log = logger(__name__)
 
 
 class RunEnding(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of the end of a run; `error` is masked, and None if the run did not fail."""
+    """What a notification says about the end of a run; `error` is masked, and None if the run did not
+    fail.
+    """
 
     run: str
     workflow: str

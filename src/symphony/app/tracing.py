@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TRACE_PATIENCE_S: Final = 5.0
-"""How long the end of a run may wait for traces."""
+"""The longest time that the end of a run waits for traces."""
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 

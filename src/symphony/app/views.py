@@ -1,4 +1,4 @@
-"""What is seen of the runs of a home: histories, figures, documents, and runs as they go on."""
+"""Views of the runs of a home: histories, figures, documents, and runs as they go on."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import cached_property

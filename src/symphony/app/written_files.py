@@ -49,7 +49,7 @@ class WrittenFiles:
         if self._last.get(name) == digest:
             return
         try:
-            # The line feed in front ends a line that a kill cut off.
+            # The leading line feed ends a line that a kill cut off.
             with self._path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(f"\n{digest}  {name}\n")
         except OSError as error:

@@ -90,15 +90,15 @@ class Bus:
         self.exchange.retain(pattern, last)
 
     def wants(self, topic: str) -> bool:
-        """Does anybody want events of `topic`, here or in another process? Else none need be made."""
+        """True if anybody wants events of `topic`, here or in another process. If not, none need be made."""
         return self.exchange.wants(topic)
 
     def wants_below(self, prefix: str) -> bool:
-        """Does anybody want events of some topic that goes on from `prefix`?"""
+        """True if anybody wants events of a topic that continues `prefix`."""
         return self.exchange.wants_below(prefix)
 
     def when_interest_changes(self, tell: Callable[[], None]) -> Callable[[], None]:
-        """Have `tell` called whenever `wants` may answer otherwise; gives what ends that."""
+        """Have `tell` called whenever the answer of `wants` may change; return a function that ends that."""
         return self.exchange.when_interest_changes(tell)
 
     def stats(self) -> BusStats:

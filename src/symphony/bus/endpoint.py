@@ -228,4 +228,4 @@ def _reserved(topic: str) -> ValidationFailed:
 
 _SIMPLE: Final = (bool, int, float, str, type(None))
 _VALUE: Final = (dict, str, type(None), list, bool, int, float, bytes)
-"""What is not a coroutine, known without asking the abstract class, which takes five times as long."""
+"""Types that are not coroutines, known without the abstract class, which takes five times as long."""

@@ -1,4 +1,4 @@
-"""What can go wrong on the bus."""
+"""The errors of the bus."""
 
 from symphony.commons.errors import SymphonyError
 
@@ -54,4 +54,4 @@ class SenderUnknown(SymphonyError):
 RAISED: dict[str, type[SymphonyError]] = {
     kind.code: kind for kind in (EndpointUnknown, EndpointLost, EndpointBusy, RequestTimedOut, SenderUnknown)
 }
-"""Errors that may come from another process, and are raised here as what they are."""
+"""Errors that may come from another process, and are raised here with their own class."""

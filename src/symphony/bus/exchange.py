@@ -1,8 +1,8 @@
-"""What carries messages within one process: endpoints by name, subscriptions, requests. One event loop.
+"""Carries messages within one process: endpoints by name, subscriptions, requests. One event loop.
 
-Alone it connects the parts of its process; with an `Uplink` it is one of many on the bus of
-another process, and then events go there first, so that everybody sees them in one order. Users
-see it through `Bus`; hubs, memberships and bridges stand beside it.
+Alone it connects the parts of its process; with an `Uplink` it is one of many on the bus of another
+process, and then events go there first, so that everybody sees them in one order. Users see it through
+`Bus`; hubs, memberships and bridges stand beside it.
 """
 
 import asyncio
@@ -46,11 +46,11 @@ BEYOND_JOINED: Final = "bus.beyond.joined"
 BEYOND_AWAY: Final = "bus.beyond.away"
 CANCEL: Final = "bus.cancel"
 OWN_TOPICS: Final = "bus."
-"""What only the bus itself publishes begins with it."""
+"""The prefix of topics that only the bus itself publishes."""
 LINK: Final = "bus.link"
 """The recipient of messages about a connection."""
 _GIVEN_OUT_MAX: Final = 10_000
-"""Requests without recipient whose choice is remembered until they are answered."""
+"""The most requests without recipient whose chosen endpoint is remembered until they are answered."""
 
 
 class Uplink(Protocol):
@@ -348,12 +348,12 @@ class Exchange:
         return bool(route.all or route.groups or route.retention)
 
     def wants_below(self, prefix: str) -> bool:
-        """Does anybody want events of some topic that goes on from `prefix`?"""
+        """True if anybody wants events of a topic that continues `prefix`."""
         patterns = self.router.patterns() if self.uplink is None else self.uplink.patterns()
         return any(reaches_below(pattern, prefix) for pattern in patterns)
 
     def when_interest_changes(self, tell: Callable[[], None]) -> Callable[[], None]:
-        """Have `tell` called whenever `wants` may answer otherwise; gives what ends that."""
+        """Have `tell` called whenever the answer of `wants` may change; return a function that ends that."""
         self._interested.add(tell)
         return lambda: self._interested.discard(tell)
 

@@ -39,12 +39,12 @@ class Joined:
 
     @property
     def is_hub(self) -> bool:
-        """Do the others reach each other through this process?"""
+        """True if the others reach each other through this process."""
         return self._hub is not None
 
     @property
     def is_member(self) -> bool:
-        """Is another process the hub, and reached?"""
+        """True if another process is the hub and has been reached."""
         return self.bus.exchange.uplink is not None
 
     async def enter(self) -> None:

@@ -27,9 +27,9 @@ SUBSCRIBER: Final = "bus.subscriber."
 """Events to one subscription of a member have it, with the subscription's number, as recipient."""
 
 OUTBOX_MAX: Final = 10_000
-"""Messages that wait for a peer to read."""
+"""The most messages that wait for a peer to read."""
 OUTBOX_BYTES_MAX: Final = 64 * 1024 * 1024
-"""And how large they are together, but for the last of them."""
+"""The most bytes of these together, not counting the last."""
 PUBLISH_WINDOW: Final = 1024
 """Events of a member under way to its hub, not yet taken."""
 
@@ -70,12 +70,12 @@ class PeerLine:
 
     @property
     def room(self) -> bool:
-        """Would a message go out at once?"""
+        """True if a message would go out at once."""
         return not self._outbox and not self._over
 
     @property
     def overfull(self) -> bool:
-        """Do too many messages wait already?"""
+        """True if too many messages wait already."""
         return len(self._outbox) >= OUTBOX_MAX or self._outbox_bytes >= OUTBOX_BYTES_MAX
 
     def post(self, envelope: MessageEnvelope) -> None:

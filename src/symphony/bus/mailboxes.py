@@ -44,12 +44,12 @@ class Mailbox:
 
     @property
     def capacity(self) -> int:
-        """How many events it holds."""
+        """Return how many events it holds."""
         return self._box.capacity
 
     @property
     def policy(self) -> Policy:
-        """What happens when it is full."""
+        """Return what happens when it is full."""
         return self._box.policy
 
     @property
@@ -59,7 +59,7 @@ class Mailbox:
 
     @property
     def full(self) -> bool:
-        """Must publishers wait, if that is its policy?"""
+        """True if there is no room: publishers must wait then, if that is its policy."""
         return self._box.full
 
     def put(self, envelope: MessageEnvelope) -> None:

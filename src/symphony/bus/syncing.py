@@ -36,7 +36,7 @@ _logger = logging.getLogger(__name__)
 
 REMIND_S: Final = 0.1
 REMIND_MAX_S: Final = 2.0
-"""What is not acknowledged is said again after so long, and then after twice as long each time."""
+"""The wait before an unacknowledged message is sent again; it doubles each time."""
 
 Changed = Callable[["SyncedState", Patch, bool], None]
 """Called when the other side changed the state: how, and whether both had changed it."""
@@ -83,7 +83,7 @@ class SyncedState:
 
     @property
     def settled(self) -> bool:
-        """Is the other side known to have the same?"""
+        """True if the other side is known to have the same state."""
         return self._core.settled
 
     def set(self, state: Value) -> None:

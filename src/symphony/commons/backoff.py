@@ -12,7 +12,7 @@ _DOUBLINGS_MAX: Final = 64
 def backoff_s(
     attempt: int, *, base_s: float, cap_s: float, growth: Growth = "exponential", jitter: float = 1.0
 ) -> float:
-    """Seconds to wait after failed try `attempt` (1-based): `base_s`, growing, at most `cap_s`.
+    """Return the seconds to wait after failed try `attempt` (1-based): `base_s`, growing, at most `cap_s`.
 
     `jitter`, drawn by the caller, is the part of it that is waited: between 0 and 1 for full jitter,
     between one half and 1 for equal jitter. Raises ValueError if `attempt` is below 1.

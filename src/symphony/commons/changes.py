@@ -1,14 +1,14 @@
-"""Which of some files have changed: what they looked like is remembered, and looked at again."""
+"""Tells which of some files have changed, by remembering what they looked like."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
 Look: TypeAlias = tuple[int, int, int, int] | None
-"""What the file system says of a file: when it was written and changed, its size and its number."""
+"""What the file system knows about a file: when it was written and changed, its size and its number."""
 
 ROUNDS_MAX: Final = 20
-"""So often a file that goes on changing is looked at before its change counts."""
+"""The number of looks at a file that keeps changing before its change counts."""
 
 
 def look_at(path: Path) -> Look:
@@ -48,7 +48,7 @@ class SeenFiles(set[Path]):
 
 
 def settled(paths: Iterable[Path]) -> Iterator[None]:
-    """Ends when all of `paths` look as they did one step before; the caller waits between two steps."""
+    """Yield until all of `paths` look as they did one step before; the caller waits between two steps."""
     files = list(paths)
     before = [look_at(path) for path in files]
     for _ in range(ROUNDS_MAX):

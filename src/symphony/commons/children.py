@@ -29,7 +29,7 @@ NOTHING: Final = subprocess.DEVNULL
 
 
 class ChildProcess:
-    """A program that was started. Use it from the event loop that was running then."""
+    """A started program. Use it from the event loop that was running at its start."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], *, held: bool = False, by_thread: bool = False
@@ -44,7 +44,7 @@ class ChildProcess:
         self._loop = asyncio.get_running_loop()
         self._descriptor: int | None = None
         if sys.platform == "linux" and not by_thread:
-            with suppress(OSError):  # no descriptors left, or forbidden by the sandbox
+            with suppress(OSError):  # no descriptors left, or the sandbox forbids it
                 self._descriptor = os.pidfd_open(process.pid)
         if self._descriptor is not None:
             self._loop.add_reader(self._descriptor, self._has_ended)
@@ -53,31 +53,31 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Its number; also that of its group, if it leads one."""
+        """Return its process id; also that of its group, if it leads one."""
         return self._process.pid
 
     @property
     def returncode(self) -> int | None:
-        """Its exit status, -N if signal N ended it; None until that has been taken."""
+        """Return its exit status, -N if signal N ended it; None until the status has been taken."""
         return self._process.returncode
 
     @property
     def stdin(self) -> IO[bytes] | None:
-        """Our end of the pipe to it, unbuffered and blocking."""
+        """Return our end of the pipe to it, unbuffered and blocking."""
         return self._process.stdin
 
     @property
     def stdout(self) -> IO[bytes] | None:
-        """Our end of the pipe from its standard output, unbuffered and blocking."""
+        """Return our end of the pipe from its standard output, unbuffered and blocking."""
         return self._process.stdout
 
     @property
     def stderr(self) -> IO[bytes] | None:
-        """Our end of the pipe from its standard error, unbuffered and blocking."""
+        """Return our end of the pipe from its standard error, unbuffered and blocking."""
         return self._process.stderr
 
     async def wait(self) -> int:
-        """Wait until it has ended; its exit status."""
+        """Wait until it has ended; return its exit status."""
         await asyncio.shield(self.ended)
         return self.reap()
 
@@ -87,7 +87,7 @@ class ChildProcess:
         return self._process.wait()
 
     def send_signal(self, number: int) -> None:
-        """Signal it, and no other process that has got its number meanwhile."""
+        """Send it a signal. Another process that has reused its process id is never hit."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
@@ -98,7 +98,7 @@ class ChildProcess:
 
     def _wait(self) -> None:
         await_end(self._process)
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so nothing waits any more
             self._loop.call_soon_threadsafe(self._has_ended)
 
     def _has_ended(self) -> None:
@@ -162,7 +162,7 @@ async def _undone(process: subprocess.Popen[bytes], *, group: bool) -> None:
 
 
 class _Starter(Executor):
-    """One thread, of the process that made it, which makes one call after the other.
+    """One thread that makes one call after the other, for the process that made it.
 
     Loops are asked to run their calls in it, as in other executors: that of `symphony.testing` must
     know of all that goes on in threads.

@@ -1,4 +1,4 @@
-"""How often Python looks for unreachable cycles: seldom while a run makes much that stays."""
+"""Controls how often Python looks for unreachable cycles: seldom while a run makes much that stays."""
 
 import gc
 import threading
@@ -8,19 +8,23 @@ from types import TracebackType
 from typing import Final
 
 SELDOM: Final = (20_000, 10, 10)
-"""New objects before a look at them, and such looks before one at older objects, twice."""
+"""The collector's thresholds: new objects before a collection, then collections of each generation
+before the next.
+"""
 
 _lock = threading.Lock()
 
 
 def keep_all() -> None:
-    """Never again look for cycles among what there is: for a program of its own, once it is made ready."""
+    """Exclude all present objects from later collections. For a separate program, once it is ready."""
     gc.freeze()
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """A block that makes much that stays: one full look for cycles in it costs as much as all its work."""
+    """Switch off collection in a block that makes much that stays: one full look for cycles costs as
+    much as the block.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -31,9 +35,10 @@ def uncollected() -> Iterator[None]:
 
 
 class _Seldom:
-    """Nests, in several threads too: the last to leave sets back what the first found.
+    """Makes collection rare while open. Blocks may nest, in several threads too: the last to leave
+    restores what the first found.
 
-    Unless somebody else has set another frequency meanwhile: then that one stays.
+    If other code has set other thresholds meanwhile, those stay.
     """
 
     def __init__(self) -> None:
@@ -45,7 +50,7 @@ class _Seldom:
             self._inside += 1
             if self._inside == 1:
                 self._before = gc.get_threshold()
-                if 0 < self._before[0] < SELDOM[0]:  # else somebody wants it as seldom, or never
+                if 0 < self._before[0] < SELDOM[0]:  # otherwise other code wants it as seldom, or never
                     gc.set_threshold(*SELDOM)
 
     def __exit__(

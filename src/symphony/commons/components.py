@@ -1,4 +1,4 @@
-"""The pattern that long-lived parts follow: how they start, stop, report health and are set up."""
+"""The pattern of long-lived components: how they start, stop, report health and are configured."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +15,7 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
 
 class Health(StrEnum):
-    """`degraded`: works, but less well than it should."""
+    """The health of a component. If `degraded`, it works, but less well than it should."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -23,7 +23,7 @@ class Health(StrEnum):
 
 
 class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a component is. `detail` says why in words; `parts` are those it is made of."""
+    """The health of a component. `detail` says why in words; `parts` are its components."""
 
     health: Health = Health.HEALTHY
     detail: str = ""
@@ -31,7 +31,7 @@ class HealthStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of_parts(cls, parts: "Mapping[str, HealthStatus]") -> "HealthStatus":
-        """A whole is as healthy as its least healthy part."""
+        """Return the status of a whole, which is as healthy as its least healthy part."""
         order = list(Health)
         worst = max((part.health for part in parts.values()), key=order.index, default=Health.HEALTHY)
         if worst is Health.HEALTHY:
@@ -76,10 +76,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     jitter: bool = True
 
     def delay_s(self, attempt: int, random: float = 1.0) -> float:
-        """Seconds to wait after try `attempt` (from 1) failed; capped at `max_s`.
+        """Return the seconds to wait after try `attempt` (from 1) failed, at most `max_s`.
 
-        With `jitter` the wait is that times `random`, in [0, 1], which the caller draws.
-        Raises ValidationFailed if `attempt` is below 1.
+        With `jitter` the wait is that times `random`, in [0, 1], which the caller draws. Raises
+        ValidationFailed if `attempt` is below 1.
         """
         if attempt < 1:
             raise ValidationFailed(f"attempts count from 1, not {attempt}")
@@ -93,7 +93,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ComponentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every component's settings have in common."""
+    """The settings that every component has."""
 
     enabled: bool = True
     timeout_s: Seconds = 30.0

@@ -35,11 +35,11 @@ Place: TypeAlias = tuple[str, ...]
 def load_config(
     folder: Path | None = None, *, home: Path | None = None, variables: Mapping[str, str] | None = None
 ) -> Config:
-    """Symphony's settings. Raises ConfigInvalid; IoFailed if a file cannot be read.
+    """Load Symphony's settings. Raises ConfigInvalid; IoFailed if a file cannot be read.
 
-    `folder` holds `default.toml` and the environments' files; without it SYMPHONY_CONFIG_DIR
-    names it. No file must exist, except that of an environment which SYMPHONY_ENV names.
-    `variables` is `os.environ` unless given.
+    `folder` holds `default.toml` and the environments' files; without it SYMPHONY_CONFIG_DIR names it.
+    No file must exist, except that of an environment which SYMPHONY_ENV names. `variables` is
+    `os.environ` unless given.
     """
     given = os.environ if variables is None else variables
     if folder is None and given.get(FOLDER_VARIABLE):
@@ -118,12 +118,12 @@ def _made(kind: type[S], tree: Tree) -> S:
 def _parsed(text: str, source: str) -> Tree:
     if not text:
         return {}
-    import tomllib  # few homes have settings
+    import tomllib  # few homes have a settings file
 
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        # Only the place: the rest of the message may quote what stands there.
+        # Only the place: the rest of the message may quote the value.
         place = re.search(r"line \d+, column \d+", str(error))
         raise ConfigInvalid(
             f"{source} is not TOML: look at {place[0] if place else 'its end'}", details={"path": source}
@@ -174,7 +174,7 @@ def _from_text(text: str, kind: object, source: str, place: Place) -> object:
         try:
             return _converted(msgspec.json.decode(text), kind, source, place)
         except (msgspec.DecodeError, RecursionError):
-            pass  # then it is text that happens to begin so
+            pass  # then it is text that only begins like this
     return _converted(text, kind, source, place, strict=False)
 
 
@@ -209,7 +209,7 @@ def _choices(kind: object) -> list[str]:
 
 
 def _without_value(error: msgspec.ValidationError) -> str:
-    """msgspec's message, except where it quotes the value."""
+    """Return msgspec's message, unless it quotes the value."""
     said = str(error)
     if said.startswith("Expected "):
         return "expected" + said[len("Expected") :].split(" - at ")[0].replace("`", "")
@@ -258,7 +258,7 @@ def _merge(below: Tree, above: Mapping[str, object]) -> None:
 
 
 def _unknown(source: str, place: Place, known: Mapping[str, object]) -> SymphonyError:
-    import difflib  # only on the way to an error
+    import difflib  # imported only for an error
 
     near = difflib.get_close_matches(place[-1], known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known) or 'nothing'}"

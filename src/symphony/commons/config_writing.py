@@ -112,7 +112,9 @@ def _header(line: str) -> tuple[str, ...] | None:
 
 @contextmanager
 def _turn(file: Path) -> Iterator[None]:
-    """One writer at a time. The lock is on a file beside it: the file itself is replaced."""
+    """Wait for a turn to write: one writer at a time. The lock is on a file beside it, as the file
+    itself is replaced.
+    """
     try:
         fd = os.open(file.with_name(f".{file.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Texts that are cut, for people to read, with a mark where something is missing.
+"""Shortens texts for people to read, with a mark where something is missing.
 
 Code that later takes secrets out of a text finds by the mark where one may have been cut in two.
 """
@@ -9,7 +9,7 @@ CUT: Final = "…"
 
 
 def beginning(text: str, length: int) -> str:
-    """At most `length` characters of `text`, and a mark if there are more."""
+    """Return at most `length` characters of `text`, and a mark if there are more."""
     return text if len(text) <= length else text[:length] + CUT
 
 

@@ -1,4 +1,4 @@
-"""Until when the attempt of a node may go on, for those inside it who would wait."""
+"""The deadline of a node's attempt, for code inside it that has to wait."""
 
 import asyncio
 from contextvars import ContextVar
@@ -10,12 +10,12 @@ _end: ContextVar[float] = ContextVar("_end", default=inf)
 
 
 def within(seconds: float) -> Setting[float]:
-    """While this is open, at most `seconds` are left, fewer if less is left outside."""
+    """Limit the time left to `seconds` while this is open, or less if less is left outside."""
     return Setting(_end, min(asyncio.get_running_loop().time() + seconds, _end.get()))
 
 
 def left_s() -> float:
-    """Seconds that are left; infinity if there is no limit.
+    """Return the seconds that are left; infinity if there is no limit.
 
     A longer wait would end in a timeout, which hides what was waited for.
     """

@@ -1,4 +1,4 @@
-"""Environment variables by what they are to a child process.
+"""Sorts environment variables by what they mean to a child process.
 
 A workflow's listed variables and the keys of models are for the nodes that read them: other child
 processes do not get them, except for names that every program expects to find.
@@ -35,19 +35,20 @@ def variable_of(name: str) -> str:
 
 
 def is_vital(variable: str) -> bool:
-    """Do the shell or the loader work by it, so that another value changes which code runs?"""
+    """True if the shell or the loader uses the variable, so that another value changes which code runs."""
     return variable in _VITAL or variable.startswith(_LOADER)
 
 
 def is_plain(variable: str) -> bool:
-    """Do programs expect something of their own in it?"""
+    """True if common programs expect a meaning of their own in the variable."""
     return variable in _PLAIN or variable.startswith("LC_")
 
 
 def is_needed(variable: str) -> bool:
-    """Would programs miss it, so that they get it, listed or not?
+    """True if programs need the variable, so that they get it, listed or not.
 
-    Others whose names only begin as the loader's and the locale's do, such as LD_SDK_KEY, may be secrets.
+    Others whose names only begin like the loader's and the locale's, such as LD_SDK_KEY, may be
+    secrets.
     """
     return variable in _VITAL or variable in _PLAIN or variable in _LOADER_READS or variable in _LOCALE
 
@@ -62,10 +63,14 @@ _withheld: ContextVar[frozenset[str]] = ContextVar("symphony_withheld", default=
 
 
 def withholding(names: frozenset[str]) -> Setting[frozenset[str]]:
-    """While this is open, `inherited` leaves `names` out, in this task and in threads run in its context."""
+    """Make `inherited` leave `names` out while this is open, in this task and in threads run in its
+    context.
+    """
     return Setting(_withheld, names)
 
 
 def inherited() -> dict[str, str]:
-    """This process's environment as a child process of the present node may have it, and the node's marks."""
+    """Return the environment for a child process of the present node: this process's, with the node's
+    marks.
+    """
     return {**without(os.environ, _withheld.get()), **present_marks()}

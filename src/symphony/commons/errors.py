@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 Detail: TypeAlias = bool | int | float | str | bytes | Sequence["Detail"] | Mapping[str, "Detail"] | None
-"""What `details` may hold: the same plain values that flow through workflows."""
+"""The values allowed in `details`: the plain values that flow through workflows."""
 
 
 class SymphonyError(Exception):
-    """Something that a user or a caller can act on.
+    """An error that a user or a caller can act on.
 
-    `code` is stable, lower-case words joined by dashes; every subclass sets its own, and an
-    instance may narrow it. It maps to an exit status and an HTTP status in one table each.
-    Subclasses may take other constructor arguments: they still pickle, copy and print.
+    `code` is stable, lower-case words joined by dashes; every subclass sets its own, and an instance
+    may narrow it. It maps to an exit status and an HTTP status in one table each. Subclasses may take
+    other constructor arguments: they still pickle, copy and print.
     """
 
     code: str = "error"
@@ -55,7 +55,7 @@ class SymphonyError(Exception):
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exception's own way calls the constructor with `args`, which loses keyword arguments
+        # Exception's own method calls the constructor with `args`, which loses keyword arguments
         # and breaks on subclasses with other signatures.
         return _restored, (type(self), self.args), self.__dict__.copy()
 
@@ -88,7 +88,7 @@ class IoFailed(SymphonyError):
 
 
 class SerializationFailed(SymphonyError):
-    """Bytes that are not what they should be, or a value that a format cannot carry."""
+    """Bytes are not what they should be, or a format cannot carry a value."""
 
     code = "serialization-failed"
 

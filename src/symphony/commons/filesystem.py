@@ -1,4 +1,4 @@
-"""Files that are whole or not there, paths that stay inside, reads that end.
+"""Atomic writes, paths kept inside a folder, and bounded reads.
 
 Blocking: call from a thread where the event loop must not wait.
 """
@@ -28,7 +28,7 @@ class PathEscapes(SymphonyError):
 
 
 class FileTooLarge(SymphonyError):
-    """More bytes than allowed; what was read is dropped."""
+    """A file has more bytes than allowed; what was read is dropped."""
 
     code = "file-too-large"
 
@@ -48,7 +48,9 @@ def write_atomic(path: Path, body: bytes | str, *, mode: int | None = None, new:
 
 @contextmanager
 def replacing(path: Path, *, mode: int | None = None, new: bool = False) -> Iterator[BinaryIO]:
-    """`write_atomic` for bodies that arrive piece by piece: `path` changes when the block ends well."""
+    """Replace `path` as `write_atomic` does, with a body that arrives piece by piece. `path` changes if
+    the block succeeds.
+    """
     temporary: Path | None = None
     try:
         found = _mode_of(path)
@@ -75,12 +77,12 @@ def replacing(path: Path, *, mode: int | None = None, new: bool = False) -> Iter
 
 
 def _link(temporary: Path, path: Path) -> None:
-    """Give `temporary` the name `path` too. Raises FileExistsError if that is taken."""
+    """Give `temporary` the name `path` as well. Raises FileExistsError if that is taken."""
     try:
         os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links: the best that is left
+    except OSError:  # a file system without links: this is the best it can do
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         temporary.replace(path)
@@ -157,7 +159,7 @@ def release_lock(number: int) -> None:
     if sys.platform != "win32":
         import fcntl
 
-        with suppress(OSError):  # somebody else may have closed it
+        with suppress(OSError):  # other code may have closed it
             fcntl.flock(number, fcntl.LOCK_UN)
     os.close(number)
 
@@ -201,7 +203,9 @@ def read_bounded(path: Path, limit_bytes: int) -> bytes:
 
 
 def read_text_bounded(path: Path, limit_bytes: int) -> str:
-    """`read_bounded` as UTF-8, a leading byte order mark dropped. Raises IoFailed if it is not UTF-8."""
+    """Read a file as `read_bounded` does, as UTF-8, without a leading byte order mark. Raises IoFailed
+    if it is not UTF-8.
+    """
     body = read_bounded(path, limit_bytes)
     try:
         return body.decode("utf-8-sig")

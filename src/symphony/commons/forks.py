@@ -1,10 +1,10 @@
-"""Notices when code of others has forked this process: a copy must not go on as if it were us."""
+"""Notices when other code has forked this process: the copy must not go on as if it were the original."""
 
 import os
 from typing import Final
 
 GENERATION: Final = [0]
-"""One number: how often the present process was forked off on its way here."""
+"""The number of forks between the first process and this one."""
 
 
 def generation() -> int:

@@ -174,7 +174,7 @@ def _sequence(text: str) -> list[str]:
 
 
 def _tokens(pattern: str) -> Iterator[str]:
-    """Regular expressions that together match what a pattern without braces matches."""
+    """Yield regular expressions that together match what a pattern without braces matches."""
     pattern = _ESCAPED.sub(lambda found: "/" if found[0] == "\\/" else found[0], pattern)
     if pattern.startswith("/") or ".." in pattern.split("/"):
         raise _refused(pattern)
@@ -187,7 +187,7 @@ def _tokens(pattern: str) -> Iterator[str]:
             yield "/"
         if not run:
             yield ".*"
-        elif follows:  # the leftmost place will do: a later one leaves less for what follows
+        elif follows:  # the leftmost place is enough: a later one leaves less for what follows
             yield f"(?>(?:[^/]*/)*?{''.join(_joined(run))}/)"
         else:
             yield "(?:.*/)?"

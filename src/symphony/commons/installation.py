@@ -1,7 +1,7 @@
-"""How Symphony is installed here, and which command adds an optional part to this installation.
+"""How Symphony is installed, and which command adds an extra to this installation.
 
-The commands name the libraries that an extra stands for, never Symphony itself: the name `symphony` on the
-public package index belongs to another project, and a wheel may come from anywhere.
+The commands name the libraries that an extra stands for, never Symphony itself: the name `symphony` on
+the public package index belongs to another project, and a wheel may come from anywhere.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ EXTRAS: Final[Mapping[str, Sequence[str]]] = {
     "nats": ("cryptography>=44", "nats-py>=2.10"),
     "otel": ("opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30"),
 }
-"""What each extra asks for; a test holds it to `pyproject.toml`."""
+"""The libraries that each extra requires; a test compares them with `pyproject.toml`."""
 
 _SOURCES: Final = ("path", "directory", "editable")
 
@@ -96,7 +96,7 @@ def _make(checkout: Path, environment: str, target: str) -> str:
 def _is_current(folder: Path) -> bool:
     try:
         return Path.cwd() == folder
-    except OSError:  # the current folder is gone
+    except OSError:  # the current folder has been deleted
         return False
 
 

@@ -1,4 +1,4 @@
-"""Lines: what ends one, everywhere. Pure.
+"""Splits text into lines by the rule that all of Symphony follows. Pure.
 
 Only a line feed, a carriage return, and both together end a line, as editors, compilers and other
 programs count. `str.splitlines` has more ends, such as form feeds, U+0085 and U+2028.
@@ -37,7 +37,7 @@ def line_starts(text: str) -> list[int]:
 
 def line_number(text: str | bytes, at: int) -> int:
     """Return the line, from 1, in which the character or byte `at` stands."""
-    if isinstance(text, bytes):  # as many characters, and the same ends
+    if isinstance(text, bytes):  # the same number of characters, and the same line ends
         text = text[: at + 1].decode("latin-1")
     feeds, returns = text.count("\n", 0, at), text.count("\r", 0, at)
     both = text.count("\r\n", 0, at) + (text[at - 1 : at + 1] == "\r\n" if at else 0)

@@ -17,9 +17,9 @@ _PRIVATE_MODE = 0o600
 class SharedRotatingFile(RotatingFileHandler):
     """A rotating log file that several processes may write at once, readable by its owner only.
 
-    Every line is one append. The one who rotates holds a lock beside the file; the others notice
-    that the name means another file now, and follow. A full disk loses lines, not the run: it
-    is said once on stderr.
+    Every line is one append. The process that rotates holds a lock beside the file. The others notice
+    that the name now means another file, and reopen it. A full disk loses lines but does not fail the
+    run: one message on stderr says so.
     """
 
     def __init__(self, path: str, *, bytes_max: int, backups: int) -> None:
@@ -33,7 +33,7 @@ class SharedRotatingFile(RotatingFileHandler):
         return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_private)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append one line, to the file that now has the name."""
+        """Append one line to the file that has the name now."""
         try:
             if not self._is_current():
                 self._reopen()
@@ -56,7 +56,9 @@ class SharedRotatingFile(RotatingFileHandler):
             print(f"warning: cannot log to {self.baseFilename}: {sys.exc_info()[1]}", file=sys.stderr)  # noqa: T201
 
     def _is_current(self) -> bool:
-        """Does the name still mean the file that is open? If neither can be told, reopening is right."""
+        """True if the name still means the open file. If that cannot be told, False is right: the file
+        is reopened.
+        """
         if self.stream is None:
             return False
         try:

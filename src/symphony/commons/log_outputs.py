@@ -1,4 +1,4 @@
-"""How log lines look, and the console that they land on. Imported only once logging is set up."""
+"""The form of log lines, and the console output. Imported only once logging is set up."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ _SECRET_WORDS = ("password", "passwd", "secret", "token", "api_key", "apikey", "
 
 
 class LateFormatter(logging.Formatter):
-    """`formatter`, made when there is something to format: most commands log nothing."""
+    """Makes the formatter only when there is something to format: most commands log nothing."""
 
     def __init__(self, form: Format, *, colours: bool) -> None:
         super().__init__()
@@ -23,17 +23,19 @@ class LateFormatter(logging.Formatter):
         self._made: logging.Formatter | None = None
 
     def format(self, record: logging.LogRecord) -> str:
-        """As the real one does."""
+        """Format the record with the real formatter."""
         if self._made is None:
             self._made = formatter(self._form, colours=self._colours)
         return self._made.format(record)
 
 
 def formatter(form: Format, *, colours: bool) -> logging.Formatter:
-    """Text for people, or one JSON object a line: event, level, logger, timestamp and the fields."""
+    """Return the formatter: text for people, or one JSON object a line with event, level, logger,
+    timestamp and fields.
+    """
     import structlog  # slow
 
-    plain = structlog.dev.plain_traceback  # others show local variables, and with them secrets
+    plain = structlog.dev.plain_traceback  # other formats show local variables, which may be secrets
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, sort_keys=False)
         if form == "text"
@@ -62,12 +64,12 @@ def _with_record(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "E
 
 
 def _on_one_line(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
-    """No event may forge a second line, or move the cursor of a terminal; fields are shown quoted."""
+    """Return the event so that it cannot forge a second line or move the cursor; fields are quoted."""
     return {**event, "event": on_one_line(str(event["event"]))}
 
 
 def _without_secrets(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
-    """A last net under `Secret`: fields whose very name says that nobody should read them."""
+    """Hide fields whose names say that they are secret: a last safety net under `Secret`."""
     return {
         key: MASK if any(word in key.lower() for word in _SECRET_WORDS) else value
         for key, value in event.items()
@@ -78,6 +80,6 @@ class ConsoleOutput(logging.StreamHandler[TextIO]):
     """The console. A closed pipe is not a reason to end a run."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Drop the line if nobody reads; otherwise as usual."""
+        """Drop the line if the reader is gone; otherwise handle the error as usual."""
         if not isinstance(sys.exc_info()[1], BrokenPipeError):
             super().handleError(record)

@@ -1,4 +1,4 @@
-"""How one event of a log may look."""
+"""Makes the text of a log event safe to print."""
 
 from typing import Literal, TypeAlias
 

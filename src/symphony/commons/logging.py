@@ -47,19 +47,19 @@ class Logger:
         self._inner = logging.getLogger(name)
 
     def debug(self, event: str, /, **fields: object) -> None:
-        """Messages for finding a bug."""
+        """Log a message for finding a bug."""
         self._log(logging.DEBUG, event, fields)
 
     def info(self, event: str, /, **fields: object) -> None:
-        """What normally happens."""
+        """Log what normally happens."""
         self._log(logging.INFO, event, fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
-        """Something to look at some day."""
+        """Log something to look at some day."""
         self._log(logging.WARNING, event, fields)
 
     def error(self, event: str, /, **fields: object) -> None:
-        """Something failed. Inside an `except` block, `exc_info=True` adds the traceback."""
+        """Log that something failed. Inside an `except` block, `exc_info=True` adds the traceback."""
         self._log(logging.ERROR, event, fields)
 
     def _log(self, level: int, event: str, fields: dict[str, object]) -> None:

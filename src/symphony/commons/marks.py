@@ -1,4 +1,4 @@
-"""What a process that belongs to a run carries in its environment, so that it is found again. Light.
+"""The variables in the environment of a run's processes by which they are found again. Light.
 
 A program that starts a process below a node must pass these variables on; most do so anyway.
 """
@@ -45,7 +45,7 @@ _present: ContextVar[Mapping[str, str]] = ContextVar("symphony_marks", default={
 
 
 def marking(marks: Mapping[str, str]) -> Setting[Mapping[str, str]]:
-    """While this is open, `present_marks` are these, in this task and in threads run in its context."""
+    """Make these the `present_marks` while this is open, in this task and in threads run in its context."""
     return Setting(_present, marks)
 
 

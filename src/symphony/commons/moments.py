@@ -1,7 +1,7 @@
-"""Moments, in seconds since the Unix epoch, as calendars and other programs take them. Pure.
+"""Converts moments, in seconds since the Unix epoch, for calendars and other programs. Pure.
 
-A clock may be wrong and a wait may end after the year 9999, where calendars end: such a moment is
-told as the nearest one that can be.
+A clock may be wrong and a wait may end after the year 9999, where calendars end: such a moment is shown
+as the nearest one in the calendar.
 """
 
 import math
@@ -60,5 +60,5 @@ def epoch_s(text: str) -> float | None:
 
 
 def nanoseconds(epoch_s: float) -> int:
-    """Nanoseconds since the epoch, at least 0 and at most what 63 bits hold (the year 2262)."""
+    """Return the nanoseconds since the epoch, at least 0 and at most what 63 bits hold (the year 2262)."""
     return min(max(int(within(epoch_s) * _NS), 0), _NS_MAX)

@@ -1,4 +1,4 @@
-"""Whose a folder is, and who else may change what lies in it. Nothing is changed but by `tighten`."""
+"""Who owns a folder, and who else may change its contents. Only `tighten` changes anything."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ def distrusted(folder: Path) -> str | None:
 
 
 def is_own(folder: Path) -> bool:
-    """Does `folder` belong to the user? True on Windows, and if it does not exist."""
+    """True if `folder` belongs to the user, does not exist, or is on Windows."""
     if not hasattr(os, "geteuid"):
         return True
     try:
@@ -45,7 +45,7 @@ def is_own(folder: Path) -> bool:
 
 
 def is_loose(path: Path) -> bool:
-    """May others read, change or enter `path`? False for links, and if it does not exist."""
+    """True if others may read, change or enter `path`. False for links, and if it does not exist."""
     try:
         mode = path.lstat().st_mode
     except OSError:
@@ -54,9 +54,10 @@ def is_loose(path: Path) -> bool:
 
 
 def tighten(folder: Path) -> int:
-    """Take every permission of others from `folder` and all that lies below it; how many it had changed.
+    """Remove every permission of others from `folder` and everything below it; return how many files it
+    changed.
 
-    Links are not followed, and what belongs to somebody else, or cannot be changed, stays as it is.
+    Links are not followed, and what belongs to another user, or cannot be changed, stays as it is.
     """
     changed = 0
     for path in _everything(folder):

@@ -12,29 +12,30 @@ from typing import Final
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 
 MANY: Final = 32
-"""What holds no more is looked at as quickly one by one."""
+"""Up to this many values, checking them one by one is just as fast."""
 _EXACT: Final = frozenset({type(None), bool, int, float, str, bytes, list, dict})
 _TEXT: Final = frozenset({str})
 _LEVELS: Final = 16
 _BYTES_MAX: Final = 256 << 20
 _BLOCK: Final = 2_048
-"""So much is looked at in one go: other threads get their turn after each."""
+"""The number of values checked at a time: other threads get their turn in between."""
 
 
 def is_long(value: object, levels: int = 2) -> bool:
-    """Does the value hold so much that a look at each part takes longer than one at all of them?"""
+    """True if checking each part of the value takes longer than checking all at once."""
     if type(value) is dict:
         return len(value) > MANY or (levels > 0 and any(is_long(item, levels - 1) for item in value.values()))
     return type(value) is list and len(value) > MANY
 
 
 def plain_size(value: object, most: int = _BYTES_MAX) -> int | None:
-    """At least so many bytes does a list or map take when written; None unless it surely is plain.
+    """Return a lower bound of the bytes that a list or map takes when written; None unless it is surely
+    plain.
 
     Plain is what holds nothing but null, booleans, 64-bit integers, finite numbers, texts, bytes, and
     lists and maps of these by text, no subclasses among them. Counted are a byte for each value and
-    what texts and bytes hold. None too for what is larger than `most`, holds a list or map
-    many times, or is nested more than a few deep.
+    what texts and bytes hold. None too for what is larger than `most`, holds a list or map many times,
+    or is nested more than a few deep.
     """
     if type(value) is list:
         size = 1
@@ -75,7 +76,9 @@ def _only(kind: type, level: Collection[object], kinds: set[type]) -> Collection
 
 
 def numbers_fit(level: Collection[object], kinds: set[type]) -> bool:
-    """Have the integers 64 bits, and are the floats finite? `kinds` are the types of all the values."""
+    """True if the integers have 64 bits and the floats are finite. `kinds` are the types of all the
+    values.
+    """
     if int in kinds:
         numbers = _only(int, level, kinds)
         if min(numbers) < INTEGER_MIN or max(numbers) > INTEGER_MAX:  # type: ignore[type-var,operator]

@@ -26,7 +26,7 @@ class PreValidationRule(Protocol[T_contra]):
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[T_contra]):
-    """The rule that a function makes: it raises ValidationFailed, or returns."""
+    """A rule made from a function that raises ValidationFailed or returns."""
 
     check: Callable[[T_contra], None]
 
@@ -36,7 +36,7 @@ class Rule(Generic[T_contra]):
 
 
 def predicate(holds: Callable[[T], bool], message: str, *, hint: str | None = None) -> Rule[T]:
-    """Fails with `message` where `holds` says False."""
+    """Return a rule that fails with `message` if `holds` returns False."""
 
     def check(value: T) -> None:
         if not holds(value):
@@ -46,7 +46,7 @@ def predicate(holds: Callable[[T], bool], message: str, *, hint: str | None = No
 
 
 def all_of(*rules: PreValidationRule[T]) -> Rule[T]:
-    """Every rule must pass. Reports all that fail, each with its place, not the first alone."""
+    """Return a rule that every one of `rules` must pass. It reports all failures, each with its place."""
     checks = tuple(rule.validate for rule in rules)
 
     def check(value: T) -> None:
@@ -63,7 +63,7 @@ def all_of(*rules: PreValidationRule[T]) -> Rule[T]:
 
 
 def any_of(*rules: PreValidationRule[T]) -> Rule[T]:
-    """At least one rule must pass; the error tells why each did not."""
+    """Return a rule that passes if at least one rule does; the error tells why each did not."""
     if not rules:
         raise ValueError("any_of needs at least one rule")
 
@@ -80,7 +80,7 @@ def any_of(*rules: PreValidationRule[T]) -> Rule[T]:
 
 
 def not_(rule: PreValidationRule[T], message: str) -> Rule[T]:
-    """Fails with `message` where `rule` passes."""
+    """Return a rule that fails with `message` if `rule` passes."""
 
     def check(value: T) -> None:
         try:
@@ -93,7 +93,7 @@ def not_(rule: PreValidationRule[T], message: str) -> Rule[T]:
 
 
 def optional(rule: PreValidationRule[T]) -> Rule[T | None]:
-    """None passes; anything else must pass `rule`."""
+    """Return a rule that passes None and applies `rule` to anything else."""
 
     def check(value: T | None) -> None:
         if value is not None:
@@ -129,7 +129,9 @@ def each(rule: PreValidationRule[T]) -> Rule[Iterable[T]]:
 
 
 def length(minimum: int = 0, maximum: int | None = None) -> Rule[Sized]:
-    """Between `minimum` and `maximum` characters, bytes or elements, both included."""
+    """Return a rule for a length between `minimum` and `maximum` characters, bytes or elements, both
+    included.
+    """
 
     def check(value: Sized) -> None:
         size = len(value)
@@ -148,23 +150,25 @@ def not_blank(text: str) -> None:
 
 
 filled: Rule[str] = Rule(not_blank)
-"""Text that is more than spaces."""
+"""A rule for text that is more than spaces."""
 
 
 def pattern(expression: str, meaning: str) -> Rule[str]:
-    """The whole text matches the regular `expression`; `meaning` says what that is in words."""
+    """Return a rule that the whole text matches the regular `expression`; `meaning` says it in words."""
     compiled = re.compile(expression)
     return predicate(lambda text: compiled.fullmatch(text) is not None, f"is not {meaning}")
 
 
 def one_of(choices: Collection[T]) -> Rule[T]:
-    """One of `choices`."""
+    """Return a rule for one of `choices`."""
     known = tuple(choices)
     return predicate(lambda value: value in known, f"is not one of {', '.join(map(str, known))}")
 
 
 def in_range(minimum: float | None = None, maximum: float | None = None) -> Rule[float]:
-    """Return a number between `minimum` and `maximum`, both included. Not-a-number is in no range."""
+    """Return a rule for a number between `minimum` and `maximum`, both included. Not-a-number is in no
+    range.
+    """
     low = float("-inf") if minimum is None else minimum
     high = float("inf") if maximum is None else maximum
     bounds = [f"at least {minimum}"] * (minimum is not None) + [f"at most {maximum}"] * (maximum is not None)
@@ -195,7 +199,7 @@ def _of_problem(problem: Detail) -> ValidationFailed:
 
 
 def _joined(failures: list[ValidationFailed]) -> ValidationFailed:
-    """Several failures as one: `details["problems"]` holds each with `message` and `field`."""
+    """Return several failures as one: `details["problems"]` holds each with `message` and `field`."""
     if len(failures) == 1:
         return failures[0]
     problems: list[Detail] = []

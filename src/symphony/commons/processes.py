@@ -1,10 +1,9 @@
 """Finds and ends processes: a group, those that carry a mark, the descendants of this one.
 
 A process that leaves its group (a daemon, `setsid`) is found again in two ways: by a variable of its
-environment, which processes inherit, and on Linux by its descent, since a process may adopt the
-orphans among its descendants. Who does both, leaves and clears its environment, is found by
-descent alone. Whatever is to end is looked for again and again, until nothing is found: a process
-may have been just about to start another.
+environment, which processes inherit, and on Linux by its descent, since a process may adopt the orphans
+among its descendants. A process that both leaves and clears its environment is found by descent alone.
+The search is repeated until it finds nothing, since a process may have been about to start another.
 """
 
 import functools
@@ -25,13 +24,15 @@ if TYPE_CHECKING:
 
 
 GRACE_S: Final = 2.0
-"""Between SIGTERM and SIGKILL."""
+"""The seconds between SIGTERM and SIGKILL."""
 
 _PATIENCE_S: Final = 3.0
-"""After the grace: how long those are looked for that appear only now, or that nothing ends."""
+"""The seconds after the grace during which new or unkillable processes are still searched for."""
 
 _GONE_S: Final = 10.0
-"""How long a killed process is waited for: it ends once it gets a core and its system call has returned."""
+"""The longest wait, in seconds, for a killed process, which ends once it gets a core and its system
+call returns.
+"""
 
 _POLL_S: Final = 0.02
 _FAST_POLL_S: Final = 0.001
@@ -49,7 +50,7 @@ def signal_named(number: int) -> str:
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Signal the group; is anyone left in it?"""
+    """Signal the group. True if a process is left in it."""
     with suppress(ProcessLookupError):
         try:
             os.killpg(group, number)
@@ -60,7 +61,9 @@ def signal_group(group: int, number: int) -> bool:
 
 
 def group_alive(group: int) -> bool:
-    """Is anyone in the group who is not a zombie? Where nobody reaps orphans, those stay for ever."""
+    """True if the group has a process that is not a zombie. Zombies stay for ever where nothing reaps
+    orphans.
+    """
     if not signal_group(group, 0):
         return False
     if sys.platform != "linux":
@@ -75,9 +78,9 @@ def group_alive(group: int) -> bool:
 
 
 def await_group(group: int) -> None:
-    """Wait until nobody is at work in a group that got SIGKILL, which takes effect a moment later.
+    """Wait until no process runs in a group that got SIGKILL, which takes effect a moment later.
 
-    Blocks, up to ten seconds: longer than that takes only who is stuck in a call to the system.
+    Blocks, up to ten seconds: only a process stuck in a system call takes longer.
     """
     begun, pause = SystemClock.monotonic_s(), threading.Event()
     while group_alive(group) and SystemClock.monotonic_s() - begun < _GONE_S:
@@ -93,11 +96,11 @@ def reap_group(group: int) -> None:
 
 
 def end_marked(*marks: Mark, sparing: Mark | None = None) -> int:
-    """End all whose environment holds every mark, a variable and its value.
+    """End all processes whose environment holds every mark, a variable and its value.
 
-    A process that says nothing of its home is of any. Spared are this process, those it descends
-    from, and those whose variable `sparing[0]` begins with `sparing[1]`. SIGTERM, then SIGKILL
-    after `GRACE_S`; gives how many there were. Blocks: up to twice the grace if they do not go.
+    A process that says nothing of its home is of any. Spared are this process, those it descends from,
+    and those whose variable `sparing[0]` begins with `sparing[1]`. SIGTERM, then SIGKILL after
+    `GRACE_S`; gives how many there were. Blocks: up to twice the grace if they do not go.
     """
     lineage: set[int] = set()
 
@@ -164,7 +167,9 @@ def has_children() -> bool:
 
 
 def reap_children() -> None:
-    """Take the exit statuses of all children that have ended. Only for who waits for none of them."""
+    """Take the exit statuses of all children that have ended. Only for a caller that waits for none of
+    them.
+    """
     _reap(-1)
 
 
@@ -188,15 +193,17 @@ def children() -> set[int]:
 def end_descendants(sparing: Collection[int] = ()) -> int:
     """End and reap all that is below this process, apart from the children `sparing` and theirs.
 
-    Only for who is done with all its children. SIGTERM, then SIGKILL after `GRACE_S`; gives how
-    many there were. Where this process adopts orphans, none escapes by leaving its parent.
+    Only for a caller that is done with all its children. SIGTERM, then SIGKILL after `GRACE_S`; gives
+    how many there were. Where this process adopts orphans, none escapes by leaving its parent.
     """
     spared = frozenset(sparing)
     return _end(lambda: _reaped_descendants(spared), None if spared else has_children)
 
 
 def kill_descendants() -> int:
-    """SIGKILL for all that is below this process, until nothing is. For who is about to end itself."""
+    """SIGKILL for all that is below this process, until nothing is. For a process that is about to end
+    itself.
+    """
     return _end(_reaped_descendants, has_children, grace_s=0)
 
 
@@ -282,12 +289,12 @@ def _children(pid: int) -> list[int]:
 
 @functools.cache
 def _has_children_files() -> bool:
-    """Does the kernel list the children of a thread? Without that, all processes must be looked through."""
+    """True if the kernel lists the children of a thread. Without that, all processes must be searched."""
     return Path(f"/proc/self/task/{threading.get_native_id()}/children").exists()
 
 
 def _lives(pid: int) -> bool:
-    """Is it there, and no zombie?"""
+    """True if the process exists and is not a zombie."""
     if sys.platform != "linux":
         import psutil
 
@@ -312,7 +319,9 @@ def _pids() -> Iterator[int]:
 
 
 def _has(pid: int, marks: Iterable[Mark], *, prefix: bool = False) -> bool:
-    """Are all marks in the environment of `pid`? One without a home fits any: earlier versions set none."""
+    """True if all marks are in the environment of `pid`. A process without a home mark matches any, as
+    earlier versions set none.
+    """
     environment, end = _environment(pid), "" if prefix else "\0"
     return all(
         f"\0{name}={value}{end}" in environment
@@ -322,7 +331,7 @@ def _has(pid: int, marks: Iterable[Mark], *, prefix: bool = False) -> bool:
 
 
 def _environment(pid: int) -> str:
-    """Its variables, each between null characters; empty if it is somebody else's, or gone."""
+    """Return its variables, separated by null characters; empty if it belongs to another user, or is gone."""
     if sys.platform != "linux":
         import psutil
 
@@ -338,7 +347,7 @@ def _environment(pid: int) -> str:
 
 
 def _lineage() -> set[int]:
-    """This process and all it descends from."""
+    """Return this process and all that it descends from."""
     import psutil
 
     return {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}

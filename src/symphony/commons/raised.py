@@ -1,4 +1,4 @@
-"""What code that is not ours raised, put into words that can be shown and recorded. Pure."""
+"""Puts exceptions of other code into words that can be shown and recorded. Pure."""
 
 import re
 import signal
@@ -22,7 +22,7 @@ _RAISE: Final = opmap["RAISE_VARARGS"]
 
 
 class ErrorText(msgspec.Struct, frozen=True):
-    """An error in words: the code one short word, the rest text that UTF-8 can carry."""
+    """An error in words: the code is one short word, the rest is text that UTF-8 can carry."""
 
     code: str
     message: str
@@ -60,7 +60,7 @@ def contained(error: BaseException) -> Exception:
     A future cannot carry StopIteration, a CancelledError would look like the engine's own, and what is
     not an Exception ends tasks and loops. Raises `error` if it is a real Ctrl-C.
     """
-    import asyncio  # slow to import, and most users of this module never get here
+    import asyncio  # slow to import, and seldom needed
     import concurrent.futures
 
     if not _answers(error):
@@ -80,14 +80,14 @@ def contained(error: BaseException) -> Exception:
 
 
 def _placed(message: str, error: BaseException) -> str:
-    from symphony.commons.raised_places import place_of  # only where something failed
+    from symphony.commons.raised_places import place_of  # imported only after a failure
 
     place = place_of(error)
     return message if place is None else f"{place}: {message}"
 
 
 def _answers(error: BaseException) -> bool:
-    """Can the error be asked what it is? Its class may intercept any look at it, and raise."""
+    """True if the error can be inspected. Its class may intercept any attribute access, and raise."""
     try:
         return issubclass(error.__class__, BaseException)
     except BaseException:  # noqa: BLE001  (it is the author's)
@@ -108,10 +108,10 @@ def _status(error: SystemExit) -> str:
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Did a signal (Ctrl-C) raise the KeyboardInterrupt, and not a `raise` of the code that ran?
+    """True if a signal (Ctrl-C) raised the KeyboardInterrupt, not a `raise` in the code that ran.
 
-    Only the main thread gets one, raised in the handler or, by Python's own handler, anywhere
-    between two instructions: there the innermost instruction is not a `raise`.
+    Only the main thread gets one, raised in the handler or, by Python's own handler, anywhere between
+    two instructions: there the innermost instruction is not a `raise`.
     """
     left, seen = [error], set[int]()
     while left:
@@ -131,7 +131,7 @@ def _is_ctrl_c(error: BaseException) -> bool:
     ):
         return False
     innermost = _innermost(error.__traceback__)
-    if innermost is None:  # it was made, and never raised
+    if innermost is None:  # it was created but never raised
         return False
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:

@@ -1,4 +1,4 @@
-"""Where in its author's code an exception was raised: file, line and function."""
+"""Finds where in its author's code an exception was raised: file, line and function."""
 
 from functools import cache
 from pathlib import Path
@@ -11,14 +11,14 @@ _FRAMES_MAX: Final = 10_000
 _PARTS_MAX: Final = 20
 _STACKS_MAX: Final = 64
 _stacks: Final[dict[tuple[tuple[CodeType, int], ...], list[str]]] = {}
-"""What was told of places where something was raised, by the code and the instruction of each frame."""
+"""Known places of exceptions, by the code and the instruction of each frame."""
 
 
 def place_of(error: BaseException) -> str | None:
     """`FILE:LINE in FUNCTION` of the innermost frame that is the author's own; None if there is none.
 
-    Frames of Symphony and of the standard library do not count. Those of installed packages count
-    where no other does: operators may come in a package.
+    Frames of Symphony and of the standard library do not count. Those of installed packages count only
+    if there are no others, as operators may come in a package.
     """
     own = installed = None
     for frame in _frames(_traceback_of(error)):
@@ -94,7 +94,7 @@ def _frames(link: TracebackType | None) -> list[TracebackType]:
 
 
 def _whose(file: str) -> str:
-    """Whose code is in a file: `own`, `installed` for an installed package, or nobody's."""
+    """Return whose code is in a file: `own`, `installed` for an installed package, or `nobody`."""
     ours, installed, library = _folders()
     if file.startswith(("<", ours)):
         return "nobody"
@@ -105,7 +105,7 @@ def _whose(file: str) -> str:
 
 @cache
 def _folders() -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Symphony's folder, those of installed packages, and those of the standard library."""
+    """Return Symphony's folder, those of installed packages, and those of the standard library."""
     import sysconfig
 
     paths = sysconfig.get_paths()

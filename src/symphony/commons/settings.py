@@ -1,4 +1,4 @@
-"""All of Symphony's own settings, as types. How they are read is in `commons.config`."""
+"""All of Symphony's own settings, as types. `commons.config` reads them."""
 
 import re
 from decimal import Decimal
@@ -44,12 +44,12 @@ class BusConfig(Settings, frozen=True, kw_only=True):
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """The addresses, one by one."""
+        """Return the addresses, one by one."""
         return tuple(one.strip() for one in (self.nats or "").split(",") if one.strip())
 
     @property
     def encrypted(self) -> bool:
-        """Is every connection to be TLS?"""
+        """True if every connection must use TLS."""
         return self.ca is not None or self.cert is not None or "tls://" in (self.nats or "")
 
 
@@ -222,7 +222,7 @@ class Config(Settings, frozen=True, kw_only=True):
 
     @property
     def key_names(self) -> frozenset[str]:
-        """The variables that hold the keys of models and of the bus."""
+        """Return the variables that hold the keys of models and of the bus."""
         names = {model.key for model in self.models.values()} | {self.bus.token, self.bus.nkey}
         return frozenset(name for name in names if name is not None)
 

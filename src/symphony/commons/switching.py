@@ -10,15 +10,14 @@ import threading
 from typing import Final
 
 QUICK_S: Final = 0.0002
-"""While a journal is written."""
+"""The interval while a journal is written."""
 SHARED_S: Final = 0.001
-"""While operators run in threads beside that."""
+"""The interval while operators run in threads besides."""
 
 
 class Switching:
-    """The interval of this process, by who is at work.
-
-    An interval that somebody else sets meanwhile stays. Thread-safe.
+    """Sets the interval of this process by which threads are at work. An interval that other code sets
+    meanwhile stays. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -27,7 +26,7 @@ class Switching:
         self._before = self._ours = sys.getswitchinterval()
 
     def writer_begins(self) -> None:
-        """A thread waits for what the event loop gives it to write."""
+        """Note that a thread waits for what the event loop gives it to write."""
         with self._lock:
             if self._writers == 0:
                 self._before = self._ours = sys.getswitchinterval()
@@ -35,20 +34,20 @@ class Switching:
             self._set()
 
     def writer_ends(self) -> None:
-        """It writes nothing more."""
+        """Note that the thread writes nothing more."""
         with self._lock:
             self._writers -= 1
             self._set()
 
     def operator_begins(self) -> None:
-        """A thread begins to run code of others."""
+        """Note that a thread begins to run an operator's code."""
         with self._lock:
             self._operators += 1
             if self._operators == 1 and self._writers:
                 self._set()
 
     def operator_ends(self) -> None:
-        """It has ended."""
+        """Note that the operator's code has ended."""
         with self._lock:
             self._operators -= 1
             if self._operators == 0 and self._writers:
@@ -62,7 +61,7 @@ class Switching:
             self._ours = wanted
 
 
-_SAME_S: Final = 1e-6  # Python keeps it as a whole number of microseconds
+_SAME_S: Final = 1e-6  # Python stores a whole number of microseconds
 
 switching: Final = Switching()
 """The switch interval of this process."""

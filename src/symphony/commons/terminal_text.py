@@ -1,4 +1,4 @@
-"""What programs write for a terminal, as the text that a reader would see there. Pure."""
+"""Turns a program's terminal output into the text that a reader would see. Pure."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""The real clock, and identifiers that sort by time. The one place that asks for the time of day."""
+"""The real clock, and identifiers that sort by time. Only this module reads the time of day."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ _WORD_BITS, _POOL_BYTES = 32, 4096
 
 
 class SystemClock:
-    """The machine's clock: `symphony.ports.clock.Clock` as it really is."""
+    """The machine's clock: the real `symphony.ports.clock.Clock`."""
 
     now_s = staticmethod(time.time)  # itself, not wrapped: a node asks twice, and that halves it
     """Seconds since the Unix epoch, UTC. May jump when the machine's clock is set."""
@@ -69,7 +69,7 @@ class SortableIds:
         # Random steps, not ones: two processes forked from one state part at once.
         self._steps = map((1).__or__, map(random_bits, repeat(_STEP_BITS)))
         self._state: tuple[int, str, Iterator[int]] = (0, "", repeat(_TAIL_END))
-        # Replaced as a whole; and `next` of a built-in iterator is one step for all threads.
+        # Replaced as a whole; `next` of a built-in iterator is atomic among threads.
 
     def next(self) -> str:
         """Return the next id, such as `0192e4f7-3a5b-7c1d-9e2f-0a1b2c3d4e5f`."""
@@ -81,7 +81,7 @@ class SortableIds:
         if now_s * 1000 < end_ms and (tail := next(tails)) < _TAIL_END:
             return head + hex(tail)[_TAIL_DIGITS]
         with self._beginning:
-            if self._state is state:  # else another thread was here first
+            if self._state is state:  # otherwise another thread was here first
                 self._state = self._begun(
                     max(int(min(now_s * 1000, _TIME_MS_MAX)), min(end_ms, _TIME_MS_MAX))
                 )
@@ -105,4 +105,4 @@ def new_run_id() -> str:
 
 
 random_bits = _pool.bits
-"""A number of so many random bits, unpredictable; from a pool, for ids made by the thousand."""
+"""Returns a number of so many unpredictable random bits, from a pool, for ids made by the thousand."""

@@ -70,7 +70,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.clock.monotonic_s()
 
     def outside(self) -> bool:
-        """Is something under way whose end this loop cannot foresee?"""
+        """True if something is under way whose end this loop cannot foresee."""
         self._children = [child for child in self._children if child.get_returncode() is None]
         return bool(self._threads or self._starting or self._children)
 

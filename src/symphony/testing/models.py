@@ -23,7 +23,7 @@ Said: TypeAlias = str | Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What a model was asked."""
+    """One call of a model."""
 
     model: str
     inputs: Mapping[str, Value]
@@ -108,7 +108,7 @@ class FakeModels:
         config: Mapping[str, Value],
         caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
-        """As the fake's script says."""
+        """Answer as the fake's script says."""
         return await self._of(model).ask(Call(model=model, inputs=dict(inputs), config=dict(config)), caller)
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:

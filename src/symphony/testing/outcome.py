@@ -1,4 +1,4 @@
-"""What a test run came to, and the questions that tests ask of it."""
+"""The outcome of a test run, and the questions that tests ask of it."""
 
 import itertools
 from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ from symphony.workflow.model import Workflow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a person answers to an approval."""
+    """A person's answer to an approval."""
 
     approved: bool
     by: str | None = None

@@ -42,14 +42,14 @@ from symphony.ipc import CODECS, EventPayload, MessageEnvelope, RequestPayload
 _logger = logging.getLogger(__name__)
 
 WAITING_MAX: Final = 4096
-"""Messages that wait to be written; then publishers wait and requests are refused."""
+"""The most messages that wait to be written; beyond that, publishers wait and requests are refused."""
 _UNWRITTEN_BYTES_MAX: Final = 1 << 20
-"""What may wait in the client library."""
+"""The most bytes that may wait in the client library."""
 _TOPICS_MAX: Final = 4096
 _PENDING_BYTES_MAX: Final = 64 * 1024 * 1024
 
 _LEAVE_S: Final = 5.0
-"""How long the end waits for what is still to be sent."""
+"""The longest time that closing waits for unsent messages."""
 
 _Outgoing = tuple[str, MessageEnvelope, str]
 

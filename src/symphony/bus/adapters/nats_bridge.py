@@ -39,15 +39,15 @@ OWNER: Final = "nats"
 WAITING_MAX: Final = 4096
 """Messages of each kind that wait to be written: of events the oldest goes, requests are refused."""
 PENDING_BYTES_MAX: Final = 1 << 20
-"""What may wait in the client library before the server must have taken it."""
+"""The most bytes that may wait in the client library before the server must have taken it."""
 AGAIN_MAX_S: Final = 3.0
 LEAVE_S: Final = 1.0
-"""How long the end may wait for the server."""
+"""The longest time that closing waits for the server."""
 _REMEMBERED: Final = 8192
 
 
 class Bridge:
-    """What joins a hub's bus to a NATS server, now and whenever it can: a `Beyond`."""
+    """Joins a hub's bus to a NATS server whenever it can be reached: a `Beyond`."""
 
     def __init__(self, exchange: Exchange, config: NatsConfig) -> None:
         self.exchange, self.config = exchange, config
@@ -109,7 +109,7 @@ class Bridge:
             await session.stop()
 
     def fresh(self, message_id: str, group: str | None = None) -> bool:
-        """Is it the first time that this event passes, in either direction?"""
+        """True if this event passes for the first time, in either direction."""
         key = (group, message_id)
         if key in self._seen:
             return False
@@ -206,7 +206,7 @@ class Session:
 
     @property
     def closed(self) -> bool:
-        """Has the connection ended?"""
+        """True if the connection has ended."""
         return self._client is None or self._client.is_closed
 
     async def over(self) -> SymphonyError:
@@ -335,7 +335,7 @@ class Session:
                         await client.flush()
             except FAILURES as error:
                 _logger.info("NATS: %s", str(error) or type(error).__name__)
-                await client.close()  # all or nothing: what is left is sent to nobody
+                await client.close()  # all or nothing: the rest is not sent
 
     async def _next(self, client: Client) -> None:
         headers = None
@@ -411,6 +411,6 @@ class Session:
 
 
 def _widest(patterns: set[str]) -> set[str]:
-    """Those that no other one covers."""
+    """Return the patterns that no other pattern covers."""
     wide = [one for one in patterns if has_wildcard(one)]
     return {one for one in patterns if not any(other != one and covers(other, one) for other in wide)}

@@ -17,9 +17,9 @@ from symphony.ipc.frames import FrameTooLarge
 
 CONNECT_TIMEOUT_S: Final = 3
 HEADERS_BYTES_MAX: Final = 256
-"""What the server counts besides the body: less than this."""
+"""An upper bound of what the server counts besides the body."""
 FAILURES: Final = (NatsError, OSError, TimeoutError)
-"""What the client library raises when the server cannot be reached, or refuses."""
+"""The errors of the client library when the server cannot be reached, or refuses."""
 
 _SEED_BYTES = 32
 _PREFIX_SEED, _PREFIX_USER = 18 << 3, 20 << 3
@@ -39,12 +39,12 @@ class StoreRefused(SymphonyError):
 
 @dataclass(frozen=True, slots=True)
 class NatsConfig:
-    """How this process is on a bus of NATS.
+    """The connection of this process to a bus over NATS.
 
-    `servers` are tried in turn. All whose `prefix` is the same share a bus. At most one of
-    `token` and `nkey_seed` (the text that begins with `SU`). Topics that match one of the
-    patterns in `durable`, which do not overlap, are stored: up to `kept_bytes_max` bytes and `kept_s` seconds
-    for each pattern; 0: without a limit.
+    `servers` are tried in turn. All whose `prefix` is the same share a bus. At most one of `token` and
+    `nkey_seed` (the text that begins with `SU`). Topics that match one of the patterns in `durable`,
+    which do not overlap, are stored: up to `kept_bytes_max` bytes and `kept_s` seconds for each
+    pattern; 0: without a limit.
     """
 
     servers: tuple[str, ...] = ("nats://127.0.0.1:4222",)
@@ -57,7 +57,7 @@ class NatsConfig:
     kept_bytes_max: int = 1 << 30
     kept_s: float = 7 * 86_400.0
     again_s: float = 0.1
-    """How long to wait before a lost server is tried again."""
+    """The wait before a lost server is tried again."""
 
 
 class NKey:

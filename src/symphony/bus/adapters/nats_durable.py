@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 WINDOW_S: Final = 120.0
-"""An event that is published again within so long is stored once."""
+"""The time within which an event that is published again is stored once."""
 _BATCH, _FETCH_S, _HANDLED_MAX = 64, 1.0, 4096
 _OTHER_LIMITS: Final = 10058
-"""The stream is there with other limits."""
+"""The stream exists with other limits."""
 
 Handle = Callable[[MessageEnvelope], Awaitable[None]]
 
@@ -70,7 +70,7 @@ class Store:
             await self.storing.open()
 
     def durable(self, topic: str) -> bool:
-        """Is `topic` stored?"""
+        """True if `topic` is stored."""
         return any(matches(pattern, topic) for pattern in self._config.durable)
 
     def offer(self, topic: str, envelope: MessageEnvelope) -> asyncio.Future[None]:
@@ -87,7 +87,7 @@ class Store:
         await self.offer(topic, envelope)
 
     async def close(self) -> None:
-        """What was offered and is not stored by now is lost."""
+        """Close. What was offered and is not stored yet is lost."""
         await self.storing.close()
 
     async def past(self, pattern: str, wanted: Replay) -> list[MessageEnvelope]:
@@ -171,7 +171,7 @@ class Store:
                 await message.term()
                 continue
             message_id = envelope.header.message_id
-            if message_id not in handled:  # else only its acknowledgement was lost
+            if message_id not in handled:  # otherwise only its acknowledgement was lost
                 try:
                     await handle(envelope)
                 except Exception:

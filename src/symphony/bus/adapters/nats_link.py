@@ -40,13 +40,13 @@ _CLAIM_S, _ASK_S = 3.0, 0.3
 _STATES_EVERY_S: Final = 0.02
 _NOBODY: Final = "503"
 _ASKED_MAX: Final = 10_000
-"""Requests whose way back is remembered until they are answered."""
+"""The most requests whose way back is remembered until they are answered."""
 _TAKEN, _FREE = b"taken", b"free"
 SERVED: Final = "Symphony-Served"
 """The header of an event that names, as JSON, the queue groups that have got it where it happened."""
 
 Post = Callable[[str, MessageEnvelope, str], None]
-"""Sends an envelope to a subject, with a subject for answers or ""; never waits."""
+"""Sends an envelope to a subject, with a subject for answers or an empty text. Never waits."""
 
 
 class _Claim:
@@ -179,7 +179,7 @@ class NatsLink:
                 self._has_changed()
 
     def holds(self, name: str) -> bool:
-        """Is it reached through this process?"""
+        """True if it is reached through this process."""
         return (claim := self._claims.get(name)) is not None and claim.held
 
     async def _won(self, subject: str, claim: _Claim) -> None:
@@ -361,7 +361,7 @@ class NatsLink:
 
 
 def served(message: Msg, group: str | None) -> bool:
-    """Has a member of `group` got this event where it happened?"""
+    """True if a member of `group` got this event in the process where it was published."""
     if group is None or not message.headers or not (names := message.headers.get(SERVED)):
         return False
     try:

@@ -1,7 +1,7 @@
 """What each process on a NATS server knows of the others: their endpoints, and what they want to hear.
 
-Each tells its whole state when it changes and when somebody asks; its life signs carry the number
-of the state, so that who missed one sees it and asks. Without input or output.
+Each tells its whole state when it changes and when somebody asks; its life signs carry the number of
+the state, so that a process that missed one notices and asks. No I/O.
 """
 
 from typing import Final
@@ -33,7 +33,7 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Changes(msgspec.Struct):
-    """What came and went: names with their capabilities, and names."""
+    """Endpoints that came, with their capabilities, and the names of those that went."""
 
     joined: dict[str, list[str]] = {}
     gone: list[str] = []
@@ -90,7 +90,9 @@ class Peers:
         return self._replaced(process, None)
 
     def silent(self, now_s: float) -> tuple[list[str], list[str]]:
-        """Those that have just become suspect, and those that are lost. Look every `Pulse.beat_s`."""
+        """Return processes that have just become suspect, and those that are lost. Call every
+        `Pulse.beat_s`.
+        """
         return self._suspects.lost(now_s), self._lost.lost(now_s)
 
     def _replaced(self, process: str, state: State | None) -> Changes:

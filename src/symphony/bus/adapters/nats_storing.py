@@ -30,11 +30,11 @@ _logger = logging.getLogger(__name__)
 
 STORE_TIMEOUT_S: Final = 2.0
 WINDOW: Final = 512
-"""Events under way at once."""
+"""The most events under way at once."""
 WAITING_MAX: Final = 4096
-"""Events that wait to be stored; then publishers wait."""
+"""The most events that wait to be stored; beyond that, publishers wait."""
 NOT_YET: Final = 503
-"""What a server answers that has just started."""
+"""The error of a server that has just started."""
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 
 
@@ -44,7 +44,7 @@ class _Refusal(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """What the server says of an event: an error, or that it is stored."""
+    """The server's answer to an event: an error, or that it is stored."""
 
     error: _Refusal | None = None
 
@@ -85,7 +85,7 @@ class Storing:
 
     @property
     def full(self) -> bool:
-        """Must publishers wait?"""
+        """True if publishers must wait."""
         return len(self._queue) + len(self._sent) >= WAITING_MAX
 
     def offer(self, subject: str, message_id: str, body: bytes) -> asyncio.Future[None]:

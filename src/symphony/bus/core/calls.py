@@ -12,7 +12,7 @@ import msgspec
 
 TICK_S: Final = 0.02
 BUS: Final = "bus"
-"""In whose name the bus itself speaks."""
+"""The sender of the bus's own messages."""
 
 _Outcome = TypeVar("_Outcome")
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 CAPACITY: Final = 1000
-"""Events that a mailbox holds unless it is told otherwise."""
+"""The events that a mailbox holds by default."""
 
 _Item = TypeVar("_Item")
 
@@ -14,13 +14,13 @@ class Policy(StrEnum):
     """What happens to an event for which a mailbox has no room."""
 
     BLOCK = "block"
-    """It is taken, and its publisher waits: the mailbox holds one more for each publisher at most."""
+    """The event is taken, and its publisher waits. The mailbox holds at most one more for each publisher."""
     DROP_OLDEST = "drop-oldest"
-    """The oldest one makes room."""
+    """The oldest event is dropped to make room."""
     DROP_NEWEST = "drop-newest"
-    """It is dropped itself."""
+    """The new event is dropped."""
     DISCONNECT = "disconnect"
-    """It is dropped, and the mailbox takes nothing from then on."""
+    """The new event is dropped, and the mailbox takes nothing from then on."""
 
 
 class Bounded(Generic[_Item]):
@@ -42,7 +42,7 @@ class Bounded(Generic[_Item]):
 
     @property
     def full(self) -> bool:
-        """Is there no room for one more?"""
+        """True if there is no room for one more."""
         return len(self._items) >= self.capacity
 
     def put(self, item: _Item) -> _Item | None:

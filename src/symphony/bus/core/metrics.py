@@ -8,7 +8,7 @@ import msgspec
 
 _BUCKETS: Final = 32
 FAMILIES_MAX: Final = 256
-"""First tokens of topics that are counted apart; the others are counted together as `other`."""
+"""The most first tokens of topics that are counted separately; the rest are counted together as `other`."""
 OTHER: Final = "other"
 
 
@@ -32,7 +32,7 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """Return the number of values."""
         return sum(self.counts)
 
     def quantile_s(self, share: float) -> float:
@@ -116,7 +116,7 @@ class BusStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BusRates(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens each second, on average over `window_s` seconds."""
+    """The rates for each second, on average over `window_s` seconds."""
 
     window_s: float
     events: dict[str, float]
@@ -155,7 +155,7 @@ def rates(before: BusStats, after: BusStats, *, asker: str) -> BusRates | None:
 
 
 class Metrics:
-    """What is counted on the way."""
+    """The counters of the bus."""
 
     def __init__(self) -> None:
         self.drops: dict[str, Counter[str]] = {}

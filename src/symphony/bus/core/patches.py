@@ -1,4 +1,4 @@
-"""What changed between two values: patches that are small when the change is. Pure.
+"""The difference between two values, as patches that are small when the change is. Pure.
 
 | patch | does |
 |---|---|
@@ -25,7 +25,9 @@ _Text = TypeVar("_Text", str, bytes)
 
 
 def same(one: Value, other: Value) -> bool:
-    """Are they one value? Unlike `==`, tells 1 from 1.0 and from true, 0.0 from -0.0, and orders of keys."""
+    """True if both are one value. Unlike `==`, tells 1 from 1.0 and from true, 0.0 from -0.0, and
+    orders of keys.
+    """
     if one is other:
         return True
     if type(one) is not type(other):

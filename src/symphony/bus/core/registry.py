@@ -68,7 +68,7 @@ class Registry:
         return serving[-1]
 
     def serves(self, message_type: str) -> bool:
-        """Is there an endpoint that serves this type?"""
+        """True if an endpoint serves this type."""
         return message_type in self._serving
 
     def entries(self) -> Iterable[EndpointEntry]:

@@ -12,7 +12,7 @@ from symphony.bus.core.topics import check_pattern, matches
 from symphony.ipc.envelope import EventPayload, MessageEnvelope
 
 TOPICS_MAX: Final = 1024
-"""Topics that are kept for one pattern; the one that was silent longest is forgotten first."""
+"""The most topics kept for one pattern; the one silent longest is forgotten first."""
 
 
 class Replay(msgspec.Struct, frozen=True):

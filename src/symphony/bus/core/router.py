@@ -16,7 +16,7 @@ from symphony.ipc.envelope import MessageEnvelope
 
 Deliver: TypeAlias = Callable[[MessageEnvelope], None]
 ROUTES_MAX: Final = 4096
-"""Topics whose routes are remembered; the one remembered longest goes first."""
+"""The most topics whose routes are remembered; the oldest goes first."""
 
 
 def _never() -> bool:
@@ -54,7 +54,7 @@ class Subscription:
 
     @property
     def blocking(self) -> bool:
-        """Do publishers wait when it is full?"""
+        """True if publishers wait when it is full."""
         return self.policy is Policy.BLOCK and self.room is not None
 
 

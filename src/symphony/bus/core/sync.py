@@ -113,13 +113,13 @@ _TAGS: Final[dict[type[Message], str]] = {
 
 
 def written(message: Message) -> Value:
-    """As a value that every codec carries. What is large in it is not copied."""
+    """Return the message as a value that every codec carries. Large parts are not copied."""
     fields = msgspec.structs.astuple(message)
     return [_TAGS[type(message)], *(list(one) if isinstance(one, tuple) else one for one in fields)]
 
 
 def read(value: Value) -> Message:
-    """The reverse. Raises SerializationFailed."""
+    """Read what `written` wrote. Raises SerializationFailed."""
     try:
         found: Message = msgspec.convert(value, Message)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -128,7 +128,7 @@ def read(value: Value) -> Message:
 
 
 class SyncStep(NamedTuple):
-    """What came of something: what to send, and how the state changed because of the other side."""
+    """The result of a step: what to send, and how the state changed because of the other side."""
 
     send: tuple[Message, ...] = ()
     patch: Patch | None = None

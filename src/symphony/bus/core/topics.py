@@ -35,12 +35,12 @@ def check_pattern(pattern: str) -> None:
 
 
 def has_wildcard(pattern: str) -> bool:
-    """Can `pattern` match more than one topic?"""
+    """True if `pattern` can match more than one topic."""
     return ONE in pattern or REST in pattern
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Does `pattern` match `topic`? What the trie answers for many patterns at once."""
+    """True if `pattern` matches `topic`. The trie answers this for many patterns at once."""
     wanted, found = pattern.split("."), topic.split(".")
     if wanted[-1] == REST:
         wanted.pop()
@@ -53,12 +53,12 @@ def matches(pattern: str, topic: str) -> bool:
 
 
 def covers(pattern: str, other: str) -> bool:
-    """Does `pattern` match all topics that the pattern `other` does?"""
+    """True if `pattern` matches every topic that the pattern `other` matches."""
     return matches(pattern, other) and (not other.endswith(REST) or pattern.endswith(REST))
 
 
 def reaches_below(pattern: str, prefix: str) -> bool:
-    """Is there a topic that begins with the tokens of `prefix`, goes on, and matches `pattern`?"""
+    """True if some topic begins with the tokens of `prefix`, continues, and matches `pattern`."""
     wanted, given = pattern.split("."), prefix.split(".")
     for want, got in zip(wanted, given, strict=False):
         if want == REST:

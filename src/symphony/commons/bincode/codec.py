@@ -20,7 +20,7 @@ from symphony.commons.bincode.wire import (
 
 T = TypeVar("T")
 _UNFIT: Final = (*FAILURES, ArithmeticError, AttributeError, KeyError, TypeError)
-"""What an encoder meets in a value that is not of its type."""
+"""The errors that an encoder meets in a value that is not of its type."""
 
 _Encode = Callable[[object, Parts, int], None]
 _Decode = Callable[[bytes, int, int, int], tuple[object, int]]

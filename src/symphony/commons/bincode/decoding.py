@@ -1,7 +1,7 @@
-"""Source of decoders. Every record and union is a function; all else stands inside of them. Pure.
+"""Source of decoders. Every record and union is a function; everything else is inlined in them. Pure.
 
-In a function, `at` is where the value that is being read begins until all of it has been read:
-so the handler at the end of the function can name the byte.
+In a function, `at` is where the value that is being read begins until all of it has been read: so the
+handler at the end of the function can name the byte.
 """
 
 from symphony.commons.bincode.hints import (
@@ -29,7 +29,7 @@ _UUID_BYTES = 24
 
 
 def decoder_source(shape: Shape, source: GeneratedSource) -> str:
-    """Write `f(data, at, size, room)`, which gives the value and its end; gives its name."""
+    """Write `f(data, at, size, room)`, which returns the value and its end; return the function's name."""
     return _Decoders(source).function(shape)
 
 
@@ -79,7 +79,7 @@ class _Decoders:
         add(f"return {source.bind(record.kind, record.kind.__name__)}({', '.join(given)}), at")
 
     def _run(self, run: list[tuple[str, Number | Flag]]) -> None:
-        """Numbers and flags that stand one after the other, read at once."""
+        """Write lines that read consecutive numbers and flags at once."""
         if not run:
             return
         source, add = self.source, self.source.add
@@ -107,14 +107,14 @@ class _Decoders:
             with source.block(f"if tag == {at}:"):
                 if record.recursive or record in self.inlined:
                     add(f"return {self.function(record)}(data, at + 4, size, room)")
-                else:  # the first time it stands where it is used
+                else:  # inlined at its first use
                     self.inlined.add(record)
                     add("at += 4")
                     self._record(record)
         add(f"raise truncated(size) if at >= size else bad_tag(at, tag, {len(shape.records)})")
 
     def value(self, shape: Shape, target: str) -> None:
-        """Lines that read into `target` and move `at` behind it."""
+        """Write lines that read into `target` and move `at` behind it."""
         source, add = self.source, self.source.add
         match shape:
             case Number() | Flag():
@@ -188,7 +188,9 @@ class _Decoders:
                 self._pairs(shape, target)
 
     def _count(self, item_bytes: int) -> str:
-        """Lines that read a count, refused before anything is allocated if so many cannot follow."""
+        """Write lines that read a count, refused before anything is allocated if so many items cannot
+        follow.
+        """
         count = self.source.name("count")
         self.source.add(f"{count} = {self.source.unpacker('Q')}(data, at)[0]")
         with self.source.block(f"if {count} > (size - at - 8) // {max(1, item_bytes)}:"):

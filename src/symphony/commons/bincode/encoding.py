@@ -1,7 +1,7 @@
 """Source of encoders. Unions, and records that are used in several places, are functions. Pure.
 
-What stands between two branches is gathered: numbers and lengths that follow each other are
-packed at once, and what is known in advance is packed here.
+Output between two branches is gathered: numbers and lengths that follow each other are packed at once,
+and what is known in advance is packed here.
 """
 
 import struct
@@ -32,7 +32,9 @@ _UUID_BYTES = 16
 
 
 def encoder_source(shape: Shape, source: GeneratedSource) -> str:
-    """Write `f(value, parts, room)` for `shape`, which appends to the list `parts`; gives its name."""
+    """Write `f(value, parts, room)` for `shape`, which appends to the list `parts`; return the
+    function's name.
+    """
     return _Encoders(source).function(shape)
 
 
@@ -67,11 +69,11 @@ class _Encoders:
     # What is gathered.
 
     def _pack(self, form: str, given: str) -> None:
-        """Have `given`, an argument for `struct`, packed."""
+        """Gather `given`, an argument for `struct`, to be packed."""
         self.fixed.append((form, given))
 
     def _raw(self, piece: str) -> None:
-        """Have the bytes `piece` added."""
+        """Gather the bytes `piece`."""
         self._settle()
         self.pieces.append(piece)
 
@@ -95,7 +97,7 @@ class _Encoders:
 
     @contextmanager
     def _branch(self) -> Iterator[None]:
-        """Lines that may be skipped or repeated: what is gathered in them is added in them."""
+        """Write lines that may be skipped or repeated; what is gathered in them is added in them."""
         self.source.add("pass")
         yield
         self._flush()
@@ -111,7 +113,7 @@ class _Encoders:
             self.value(shape, f"{value}.{field}")
 
     def _once(self, record: Record) -> bool:
-        """May it stand where it is used? The first time only, so that the source does not explode."""
+        """True if a record may be inlined: only at its first use, so that the source does not explode."""
         if record.recursive or record in self.inlined:
             return False
         self.inlined.add(record)
@@ -128,7 +130,7 @@ class _Encoders:
             source.add("raise TypeError(f'it is not one of the variants: {type(value).__name__}')")
 
     def _inside(self, shape: Record | Variants, value: str) -> None:
-        """A record or a union within something else."""
+        """Write a record or a union within something else."""
         if isinstance(shape, Record) and self._once(shape):
             self._record(shape, value)
             return
@@ -136,7 +138,7 @@ class _Encoders:
         self.source.add(f"{self.function(shape)}({value}, parts, room)")
 
     def value(self, shape: Shape, value: str) -> None:
-        """Lines that write `value`, an expression that is cheap to say twice."""
+        """Write lines that add `value`, an expression that is cheap to repeat."""
         source, add = self.source, self.source.add
         match shape:
             case Number():

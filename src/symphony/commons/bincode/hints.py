@@ -1,4 +1,4 @@
-"""Type hints that say how a number stands on the wire, and what every hint means. Pure."""
+"""Type hints for the width of numbers on the wire, and the meaning of every hint. Pure."""
 
 import dataclasses
 import enum
@@ -55,14 +55,14 @@ class Anything:
 
 @dataclass(frozen=True, slots=True)
 class Maybe:
-    """There or not."""
+    """A value that may be absent."""
 
     item: "Shape"
 
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """A count and so many elements."""
+    """A count and that many elements."""
 
     item: "Shape"
     make: type[list[object]] | type[tuple[object, ...]]

@@ -45,12 +45,12 @@ class GeneratedSource:
         return name
 
     def add(self, line: str) -> None:
-        """One line of the function that is being written."""
+        """Add one line to the function that is being written."""
         self._lines.append("    " * self._depth + line)
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
-        """Lines below `head`, indented."""
+        """Add lines below `head`, indented."""
         self.add(head)
         self._depth += 1
         yield
@@ -58,7 +58,7 @@ class GeneratedSource:
 
     @contextmanager
     def function(self, head: str) -> Iterator[None]:
-        """A function of its own; the one that was being written goes on afterwards."""
+        """Write a separate function; the one that was being written continues afterwards."""
         kept = self._lines, self._depth
         self._lines, self._depth = [], 0
         with self.block(head):
@@ -68,7 +68,7 @@ class GeneratedSource:
 
     @property
     def text(self) -> str:
-        """All functions that are finished."""
+        """Return the source of all finished functions."""
         return "\n".join(self._done)
 
     def compiled(self) -> dict[str, object]:

@@ -1,8 +1,8 @@
-"""What encoders and decoders share: the error, the limits, and plain values, written by hand. Pure.
+"""The parts that encoders and decoders share: the error, the limits, and plain values. Pure.
 
-Decoders read from a copy that is padded with `PADDING` zero bytes, so that a tag and the length
-behind it can be read at once even where the last value has no length. A reader that goes beyond the
-true end is caught by `TypeCodec.decode`.
+Decoders read from a copy that is padded with `PADDING` zero bytes, so that a tag and the length behind
+it can be read at once even where the last value has no length. A reader that goes beyond the true end
+is caught by `TypeCodec.decode`.
 """
 
 import struct
@@ -13,15 +13,15 @@ from symphony.commons.errors import SerializationFailed
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 
 DEPTH_MAX: Final = 100
-"""How deep values and recursive types may nest, unless a codec says otherwise."""
+"""The deepest nesting of values and recursive types, unless a codec sets another."""
 
 PADDING: Final = bytes(16)
 
 FAILURES: Final = (struct.error, IndexError, ValueError)
-"""What reading beyond the end, or making a text or an object of bad parts, raises."""
+"""The errors raised by reading beyond the end, or by making a text or an object of bad parts."""
 
 _SIGN: Final = 2**64
-"""Less by this is what two's complement means by a number above `INTEGER_MAX`."""
+"""Subtracted from a number above `INTEGER_MAX` to get its two's complement value."""
 _PLAIN_BYTES_MIN: Final = 4
 _UUID_CHARACTERS: Final = 36
 _PAIR_BYTES_MIN: Final = 12
@@ -40,11 +40,13 @@ _TRUE: Final = _tag(1) + b"\1"
 _MAP: Final = _tag(7)
 
 Parts = list[bytes]
-"""What has been written, piece by piece."""
+"""The output so far, piece by piece."""
 
 
 class _Heads(dict[int, bytes]):
-    """The length prefix of that many bytes or items. Made in advance up to 255, as nearly all are."""
+    """Length prefixes by the number of bytes or items. Those up to 255, which nearly all are, are made
+    in advance.
+    """
 
     def __init__(self, form: str, *tag: int) -> None:
         self._tag, self._pack = tag, struct.Struct(form).pack
@@ -76,7 +78,7 @@ class BincodeInvalid(SerializationFailed):
 
 
 def failed(error: Exception, at: int, size: int) -> BincodeInvalid:
-    """One of `FAILURES`, met in what begins at byte `at`, as an error that says so."""
+    """Return the error for one of `FAILURES`, raised in the value that begins at byte `at`."""
     if isinstance(error, UnicodeDecodeError):
         return BincodeInvalid(f"the text that begins here is not UTF-8: {error.reason}", at)
     if isinstance(error, struct.error | IndexError):
@@ -85,12 +87,12 @@ def failed(error: Exception, at: int, size: int) -> BincodeInvalid:
 
 
 def truncated(size: int) -> BincodeInvalid:
-    """The data ends too early."""
+    """Return the error for data that ends too early."""
     return BincodeInvalid("the data ends here, and more is due", size)
 
 
 def beyond(at: int, length: int, size: int) -> BincodeInvalid:
-    """The length that stands at byte `at` says that more follows than there is."""
+    """Return the error for a length, at byte `at`, that says that more follows than there is."""
     left = size - at - 8
     if left < 0:
         return truncated(size)
@@ -98,38 +100,38 @@ def beyond(at: int, length: int, size: int) -> BincodeInvalid:
 
 
 def bad_tag(at: int, tag: int, count: int) -> BincodeInvalid:
-    """An index beyond the last variant."""
+    """Return the error for an index beyond the last variant."""
     return BincodeInvalid(f"there is no variant {tag}: the last is {count - 1}", at)
 
 
 def bad_flag(at: int, flag: int, what: str) -> BincodeInvalid:
-    """A byte that must be 0 or 1."""
+    """Return the error for a byte that must be 0 or 1."""
     return BincodeInvalid(f"{what} must be 0 or 1, not {flag}", at)
 
 
 def duplicate_key(at: int, key: str) -> BincodeInvalid:
-    """A map has the key that begins at byte `at` already."""
+    """Return the error for a map that has the key, which begins at byte `at`, already."""
     error = BincodeInvalid(f"duplicate key {key[:40]!r}", at)
     error.duplicate = True
     return error
 
 
 def too_deep(at: int) -> BincodeInvalid:
-    """It nests deeper than the codec allows."""
+    """Return the error for a value that nests deeper than the codec allows."""
     error = BincodeInvalid("it is nested too deeply", at)
     error.deep = True
     return error
 
 
 def unwritable(what: str) -> SerializationFailed:
-    """A value that the type cannot carry."""
+    """Return the error for a value that the type cannot carry."""
     return SerializationFailed(
         f"{what} cannot be written as Bincode", hint="give a value of the type that the codec was made for"
     )
 
 
 def uuid_bytes(text: str) -> bytes:
-    """The 16 bytes of a UUID. Raises ValueError for anything else, also for unusual spellings."""
+    """Return the 16 bytes of a UUID. Raises ValueError for anything else, including unusual spellings."""
     digits = text.replace("-", "")
     try:
         body = bytes.fromhex(digits)
@@ -141,7 +143,7 @@ def uuid_bytes(text: str) -> bytes:
 
 
 def uuid_text(body: bytes) -> str:
-    """A UUID of 16 bytes in its usual 36 characters."""
+    """Return the usual 36 characters of a UUID of 16 bytes."""
     digits = body.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
