@@ -41,6 +41,18 @@ def test_what_always_follows_becomes_nearly_certain() -> None:
     assert chain.next_of("a")["b"] > 0.95
 
 
+def test_runs_that_nobody_reports_as_ended_do_not_fill_the_memory() -> None:
+    chain = Markov()
+    chain.observe("old", "a")
+    chain.observe("kept", "b")
+    for number in range(Markov.RUNS_MAX - 1):
+        chain.observe(f"r{number}", "a")
+        chain.observe("kept", "b")
+    chain.observe("old", "c")
+    chain.observe("kept", "c")
+    assert (chain.next_of("a"), chain.next_of("b")) == ({}, {"c": 0.5})
+
+
 def test_habits_change() -> None:
     chain = Markov(decay=0.9)
     for number in range(100):

@@ -52,6 +52,9 @@ class Markov:
     observation of that model, so that habits may change.
     """
 
+    RUNS_MAX: Final = 1024
+    """Of more runs than this, the one that has not asked for the longest time is forgotten."""
+
     def __init__(self, *, decay: float = 0.98) -> None:
         self._decay = decay
         self._weights: dict[str, dict[str, float]] = {}
@@ -59,8 +62,10 @@ class Markov:
 
     def observe(self, run: str, model: str) -> None:
         """`run` asks for `model` now."""
-        before = self._last.get(run)
+        before = self._last.pop(run, None)
         self._last[run] = model
+        if len(self._last) > self.RUNS_MAX:
+            del self._last[next(iter(self._last))]
         if before is None or before == model:
             return
         weights = self._weights.setdefault(before, {})
