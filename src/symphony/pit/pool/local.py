@@ -91,7 +91,9 @@ class LocalModels:
     async def held(self, model: str, run: str | None = None) -> AsyncIterator[Mapping[str, Value]]:
         """Yield the process's answer to an empty call, and keep the process until the block ends.
 
-        For those that serve more than the pool carries: it says where. Raises as `invoke`.
+        For those that serve more than the pool carries: it says where.
+        A call to another model inside the block waits for ever if the budget has no room for both:
+        a model in use is never stopped. Raises as `invoke`.
         """
         async with contextlib.AsyncExitStack() as stack:
             yield await self._answer(model, {}, {}, run, stack)
