@@ -30,7 +30,7 @@ from symphony.ipc.envelope import (
 from symphony.ports.values import Value
 
 Body: TypeAlias = bytes | bytearray | memoryview
-"""Encoded bytes as they come from a connection."""
+"""The types of encoded bytes that a connection gives."""
 
 
 class EnvelopeCodec(Protocol):
@@ -38,7 +38,7 @@ class EnvelopeCodec(Protocol):
 
     @property
     def name(self) -> str:
-        """As it is called when two sides agree on one."""
+        """Return the name by which two sides agree on the codec."""
         ...
 
     def encode(self, envelope: MessageEnvelope) -> bytes:
@@ -130,7 +130,7 @@ def _respelled(fields: tuple[Value, ...], free: int, spell: Callable[[Value], Va
 
 
 _DOLLAR, _BACKSLASH = b"$\\"
-"""As numbers, for which bytes are searched ten times as fast as for bytes."""
+"""As numbers, which are found in bytes ten times as fast."""
 
 
 _FIXED = frozenset({str, int, float, type(None)})
@@ -163,7 +163,7 @@ _TO_JSON = {
     EventPayload: (_JsonEvent, 1),
     ErrorPayload: (_JsonError, 2),
 }
-"""For each payload how JSON has it, and which of its fields is a free value."""
+"""How JSON spells each payload, and which of its fields is a free value."""
 
 _FROM_JSON = {json: (plain, free) for plain, (json, free) in _TO_JSON.items()}
 

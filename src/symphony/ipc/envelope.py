@@ -47,7 +47,9 @@ class MessageHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class RequestPayload(msgspec.Struct, frozen=True, array_like=True, tag="request"):
-    """Do `method` and answer. After `timeout_s` seconds the sender no longer waits; None: it always does."""
+    """A request to run `method` and answer. The sender stops waiting after `timeout_s` seconds; None:
+    never.
+    """
 
     method: str
     arguments: Value = None

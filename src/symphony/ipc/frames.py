@@ -14,7 +14,7 @@ from symphony.commons.errors import SymphonyError
 VERSION = 1
 HEAD_BYTES = 8
 FRAME_BYTES_MAX = 64 * 1024 * 1024
-"""Largest body that either side accepts, unless told otherwise."""
+"""The largest body, in bytes, that either side accepts by default."""
 
 _MAGIC = ord("S")
 
@@ -23,7 +23,7 @@ Chunk: TypeAlias = bytes | bytearray | memoryview
 
 
 class Kind(IntEnum):
-    """What a frame's body is."""
+    """The kind of a frame's body."""
 
     MESSAGE = 1
     HELLO = 2

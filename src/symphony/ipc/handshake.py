@@ -1,15 +1,15 @@
-"""How two sides of a new connection agree, before the first message. A state machine; no I/O.
+"""The handshake of two sides of a new connection, before the first message. A state machine; no I/O.
 
 The side that connected speaks first:
 
 1. connector → `Hello`: versions and codecs it knows, and a nonce;
 2. listener → `Welcome`: the version and codec that hold, its own nonce and, if a token is asked
-   for, the proof that it knows it too;
+for, the proof that it knows it too;
 3. connector → `Proof`: that it knows the token. From here on messages may follow.
 
-The token itself never travels: a proof is HMAC-SHA256 over the side's role and both nonces, so
-a recording cannot be used again and one side's proof is not the other's. A side that refuses sends
-a farewell with its reason instead. Bodies are JSON, whatever codec is agreed on.
+The token itself never travels: a proof is HMAC-SHA256 over the side's role and both nonces, so a
+recording cannot be used again and one side's proof is not the other's. A side that refuses sends a
+farewell with its reason instead. Bodies are JSON, whatever codec is agreed on.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ class Proof(msgspec.Struct, frozen=True, tag="proof"):
 
 
 class Farewell(msgspec.Struct, frozen=True, tag="farewell"):
-    """Why a connection ends."""
+    """The reason why a connection ends."""
 
     code: _Text
     message: str

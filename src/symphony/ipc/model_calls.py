@@ -1,7 +1,7 @@
-"""What a model's process and its supervisor say to each other: MessagePack in frames. No I/O.
+"""The messages between a model's process and its supervisor: MessagePack in frames. No I/O.
 
-The child speaks first: `ModelReady`, or `ModelRefused` when it cannot load its model. Then each `Invoke`
-gets exactly one `CallOutputs` or `CallFailure` with its id, a cancelled one too.
+The child speaks first: `ModelReady`, or `ModelRefused` when it cannot load its model. Then each
+`Invoke` gets exactly one `CallOutputs` or `CallFailure` with its id, a cancelled one too.
 """
 
 from collections.abc import Mapping

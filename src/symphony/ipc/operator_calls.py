@@ -1,9 +1,9 @@
-"""What a worker's process and its supervisor say to each other: MessagePack. No I/O.
+"""The messages between a worker's process and its supervisor: MessagePack. No I/O.
 
 The supervisor begins with `Setup`, which the worker answers with `WorkerReady`. Then each `Load` gets
-`Loaded` or a `Failed`, and each `OperatorCall` one `Done` or `Failed` with its id, in the order in which they
-were sent. `Recall` takes those back that have not begun, which `Recalled` counts: they are the last
-that were sent. After an answer that is not `alone` the worker begins nothing more.
+`Loaded` or a `Failed`, and each `OperatorCall` one `Done` or `Failed` with its id, in the order in
+which they were sent. `Recall` takes those back that have not begun, which `Recalled` counts: they are
+the last that were sent. After an answer that is not `alone` the worker begins nothing more.
 """
 
 from collections.abc import Mapping

@@ -38,7 +38,7 @@ def check_json(value: object, what: str) -> None:
 
 
 def is_json(value: object) -> bool:
-    """Is it a `Value` without bytes, for which JSON has no word? O(size)."""
+    """True if it is a `Value` without bytes, which JSON cannot spell. O(size)."""
     return _flaw(value, DEPTH_MAX, _OTHERS_IN_JSON) is None
 
 
@@ -113,7 +113,7 @@ def spelled_bytes(value: bytes) -> dict[str, str]:
 
 
 def unspelled(value: Value) -> Value:
-    """The reverse of `spelled`. Raises SerializationFailed for a `$` that means nothing."""
+    """Return the value that `spelled` spelled. Raises SerializationFailed for a `$` that means nothing."""
     if isinstance(value, list):
         return [unspelled(item) for item in value]
     if not isinstance(value, dict):

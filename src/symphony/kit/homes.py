@@ -1,4 +1,4 @@
-"""Where the kit's operators are defined. Their modules are imported on demand."""
+"""Maps the kit's operators to the modules that define them, which are imported on demand."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType

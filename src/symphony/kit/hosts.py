@@ -39,13 +39,13 @@ class HostRule:
     network: Network | None = None
 
     def names(self, host: str, port: int, usual: int) -> bool:
-        """Does the rule allow this host by its name?"""
+        """True if the rule allows this host by its name."""
         if port != (usual if self.port is None else self.port):
             return False
         return host.endswith("." + self.host) if self.below else host == self.host
 
     def holds(self, address: Address, port: int, usual: int) -> bool:
-        """Does the rule allow this address?"""
+        """True if the rule allows this address."""
         if self.network is not None:
             return address.version == self.network.version and address in self.network
         return not self.below and self.host == str(address) and self.names(self.host, port, usual)

@@ -77,7 +77,7 @@ def heavy_over(items: str, *names: str) -> Bounds:
 
 
 def is_much(size: int, expression: str) -> bool:
-    """Is it worth a process to evaluate `expression` over so much?"""
+    """True if it is worth a process to evaluate `expression` over so much."""
     return size * len(expression) * (100 if "(" in expression else 1) > 5 * STEPS_MAX
 
 

@@ -50,7 +50,7 @@ def _interpreter() -> "TreeInterpreter":
 
 
 def equal(one: Value, other: Value) -> bool:
-    """Are two values the same in JSON? True is not 1, but 1.0 is."""
+    """True if two values are the same in JSON. True is not 1, but 1.0 is."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):

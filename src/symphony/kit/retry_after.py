@@ -1,4 +1,4 @@
-"""How long a server asks to wait before the next request. Pure.
+"""Reads how long a server asks to wait before the next request. Pure.
 
 Source: RFC 9110, section 10.2.3 (Retry-After) and 5.6.7 (dates).
 """

@@ -281,7 +281,7 @@ def kind_of(text: str) -> str:
 
 
 def _is_exact(decimal: str) -> bool:
-    """Does the double nearest to `decimal`, spelled in full, give its digits again?"""
+    """True if the double nearest to `decimal`, spelled in full, gives its digits again."""
     if len(decimal) <= 16:  # up to 15 digits always survive: IEEE 754, binary64
         return True
     number = float(decimal)

@@ -1,4 +1,4 @@
-"""Where templates are found: a project's, the home's, and those that ship with Symphony."""
+"""Finds templates: a project's, the home's, and those that ship with Symphony."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -124,7 +124,9 @@ class OperationNotSupported(DataError):
 
 
 class DataAccessPort(Protocol):
-    """Access to workflows and users. All methods raise DataError."""
+    """Access to workflows and users: over HTTP, in the local database, or in memory for tests. All
+    methods raise DataError.
+    """
 
     async def create_workflow(self, request: CreateWorkflowRequest) -> StoredWorkflow:
         """Keep a workflow. Raises RequestRejected, NotAuthorized, NotFound (the project)."""

@@ -1,1 +1,1 @@
-"""What the larger commands do: drive a run, listen to a bus, look at this machine, try a model."""
+"""The work of the larger commands: drive a run, listen to a bus, check this machine, try a model."""

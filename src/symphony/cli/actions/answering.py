@@ -56,7 +56,7 @@ class Prompt:
         self.hint = ""
 
     def about_to_answer(self, nodes: Sequence[str]) -> bool:
-        """Is one of these still put to somebody?"""
+        """True if one of these is still put to somebody."""
         return not self._over and any(node not in self._left for node in nodes)
 
     @property
@@ -66,7 +66,7 @@ class Prompt:
 
     @property
     def waiting(self) -> int:
-        """How many questions are open, this one included."""
+        """Return the number of open questions, this one included."""
         return sum(one.node not in self._left for one in self._questions)
 
     def see(self, questions: Sequence[OpenQuestion]) -> bool:
@@ -146,7 +146,7 @@ class Answering:
 
     @property
     def listening(self) -> bool:
-        """May the question be answered here?"""
+        """True if the question may be answered here."""
         return self._listening and self._keyboard.taken
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ def answering(
 
 
 def user() -> str | None:
-    """Who sits at the terminal."""
+    """Return the name of the user at the terminal."""
     import getpass
 
     try:

@@ -1,4 +1,4 @@
-"""What `symphony doctor` looks at. Each check says what it found and how to repair it."""
+"""The checks of `symphony doctor`. Each reports what it found and how to repair it."""
 
 import os
 import shlex
@@ -78,7 +78,7 @@ def _guarded(name: str, check: Callable[[], Check]) -> Check:
 
 
 def check_python(version: Sequence[int]) -> Check:
-    """Is Python recent enough?"""
+    """Check that Python is recent enough."""
     text = ".".join(map(str, version))
     if tuple(version[:2]) < PYTHON_MIN:
         return Check(name="python", verdict="failed", found=text, fix="install Python 3.11 or newer")
@@ -86,7 +86,7 @@ def check_python(version: Sequence[int]) -> Check:
 
 
 def check_sqlite(version: Sequence[int]) -> Check:
-    """Is the SQLite inside Python recent enough for the journal?"""
+    """Check that the SQLite inside Python is recent enough for the journal."""
     text = ".".join(map(str, version))
     if tuple(version) < SQLITE_MIN:
         return Check(
@@ -96,7 +96,7 @@ def check_sqlite(version: Sequence[int]) -> Check:
 
 
 def check_home(home: Path) -> Check:
-    """Can files be written, made durable and removed in the home?"""
+    """Check that files can be written, made durable and removed in the home."""
     place = _nearest(home)
     probe = place / f".symphony-doctor-{os.getpid()}"
     try:
@@ -121,7 +121,7 @@ def check_home(home: Path) -> Check:
 
 
 def check_settings() -> Check:
-    """Do the settings of the home count?"""
+    """Check that the settings of the home count."""
     from symphony.app.home import locate_home
 
     home = locate_home()
@@ -153,7 +153,7 @@ def check_file_system(home: Path, known: Sequence[tuple[str, str]]) -> Check:
 
 
 def check_disk(home: Path, free_bytes: int) -> Check:
-    """Is there room?"""
+    """Check that there is room on the disk."""
     found = f"{output.size(free_bytes)} free"
     fix = f"make room on the disk of {home}; `symphony runs delete` and `symphony cache clear` help"
     if free_bytes < DISK_EMPTY_BYTES:
@@ -164,7 +164,7 @@ def check_disk(home: Path, free_bytes: int) -> Check:
 
 
 def check_processes(home: Path, clock: Clock) -> Check:
-    """Is anything still running of runs that nobody owns any more?"""
+    """Check that nothing is still running of runs that no process owns."""
     from symphony.app import Runs
     from symphony.commons.marks import RUN_VARIABLE, home_marks
     from symphony.commons.processes import holders
@@ -184,7 +184,7 @@ def check_processes(home: Path, clock: Clock) -> Check:
 
 
 def check_records(home: Path, clock: Clock) -> Check:
-    """Is anything damaged that the home has recorded? Artifacts are left to `symphony fsck`."""
+    """Check the home's records for damage. Artifacts are left to `symphony fsck`."""
     from symphony.app.damage import examine_home
 
     found = examine_home(home, clock, bodies=False)
@@ -197,7 +197,7 @@ def check_records(home: Path, clock: Clock) -> Check:
 
 
 def check_clock(now_s: float, newest_s: float) -> Check:
-    """Is the clock later than Symphony itself and than everything that runs have written?"""
+    """Check that the clock is later than Symphony itself and than everything that runs have written."""
     found = output.moment(now_s)
     if now_s < CLOCK_EARLIEST_S:
         return Check(
@@ -211,7 +211,7 @@ def check_clock(now_s: float, newest_s: float) -> Check:
 
 
 def check_model(home: Path | None) -> Check:
-    """Is the embedding model there, in the home or the Python environment, and the right one?"""
+    """Check that the embedding model is in the home or the Python environment, and undamaged."""
     from symphony.kit.instruments.files import FETCH, locate, problems
 
     place = locate(None if home is None else home / "models")
@@ -222,7 +222,7 @@ def check_model(home: Path | None) -> Check:
 
 
 def check_git() -> Check:
-    """Is git there? Only the git operators need it."""
+    """Check that git is installed. Only the git operators need it."""
     program = shutil.which("git")
     if program is None:
         return Check(

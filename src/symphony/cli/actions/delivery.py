@@ -1,4 +1,4 @@
-"""What becomes of the outputs of a run: shown to people, one of them raw, or as files in a folder."""
+"""Delivers the outputs of a run: shown to people, one of them raw, or as files in a folder."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FILES_MAX: Final = 20
 _COPIED_BYTES_MAX: Final = 256 << 20
-"""Larger outputs are named by their digests."""
+"""The largest output that is shown; larger ones are named by their digests."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -169,5 +169,5 @@ def copied(symphony: "Symphony", name: str, ref: ArtifactRef) -> Path | None:
 
 
 def is_looked_at() -> bool:
-    """Does stdout go to a terminal, so that long outputs are cut?"""
+    """True if stdout is a terminal, so that long outputs are cut."""
     return output.is_terminal(sys.stdout)

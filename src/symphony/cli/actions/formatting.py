@@ -81,7 +81,7 @@ def _laid_out(path: Path) -> _Text:
 
 
 def _is_binary(path: Path) -> bool:
-    """Is it, among the files of a folder, one that no person writes?"""
+    """True if a file found in a folder is one that no person writes."""
     if path == STDIN or path.name.lower().endswith(SUFFIX):
         return path != STDIN
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DRAW_EVERY_S: Final = 0.125
 CLOCK_EVERY_S: Final = 1.0
-"""How often the view is drawn while nothing but time has changed."""
+"""The interval at which the view is drawn while only time has changed."""
 FIRST_DRAW_S: Final = 0.25
 """A run that is shorter than this is never drawn."""
 

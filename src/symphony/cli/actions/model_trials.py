@@ -42,7 +42,7 @@ class FoundModel:
 
 @dataclass(slots=True)
 class ModelTrial:
-    """How a call went. Seconds; `first_s` until the first token."""
+    """The result of a trial call. Times are in seconds; `first_s` is until the first token."""
 
     model: str
     answer: str
@@ -219,7 +219,7 @@ class Removal:
 
     @property
     def told(self) -> str:
-        """What is to be done, in words."""
+        """Return in words what is to be done."""
         return " and ".join(f"{verb} {what}" for verb, what in self._steps)
 
     def done(self) -> list[str]:

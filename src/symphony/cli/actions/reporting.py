@@ -1,4 +1,4 @@
-"""What `run` and `runs resume` print when the run has ended."""
+"""Prints the report of `run` and `runs resume` when the run has ended."""
 
 import sys
 from collections.abc import Sequence
@@ -96,7 +96,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _is_newest(symphony: "Symphony", run: RunResult) -> bool:
-    """Is the interrupted run the one that `symphony runs resume` means?"""
+    """True if the interrupted run is the one that `symphony runs resume` means."""
     return run.status is RunStatus.INTERRUPTED and symphony.runs.ids()[:1] == [run.run_id]
 
 

@@ -1,4 +1,4 @@
-"""What signals do while a run is driven: see `symphony.cli.actions.running`."""
+"""Handles signals while a run is driven: see `symphony.cli.actions.running`."""
 
 import asyncio
 import os

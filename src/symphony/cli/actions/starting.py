@@ -1,4 +1,4 @@
-"""What `symphony init` writes. Plans first, then writes: it never overwrites anything."""
+"""Writes the files of `symphony init`. Plans first, then writes: it never overwrites anything."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What is typed on a command line: options, inputs, budgets, files, templates; and its completions."""
+"""The arguments of commands: options, inputs, budgets, files, templates; and their completions."""

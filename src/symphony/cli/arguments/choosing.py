@@ -29,7 +29,7 @@ class RunChoice(msgspec.Struct, frozen=True, kw_only=True):
     until_s: float | None = None
 
     def __call__(self, run: RunSummary) -> bool:
-        """Is the run meant?"""
+        """True if the run is meant."""
         return (
             (not self.statuses or str(run.status) in self.statuses)
             and (self.since_s is None or run.started_at >= self.since_s)

@@ -53,7 +53,7 @@ def find(name: str) -> LibraryEntry:
 
 
 def matches(entry: LibraryEntry, words: Sequence[str]) -> bool:
-    """Does it speak of all `words`?"""
+    """True if the template mentions all `words`."""
     texts = [entry.name]
     if entry.template is not None:
         workflow = entry.template.workflow

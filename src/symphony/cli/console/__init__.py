@@ -1,1 +1,1 @@
-"""What every command says and how it ends: results, notes, error blocks, exit statuses."""
+"""The output and the end of every command: results, notes, error blocks, exit statuses."""

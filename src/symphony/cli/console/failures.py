@@ -24,7 +24,7 @@ class CommandRefused(SymphonyError):
 
 
 class BadUsage(SymphonyError):
-    """What was typed makes no sense to this command."""
+    """The arguments make no sense to this command."""
 
     code = "bad-usage"
 
@@ -131,7 +131,7 @@ def _of_system(error: OSError) -> SymphonyError:
 
 
 def _is_somewhere() -> bool:
-    """Is there a current folder? It may have been deleted."""
+    """True if there is a current folder, which may have been deleted."""
     try:
         Path.cwd()
     except FileNotFoundError:

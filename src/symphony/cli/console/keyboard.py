@@ -25,14 +25,16 @@ _END: Final = "\x04"
 
 
 def can_ask() -> bool:
-    """Are there terminals to ask on and to be answered from?"""
+    """True if there are terminals to ask on and to be answered from."""
     if sys.platform == "win32" or not output.is_terminal(sys.stdin):
         return False
     return output.is_terminal(sys.stderr)
 
 
 def foreground(number: int = 0) -> bool:
-    """Does the terminal belong to this process's group, so that reading from it does not stop the process?"""
+    """True if the terminal belongs to this process's group, so that reading from it does not stop the
+    process.
+    """
     try:
         return os.tcgetpgrp(number) == os.getpgrp()
     except OSError:

@@ -132,12 +132,12 @@ def divert_descriptor() -> None:
 
 
 def results_diverted() -> bool:
-    """Do results go out by a descriptor of our own?"""
+    """True if results go out through a descriptor of their own."""
     return isinstance(sys.stdout, _Results)
 
 
 def colourful(stream: TextIO | None) -> bool:
-    """May colours be written to `stream`? Honours NO_COLOR (https://no-color.org) and TERM=dumb."""
+    """True if colours may be written to `stream`. Honours NO_COLOR (https://no-color.org) and TERM=dumb."""
     return (
         is_terminal(stream)
         and not os.environ.get("NO_COLOR")
@@ -146,7 +146,7 @@ def colourful(stream: TextIO | None) -> bool:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Is `stream` open and a terminal?"""
+    """True if `stream` is open and a terminal."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
@@ -154,7 +154,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def unicode_capable(stream: TextIO | None) -> bool:
-    """Can `stream` show box drawing and check marks?"""
+    """True if `stream` can show box drawing and check marks."""
     return (getattr(stream, "encoding", None) or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
 
 

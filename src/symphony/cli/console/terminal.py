@@ -231,7 +231,7 @@ class TerminalView:
 
 
 def _reflows() -> bool:
-    """Does the terminal wrap long lines again when it is made narrower? Most do."""
+    """True if the terminal wraps long lines again when it is made narrower. Most do."""
     told, term = os.environ, os.environ.get("TERM", "")
     return not (
         "XTERM_VERSION" in told or term == "linux" or (term.startswith("screen") and "TMUX" not in told)

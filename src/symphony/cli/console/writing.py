@@ -49,7 +49,7 @@ def deliver_stream(stream: Readable, target: Path | None, *, binary: bool | None
 
 
 def is_binary(body: bytes) -> bool:
-    """Does `body`, the beginning of something, not look like UTF-8 text?"""
+    """True if `body`, the beginning of something, does not look like UTF-8 text."""
     if b"\0" in body:
         return True
     try:

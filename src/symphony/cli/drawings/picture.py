@@ -107,7 +107,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Is everything drawn?"""
+        """True if everything is drawn."""
         return all(box.kind != "more" for box in self.all_boxes())
 
     def boxes(self) -> Iterator[Box]:

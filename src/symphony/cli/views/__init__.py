@@ -1,1 +1,1 @@
-"""What is shown of runs and of what is stored, as text and as JSON."""
+"""Shows runs and what is stored, as text and as JSON."""

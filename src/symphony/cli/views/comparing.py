@@ -1,4 +1,4 @@
-"""What `runs diff` says of two runs."""
+"""The output of `runs diff` for two runs."""
 
 import difflib
 import json

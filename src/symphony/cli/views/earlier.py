@@ -1,4 +1,4 @@
-"""What earlier processes of a resumed run have done: told in a line, not over again."""
+"""Tells in one line what earlier processes of a resumed run have done."""
 
 import re
 from typing import Final

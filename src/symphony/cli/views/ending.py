@@ -1,4 +1,4 @@
-"""What is said when a run has ended: outputs, counts, what went wrong, how to go on."""
+"""The words at the end of a run: outputs, counts, what went wrong, how to go on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What a dry run shows: what would run after what, what is there already, time, cost and effects."""
+"""The output of a dry run: what would run after what, what exists already, time, cost and effects."""
 
 import json
 from collections.abc import Iterator, Mapping

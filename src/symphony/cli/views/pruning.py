@@ -1,4 +1,4 @@
-"""What `runs prune` says."""
+"""The words of `runs prune`."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What nodes print and models say, as `runs logs` shows it."""
+"""Shows what nodes print and models say, for `runs logs`."""
 
 from typing import TYPE_CHECKING
 

@@ -33,12 +33,12 @@ class ProgressView(Protocol):
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Of those that are elements of fan-outs, or lie in some: what people tell them by."""
+        """Return the labels of elements of fan-outs, and of nodes inside elements."""
         ...
 
     @property
     def saying(self) -> Mapping[str, str]:
-        """Of those, the last that their models said."""
+        """Return the last words of their models."""
         ...
 
     @property
@@ -73,7 +73,7 @@ class ProgressView(Protocol):
 
     @property
     def questions(self) -> Sequence[OpenQuestion]:
-        """What people are asked and have not answered."""
+        """Return what people are asked and have not answered."""
         ...
 
     @property
@@ -91,7 +91,7 @@ class Handle(Protocol):
     def label(self) -> str: ...
     @property
     def known(self) -> int:
-        """How many events earlier processes have recorded."""
+        """Return how many events earlier processes have recorded."""
         ...
 
     @property

@@ -24,7 +24,7 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 REQUEST_CANCELLED = -32800
-"""The client cancelled its request (Language Server Protocol)."""
+"""The code for a request that the client cancelled (Language Server Protocol)."""
 SERVER_BUSY = -32000
 """More requests at once than this side takes."""
 
@@ -77,7 +77,7 @@ class Success(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why there is no result. `id` is None where the request could not even be read."""
+    """The error of a request. `id` is None if the request could not even be read."""
 
     id: Id
     error: RpcError

@@ -162,7 +162,7 @@ class JsonRpcPeer(asyncio.Protocol):
 
     @property
     def lost(self) -> SymphonyError | None:
-        """Why the conversation broke off, if it did."""
+        """Return why the conversation broke off; None if it did not."""
         return self._error
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What can be said about a connection, and the addresses it can have. Pure."""
+"""The options of a connection, and the forms of its address. Pure."""
 
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeAlias

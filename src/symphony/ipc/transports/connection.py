@@ -133,12 +133,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def open(self) -> bool:
-        """May messages be sent, as far as is known here?"""
+        """True if messages may be sent, as far as this side knows."""
         return self._state is _OPEN and not self._end_sent
 
     @property
     def lost(self) -> SymphonyError | None:
-        """Why the connection broke; None while it has not, or when it ended as it should."""
+        """Return why the connection broke; None while it has not, or if it ended properly."""
         return self._error
 
     def try_send(self, body: bytes) -> bool:
@@ -316,7 +316,7 @@ class Connection(asyncio.Protocol):
     # In.
 
     def _heeds(self) -> bool:
-        """Does it still matter what the peer says?"""
+        """True if what the peer says still matters."""
         return self._state is _OPEN or self._state is _GREETING
 
     def _arrived(self, body: bytes) -> None:

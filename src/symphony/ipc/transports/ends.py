@@ -1,4 +1,4 @@
-"""What every transport has in common: the end that connects, and the one that listens."""
+"""The parts that all transports share: the end that connects, and the one that listens."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

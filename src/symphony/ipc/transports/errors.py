@@ -1,4 +1,4 @@
-"""What can go wrong between two ends of a connection."""
+"""The errors of connections."""
 
 from symphony.commons.errors import SymphonyError
 

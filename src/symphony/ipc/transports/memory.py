@@ -96,7 +96,7 @@ class MemoryLink(asyncio.Transport):
             self.other.schedule()
 
     def is_closing(self) -> bool:
-        """Has this end been closed?"""
+        """True if this end has been closed."""
         return self.closing
 
     def close(self) -> None:

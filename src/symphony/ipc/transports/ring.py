@@ -24,7 +24,7 @@ class RingBroken(SymphonyError):
 
 
 class _End:
-    """What both ends have in common."""
+    """The part that both ends share."""
 
     def __init__(self, memory: memoryview) -> None:
         """`memory`: HEAD_BYTES and then the data. Zeros where the ring is new."""
@@ -82,7 +82,7 @@ class RingWriter(_End):
         return count
 
     def reader_sleeps(self) -> bool:
-        """Must the reader be woken? Asked after writing; true once for each time it fell asleep."""
+        """True if the reader must be woken. Asked after writing; true once for each time it fell asleep."""
         if self._words[_READER_SLEEPS]:
             self._words[_READER_SLEEPS] = 0
             return True
@@ -119,7 +119,7 @@ class RingReader(_End):
         return data
 
     def writer_sleeps(self) -> bool:
-        """Must the writer be woken? Asked after reading; true once for each time it fell asleep."""
+        """True if the writer must be woken. Asked after reading; true once for each time it fell asleep."""
         if self._words[_WRITER_SLEEPS]:
             self._words[_WRITER_SLEEPS] = 0
             return True

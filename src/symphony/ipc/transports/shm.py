@@ -315,7 +315,7 @@ class RingLink(asyncio.Transport):
         return self._control if name == "socket" else default
 
     def is_closing(self) -> bool:
-        """Has this end been closed?"""
+        """True if this end has been closed."""
         return self._closing
 
     def pause_reading(self) -> None:

@@ -154,7 +154,7 @@ class _Outgoing(asyncio.BaseProtocol):
         self._link.connection.pause_writing()
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """Note that the peer reads again."""
         self._link.connection.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -200,7 +200,7 @@ class PipesLink(asyncio.Transport):
         return self.outgoing.transport.get_write_buffer_size() if self.outgoing.transport is not None else 0
 
     def is_closing(self) -> bool:
-        """Has this end been closed?"""
+        """True if this end has been closed."""
         return self._closing
 
     def pause_reading(self) -> None:

@@ -82,7 +82,9 @@ class _Nodes:
 
 @cache
 def _environment() -> "Environment":
-    """Return the environment of `text.render`, changed so that compiling evaluates nothing."""
+    """Return the environment of `text.render`, changed so that compiling evaluates nothing: what is
+    shown goes through `finalize`.
+    """
     import jinja2
 
     @jinja2.pass_context

@@ -1,4 +1,4 @@
-"""What a node asks of a model: its inputs and configuration, checked once, for every provider. Pure."""
+"""Checks a node's request to a model, its inputs and configuration, once for every provider. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
