@@ -25,7 +25,7 @@ from symphony.workflow.model import ArtifactSpec, CommandNode, Node, OperatorNod
 _CHUNK_BYTES: Final = 1 << 20
 _COPIES_MAX: Final = 200
 _COPIES_BYTES_MAX: Final = 2 << 30
-"""Of the copies of artifacts in the home."""
+"""The most bytes of copies of artifacts in the home."""
 _NUMBERS: Final = re.compile(r"[\[#](\d+)")
 _TYPE_OF_PORT: Final = {
     "string": TEXT_TYPE, "path": TEXT_TYPE, "bytes": BYTES_TYPE,

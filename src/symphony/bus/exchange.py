@@ -85,7 +85,7 @@ class Uplink(Protocol):
         ...
 
     def wants(self, topic: str) -> bool:
-        """Does anybody want events of `topic`?"""
+        """True if anybody wants events of `topic`."""
         ...
 
     def patterns(self) -> set[str]:
@@ -341,7 +341,7 @@ class Exchange:
         return self._mailboxes.get(subscription)
 
     def wants(self, topic: str) -> bool:
-        """Does anybody want events of `topic`, here or in another process? Else none need be made."""
+        """True if anybody wants events of `topic`, here or in another process. If not, none need be made."""
         if self.uplink is not None:
             return self.uplink.wants(topic)
         route = self.router.route(topic)

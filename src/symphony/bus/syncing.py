@@ -68,7 +68,7 @@ class SyncedState:
 
     @property
     def state(self) -> Value:
-        """As it is here. Never change it in place: use `set` or `splice`."""
+        """Return the state as it is here. Never change it in place: use `set` or `splice`."""
         return self._core.state
 
     @property

@@ -154,7 +154,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def has_children() -> bool:
-    """Is any child there, a zombie too? One question to the system."""
+    """True if there is any child, zombies included. Asks the system once."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
         import psutil
 

@@ -44,7 +44,7 @@ class TrustStore:
         return self._folder
 
     def covers(self, file: Path) -> bool:
-        """Has the user vouched for `file` as it is now?"""
+        """True if the user has vouched for `file` as it is now."""
         try:
             note = msgspec.json.decode(read_bounded(self._note(file), _BYTES_MAX), type=_Note)
             return distrusted(self.folder) is None and note == _note_of(file)

@@ -75,7 +75,7 @@ class Farewell(msgspec.Struct, frozen=True, tag="farewell"):
 
     @classmethod
     def of(cls, error: SymphonyError) -> "Farewell":
-        """As a peer may read it: the code and the words, cut to a sensible length."""
+        """Return the error as a peer may read it: the code and the words, cut to a sensible length."""
         return cls(error.code[:64], error.message[:500], error.hint and error.hint[:500])
 
 

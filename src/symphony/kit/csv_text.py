@@ -353,9 +353,8 @@ class CsvWriter:
 
 
 def _is_formula(text: str) -> bool:
-    """Would a spreadsheet evaluate this text?
-
-    Plain numbers are not formulas. Source: OWASP, "CSV Injection".
+    """True if a spreadsheet would evaluate this text. Plain numbers are not formulas. Source: OWASP,
+    "CSV Injection".
     """
     return text[:1] in _FORMULA and text[:1] != "" and _SIGNED.fullmatch(text) is None
 

@@ -70,7 +70,7 @@ _CALLS = re.compile(r"\.\s*\w+\s*\(")
 
 
 def _builds_up(inputs: Mapping[str, Value]) -> bool:
-    """Is the expression heavy, or can `value` grow by a factor with each element?"""
+    """True if the expression is heavy, or `value` can grow by a factor with each element."""
     expression, items = inputs.get("expression"), inputs.get("items")
     if not isinstance(expression, str) or not isinstance(items, list):
         return False

@@ -42,7 +42,7 @@ _STEPS_MAX = 200_000
 
 
 def _heavy(inputs: Mapping[str, Value]) -> bool:
-    """Can the query take long, or return much more than it gets? Each part may double the data."""
+    """True if the query can take long, or return much more than it gets. Each part may double the data."""
     expression = inputs.get("expression")
     if not isinstance(expression, str):
         return False

@@ -204,7 +204,7 @@ def _common(directory: Path) -> Path:
 
 
 def _is_bare(folder: Path) -> bool:
-    """Is `folder` itself, not a parent of it, a repository without a working tree?"""
+    """True if `folder` itself, not a parent of it, is a repository without a working tree."""
     return (
         (folder / "HEAD").is_file()
         and (folder / "objects").is_dir()

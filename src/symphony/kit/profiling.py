@@ -318,7 +318,7 @@ class _Column:
         return self._fences
 
     def compare(self, lines: Sequence[int], fields: Fields) -> None:
-        """Are there outliers among these fields? The ones farthest away are kept."""
+        """Compare these fields with the fences. The outliers farthest away are kept."""
         import numpy as np
 
         assert self._fences is not None
@@ -469,7 +469,7 @@ class Sample:
 
     @property
     def whole(self) -> bool:
-        """Is every number in the sample?"""
+        """True if every number in the sample is whole."""
         return self.count == len(self._kept)
 
     @property

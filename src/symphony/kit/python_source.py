@@ -41,7 +41,7 @@ class Defined:
     decorators: tuple[str, ...]
     source: str
     overload: bool = False
-    """Is it a stub of `typing.overload`, whose implementation stands elsewhere?"""
+    """True for a stub of `typing.overload`, whose implementation is elsewhere."""
     shape: str = ""
     """Its text without what copies change, if asked for; nothing for what stands inside a function."""
 

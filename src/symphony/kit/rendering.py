@@ -124,10 +124,9 @@ _CONSTANT_ARGUMENTS = frozenset({"d", "default", "join"})
 
 
 def _heavy(inputs: Mapping[str, Value]) -> bool:
-    """Might rendering take long, or much memory?
-
-    Not if the template is a short text that calls nothing and builds nothing up, and the data are so
-    small that its loops, each over something in the data, come to few steps.
+    """True if rendering might take long, or much memory. It does not if the template is a short text
+    that calls nothing and builds nothing up, and the data are so small that its loops, each over
+    something in the data, come to few steps.
     """
     text, data = inputs.get("text"), inputs.get("data")
     if not isinstance(text, str) or len(text) > CHEAP_TEXT_MAX:

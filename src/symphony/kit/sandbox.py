@@ -27,7 +27,7 @@ POWER_MAX: Final = 1000
 KEPT_MAX: Final = 256
 """So many compiled templates are kept, the latest used ones."""
 KEPT_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Of all of them together."""
+"""The most characters of all of them together."""
 
 _METHODS: Final = frozenset(name for name in dir(dict) if not name.startswith("_"))
 _METHOD: Final = "(method)"

@@ -32,7 +32,7 @@ class Slugs:
         return [*named, self._of_github(text), self._of_python(pictured)]
 
     def _of_github(self, text: str) -> str:
-        """As github-slugger does it."""
+        """Return the slug as github-slugger makes it."""
         slug = base = github_slug(text)
         while slug in self._github:
             self._github[base] += 1
@@ -41,7 +41,7 @@ class Slugs:
         return slug
 
     def _of_python(self, text: str) -> str:
-        """As Python-Markdown's `toc` does it."""
+        """Return the slug as Python-Markdown's `toc` makes it."""
         ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
         slug = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", ascii_only).strip().lower())
         if not slug or slug in self._python:

@@ -46,10 +46,9 @@ _PAIRS_MAX = 2_000_000
 
 
 def _long(inputs: Mapping[str, Value]) -> bool:
-    """May comparing the lines take long?
-
-    `difflib` looks at every pair of equal lines for each stretch that it finds, of which there are at
-    most as many as lines: a thousand empty lines are a million pairs.
+    """True if comparing the lines may take long. `difflib` looks at every pair of equal lines for each
+    stretch that it finds, of which there are at most as many as lines: a thousand empty lines are a
+    million pairs.
     """
     texts = [one for one in (inputs.get("first"), inputs.get("second")) if isinstance(one, str)]
     if sum(map(len, texts)) > 64 * LINES_CHEAP_MAX:
@@ -161,11 +160,10 @@ _BRACES = re.compile(r"\{[0-9,]+\}")
 
 
 def _heavy(inputs: Mapping[str, Value]) -> bool:
-    """Might the search take long, or the matches and replacements much memory?
-
-    At worst it begins at each place of the text, tries every length of each repetition that something
-    follows, and both sides of every choice. The lengths of some repetitions together are no longer than
-    the text; the last one takes what it finds.
+    """True if the search might take long, or the matches and replacements much memory. At worst it
+    begins at each place of the text, tries every length of each repetition that something follows, and
+    both sides of every choice. The lengths of some repetitions together are no longer than the text;
+    the last one takes what it finds.
     """
     text, pattern, replace = (inputs.get(name) for name in ("text", "pattern", "replace"))
     if not isinstance(text, str) or not isinstance(pattern, str):

@@ -198,7 +198,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     owner_pid: int | None = None
     name: str | None = None
     only: tuple[str, ...] = ()
-    """As in `RunResult`."""
+    """The nodes that the run was begun for: see `RunResult`."""
 
     @property
     def label(self) -> str:

@@ -262,7 +262,9 @@ class WorkflowBuilder:
         return msgspec.structs.replace(edge, **ends, output=output or "", input=entry or "")
 
     def _unknown(self, name: str, nodes: Mapping[str, Node], findings: Findings) -> bool:
-        """Is the node's operator or model unknown, and so its inputs? This is reported, with a suggestion."""
+        """True if the node's operator or model is unknown, and so its inputs. This is reported, with a
+        suggestion.
+        """
         node = nodes[name]
         if not isinstance(node, OperatorNode | InstrumentNode) or self._ports(node)[0] is not None:
             return False

@@ -120,7 +120,7 @@ def _holder_check(kind: PortType) -> Check:
 
 
 def _parts_fit(item: PortType, *, anything: bool) -> Callable[[Collection[StoredValue]], bool]:
-    """Do all elements surely fit? Most lists hold few types, so the set of types is looked at."""
+    """True if all elements surely fit. Most lists hold few types, so the set of types is looked at."""
     if anything:
         return lambda _: True
     exact, numbers = _types_of(item)
@@ -143,7 +143,9 @@ def _parts_fit(item: PortType, *, anything: bool) -> Callable[[Collection[Stored
 
 
 def _below_fit(item: PortType) -> Callable[[Collection[StoredValue], set[type]], bool] | None:
-    """Do the contents of all these lists or maps surely fit? They are checked together, not one by one."""
+    """True if the contents of all these lists or maps surely fit. They are checked together, not one by
+    one.
+    """
     if item.kind not in ("list", "map") or item.choices:
         return None
     inner = item.item or PortType("any")

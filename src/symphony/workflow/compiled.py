@@ -31,7 +31,7 @@ _NO_MORE: tuple[object, ...] = (None, None, {}, None, FAIL)
 
 
 def has_more(node: Node) -> bool:
-    """Can a node have expressions beside its inputs, or go on after a failure? Most do not."""
+    """True if a node can have expressions besides its inputs, or go on after a failure. Most do not."""
     return type(node) is ControlNode or _more_of(node) != _NO_MORE
 
 

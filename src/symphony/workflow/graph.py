@@ -44,7 +44,7 @@ def all_edges(workflow: Workflow) -> tuple[Edge, ...]:
 
 
 class Graph(msgspec.Struct, frozen=True):
-    """Who waits for whom, by number: node `i` is `names[i]`. Neighbours are in order, each once."""
+    """Which node waits for which, by number: node `i` is `names[i]`. Neighbours are in order, each once."""
 
     names: tuple[str, ...]
     index: Mapping[str, int]

@@ -13,7 +13,7 @@ from symphony.workflow.problems import Code, child
 
 
 def is_node(tree: Tree, kinds: Collection[str]) -> bool:
-    """Does it look like a node?"""
+    """True if it looks like a node."""
     return isinstance(tree, dict) and any(kind in tree for kind in kinds)
 
 

@@ -82,7 +82,9 @@ class Store:
         return self.storing.offer(self._subject(topic), envelope.header.message_id, body)
 
     async def publish(self, topic: str, envelope: MessageEnvelope) -> None:
-        """The same, when there is room; returns when it is stored. Raises the same."""
+        """Publish as `offer` does, once there is room, and return when it is stored. Raises what
+        `offer` raises, and StoreRefused.
+        """
         await self.storing.room()
         await self.offer(topic, envelope)
 

@@ -68,7 +68,7 @@ class QueueGroup:
         self._at = 0
 
     def next(self) -> Subscription:
-        """Whose turn it is."""
+        """Return the subscription whose turn it is."""
         members = self.members
         for step in range(len(members)):
             at = (self._at + step) % len(members)

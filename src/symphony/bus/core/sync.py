@@ -200,7 +200,7 @@ class Primary:
 
     @property
     def settled(self) -> bool:
-        """Does the secondary have the latest version, as far as this side knows?"""
+        """True if the secondary has the latest version, as far as this side knows."""
         return self._peer_has == self.version
 
     def edit(self, patch: Patch, now_ns: int) -> SyncStep:
@@ -289,7 +289,7 @@ class Secondary:
 
     @property
     def settled(self) -> bool:
-        """Has the primary all that changed here, and is nothing known to be missing?"""
+        """True if the primary has all that changed here, and nothing is known to be missing."""
         return not self._missing and self._flying is None
 
     def edit(self, patch: Patch, now_ns: int) -> SyncStep:

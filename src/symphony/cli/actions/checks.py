@@ -137,7 +137,8 @@ def check_settings() -> Check:
 
 
 def check_file_system(home: Path, known: Sequence[tuple[str, str]]) -> Check:
-    """Is the home on this machine's own disk? Locks and SQLite cannot be trusted on network shares.
+    """Check that the home is on this machine's own disk. Locks and SQLite cannot be trusted on network
+    shares.
 
     `known` are pairs of mount point and type; empty where they cannot be read.
     """

@@ -49,7 +49,7 @@ class LiveView:
         return self._standing()
 
     def about_to_answer(self, nodes: Sequence[str]) -> bool:
-        """Is what one of these asks put to whoever sits at the terminal?"""
+        """True if what one of these asks is put to the person at the terminal."""
         return self._asks and foreground() and self._prompt.about_to_answer(nodes)
 
     async def watch(self, handle: Handle) -> None:
@@ -104,7 +104,7 @@ class AskingLines(LineView):
         self._prompt = Prompt(output.note)
 
     def about_to_answer(self, nodes: Sequence[str]) -> bool:
-        """Is what one of these asks put to whoever sits at the terminal?"""
+        """True if what one of these asks is put to the person at the terminal."""
         return foreground() and self._prompt.about_to_answer(nodes)
 
     async def watch(self, handle: Handle) -> None:

@@ -123,9 +123,9 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _holds_workflow(path: Path, *, limit: int | None = None) -> bool:
-    """Is the file one that `symphony run` would take, right or wrong? Its name and its keys tell.
+    """True if `symphony run` would take the file, right or wrong. Its name and its keys tell.
 
-    One that has more than `limit` bytes is none.
+    A file of more than `limit` bytes is not one.
     """
     try:
         kind = format_of(path)

@@ -10,7 +10,7 @@ _LOOK_EVERY_S: Final = 0.2
 
 
 def asks(*, yes: bool) -> bool:
-    """Is a person there who is to be asked? Not if they have said `yes` on the command line."""
+    """True if there is a person to ask, who has not said `yes` on the command line."""
     return not yes and output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)
 
 

@@ -89,7 +89,7 @@ class Keyboard:
 
     @property
     def taken(self) -> bool:
-        """Do keys come here?"""
+        """True if key presses come here."""
         return self._before is not None
 
     def take(self) -> None:

@@ -31,7 +31,7 @@ def reuse_text(found: ReuseSummary, run: str) -> str:
 
 
 def _mended(why: str) -> bool:
-    """Does it run for what was mended in it? Other reasons are for a dry run to tell."""
+    """True if it runs because of what was mended in it. Other reasons are for a dry run to tell."""
     return why.startswith(("changed:", "it is new"))
 
 

@@ -125,7 +125,7 @@ class View(Protocol):
         ...
 
     def about_to_answer(self, nodes: Sequence[str]) -> bool:
-        """Is what one of these asks being put to somebody?"""
+        """True if what one of these asks is being put to somebody."""
         ...
 
     async def watch(self, handle: Handle) -> None:

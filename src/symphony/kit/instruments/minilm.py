@@ -67,7 +67,7 @@ class MiniLM:
         return _unit(map(self._sum, windows), sum(map(len, windows)))
 
     def _spread(self, text: str, tokens_max: int) -> list[float]:
-        """As `embed`, with the windows of one long text in all threads."""
+        """Embed as `embed` does, with the windows of one long text in all threads."""
         windows = self._tokens.windows(text, tokens_max=tokens_max)
         return _unit(self._asking.map(self._sum, windows), sum(map(len, windows)))
 

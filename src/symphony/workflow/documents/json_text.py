@@ -71,7 +71,7 @@ def _spots(text: str) -> Spot:
 
 
 def _dropped(text: str, tree: Tree) -> bool:
-    """Might a key of `text` be missing in `tree`?"""
+    """True if a key of `text` might be missing in `tree`."""
     if text.count(",") != msgspec.json.encode(tree).count(b","):
         return True
     return "\\u002" in text and _ESCAPED_COMMA.search(text) is not None

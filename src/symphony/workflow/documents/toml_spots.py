@@ -39,7 +39,7 @@ def survey(text: str) -> SpotSurvey:
 
 
 def has_comment(text: str) -> bool:
-    """Does the text contain a comment?"""
+    """True if the text contains a comment."""
     return any(m.lastgroup == "space" and m[0][0] == "#" for m in _TOKEN.finditer(text))
 
 

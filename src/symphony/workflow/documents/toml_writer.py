@@ -28,7 +28,7 @@ def write(tree: Table) -> str:
 
 
 def is_table(item: Tree) -> TypeGuard[Table | Sequence[Table]]:
-    """Can it be a table of its own, or several of one name?"""
+    """True if it can be a table of its own, or several of one name."""
     return isinstance(item, dict) or _is_array(item)
 
 
@@ -57,7 +57,7 @@ def _table(table: Table, name: str, header: str, lines: list[str]) -> None:
 
 
 def _is_short(array: Sequence[Table]) -> bool:
-    """Are the tables so small that each reads well on one line?"""
+    """True if the tables are so small that each reads well on one line."""
     return all(_left(one, _COLUMNS - len(_INDENT) - 1) >= 0 for one in array)
 
 

@@ -51,7 +51,8 @@ _measuring = Lock()
 
 @lru_cache(maxsize=1)
 def _loses_references() -> bool:
-    """Does the installed library lose a reference for each null? This is measured, not read from its version.
+    """True if the installed library loses a reference for each null. This is measured, not read from
+    its version.
 
     Other threads may take or drop references between two counts, but not each time.
     """

@@ -32,12 +32,12 @@ class Fault:
 
     @property
     def overloaded(self) -> bool:
-        """Does the provider say that it is overloaded, or that a rate limit was reached?"""
+        """True if the provider says that it is overloaded, or that a rate limit was reached."""
         said = {code.lower() for code in self.codes}
         return bool(said & _OVERLOADED_CODES) or any("overload" in c or "rate_limit" in c for c in said)
 
     @property
     def unpaid(self) -> bool:
-        """Does the provider refuse for lack of credit, or because of a limit on spending?"""
+        """True if the provider refuses for lack of credit, or because of a limit on spending."""
         said = self.words.lower()
         return bool(self.codes & _UNPAID_CODES) or any(words in said for words in _UNPAID_WORDS)

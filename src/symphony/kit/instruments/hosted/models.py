@@ -83,7 +83,7 @@ class HostedModels:
         return self._of(model).estimate(inputs)
 
     def fingerprint(self, model: str) -> str:
-        """Of the provider, the place and the model there: the weights are theirs."""
+        """Return a fingerprint of the provider, the place and the model there: the weights are theirs."""
         hosted = self._of(model)
         return fingerprint(model, hosted.config)
 

@@ -90,7 +90,7 @@ def _parts(schema: Mapping[str, Value], place: str) -> Iterator[tuple[str, Value
 
 
 def closed(schema: Value) -> bool:
-    """Does it name every key of every map, as providers want it for their strict mode?"""
+    """True if it names every key of every map, as providers want it for their strict mode."""
     if isinstance(schema, bool) or not isinstance(schema, dict):
         return False
     if "properties" in schema or schema.get("type") == "object":

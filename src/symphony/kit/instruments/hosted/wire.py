@@ -106,7 +106,7 @@ class StreamReader(Protocol):
 
     @property
     def done(self) -> bool:
-        """Has the answer's end come?"""
+        """True if the end of the answer has come."""
         ...
 
     def answer(self) -> ModelAnswer:
