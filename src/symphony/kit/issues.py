@@ -12,7 +12,7 @@ from symphony.sdk.plain import to_value
 
 ISSUES_MAX: Final = 50_000
 TEXT_CHARS: Final = 1_200
-"""What an embedding model reads of an issue at most: the rest it would cut off."""
+"""The most characters of an issue that are embedded: a model would cut off the rest."""
 _IDS: Final = ("number", "id", "key", "iid", "issue", "Issue key", "ID", "Number")
 _TITLES: Final = ("title", "summary", "subject", "name", "Summary", "Title")
 _BODIES: Final = ("body", "description", "text", "content", "Description", "Body")

@@ -26,7 +26,7 @@ OUTPUT_BYTES_MAX = 64 * 1024 * 1024
 """How much stdout may hold, and how much stderr."""
 
 LEFTOVER_GRACE_S = 0.5
-"""Between SIGTERM and SIGKILL for what an ended process leaves running in its group."""
+"""The seconds between SIGTERM and SIGKILL for what an ended process leaves running in its group."""
 
 _CHUNK_BYTES = 64 * 1024
 _POLL_S = 0.01

@@ -19,11 +19,11 @@ from symphony.kit.tables import BadRow, Ragged, Shaping, kind_of, widest
 from symphony.sdk import Context, operator
 
 SAMPLE_MAX: Final = 10_000
-"""Numbers kept of a column: up to so many, quantiles are exact."""
+"""The most numbers kept of a column. Up to this many, quantiles are exact."""
 SAMPLE_TOTAL: Final = 2_000_000
 """Numbers kept of all columns together: the wider the table, the smaller each sample."""
 DISTINCT_KEPT: Final = 4_096
-"""Up to so many different values are counted; beyond, estimated within about 2 %."""
+"""The most different values that are counted. More are estimated within about 2 %."""
 COUNTED_MAX: Final = 2_000
 """Different values whose frequency is counted; a column with more has no usual ones."""
 TOP: Final = 5

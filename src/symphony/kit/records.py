@@ -13,7 +13,7 @@ from symphony.ports.values import Value
 from symphony.sdk import Bounds, Context, operator
 
 JOINED_MAX: Final = 2_000_000
-"""So many records a join gives at most: keys that are not unique multiply."""
+"""The most records that a join gives: keys that are not unique multiply."""
 
 Kind: TypeAlias = Literal["inner", "left", "right", "full", "semi", "anti"]
 Record: TypeAlias = dict[str, Value]

@@ -25,9 +25,9 @@ from symphony.kit.markdown_escapes import html_comment, markdown_cell, markdown_
 TEXT_LENGTH_MAX: Final = 64 * 1024 * 1024
 POWER_MAX: Final = 1000
 KEPT_MAX: Final = 256
-"""So many compiled templates are kept, the latest used ones."""
+"""The most compiled templates that are kept, the most recently used ones."""
 KEPT_BYTES_MAX: Final = 16 * 1024 * 1024
-"""The most characters of all of them together."""
+"""The most bytes that all of them take together."""
 
 _METHODS: Final = frozenset(name for name in dir(dict) if not name.startswith("_"))
 _METHOD: Final = "(method)"

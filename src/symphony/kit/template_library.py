@@ -17,7 +17,7 @@ from symphony.workflow.problems import Problem, ValidationReport
 from symphony.workflow.templates import WorkflowTemplate, is_template, read_template
 
 PROJECT_FOLDER: Final = "symphony-templates"
-"""The nearest folder of this name, here or above, holds a project's templates."""
+"""The name of the folder, here or in the nearest folder above, with a project's templates."""
 HOME_FOLDER: Final = "templates"
 SUFFIXES: Final = (".yaml", ".yml", ".toml", ".json")
 FILES_MAX: Final = 1_000

@@ -19,7 +19,7 @@ BLOCK = 2048
 """Rows and columns of one matrix product: 16 MiB of scores."""
 
 DIGITS = 6
-"""Scores are rounded to so many digits, so that equal ones tie on every machine."""
+"""The digits that scores are rounded to, so that equal ones tie on every machine."""
 
 THRESHOLD = 0.93
 """Default of `vector.near_duplicates`, for `minilm` over `code.shapes`: docs/explanation/embeddings.md."""

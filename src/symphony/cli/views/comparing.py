@@ -17,7 +17,7 @@ from symphony.ports.runs import RunError, RunResult, titled
 from symphony.ports.values import ArtifactRef, StoredValue
 
 LINES_MAX: Final = 100
-"""Of the difference of two texts."""
+"""The most lines shown of the difference of two texts."""
 CHANGES_MAX, NODES_MAX = 50, 50
 _VALUE_MAX: Final = 60
 _TEXT_CHARS_MAX: Final = 1_000_000
