@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Provided: TypeAlias = Literal["hosted", "llama", "pool"]
 HOSTED = ("openai", "anthropic")
 MEGABYTE = 1_000_000
-MINILM_BYTES = 150 * MEGABYTE
+MINILM_BYTES = 250 * MEGABYTE
 LLAMA_BYTES = 250 * MEGABYTE
 """Estimates from measured processes, for the time until a process can be measured."""
 

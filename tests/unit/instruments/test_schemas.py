@@ -2,6 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symphony.commons.settings import ModelConfig
+from symphony.kit.instruments.hosted.configured import configured
 from symphony.kit.instruments.hosted.schemas import closed, mismatch, unsupported
 from symphony.ports.values import Value
 
@@ -103,3 +105,8 @@ def test_many_items_are_found_unique_in_linear_time() -> None:
     items: list[Value] = [{"n": number} for number in range(50_000)]
     assert mismatch(items, {"uniqueItems": True}) is None
     assert mismatch([*items, {"n": 7.0}], {"uniqueItems": True}) == "it[50000] is there twice"
+
+
+def test_another_id_for_the_built_in_embeddings_is_shown_as_that_id() -> None:
+    found = configured({"mine": ModelConfig(provider="minilm", kind="embedding")})
+    assert found["mine"].id == "mine"

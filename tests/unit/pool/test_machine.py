@@ -8,6 +8,8 @@ import pytest
 from symphony.pit.pool.core.lifecycle import ModelPhase, PhaseChanged
 from symphony.pit.pool.core.machine import (
     AGEING_S,
+    LINGER_S,
+    RESIDENCE,
     GrantLease,
     LeaseRequest,
     LoseLease,
@@ -134,6 +136,34 @@ def test_a_model_in_use_is_drained_and_never_stopped() -> None:
     scene.ready("b")
     assert scene.release("2") == [StopModel("b")]
     assert scene.gone("b") == [StartModel("a", ahead=False)]
+
+
+def test_models_that_take_turns_are_not_loaded_for_each_call() -> None:
+    scene = Scene(bytes_max=10)
+    scene.ask("1", "a")
+    scene.now_s = 2.0
+    scene.ready("a")
+    assert scene.ask("2", "b") == []
+    assert scene.release("1") == []
+    assert scene.ask("3", "a") == [GrantLease("3", "a", cold=False, waited_s=0.0)]
+    scene.tick()
+    assert scene.pool.due_s(scene.now_s) == 2.0 + RESIDENCE * 2.0
+    scene.now_s = 22.0
+    assert scene.tick() == []
+    assert scene.release("3") == [StopModel("a")]
+
+
+def test_a_model_that_is_not_used_makes_room_at_once() -> None:
+    scene = Scene(bytes_max=10)
+    scene.ask("1", "a")
+    scene.now_s = 2.0
+    scene.ready("a")
+    scene.ask("2", "b")
+    scene.release("1")
+    scene.tick()
+    assert scene.pool.due_s(scene.now_s) == 2.0 + LINGER_S
+    scene.now_s += LINGER_S
+    assert scene.tick() == [StopModel("a")]
 
 
 def test_a_model_that_is_drained_is_given_to_nobody_else() -> None:

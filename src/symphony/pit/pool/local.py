@@ -5,6 +5,7 @@ It starts and ends processes as the machine says, and tells it what became of th
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from decimal import Decimal
 from functools import partial
@@ -32,6 +33,8 @@ from symphony.ports.values import Value
 
 FREE = Estimate(cost=Decimal(0))
 UNBOUNDED: Final = PoolBudget(bytes_max=2**63)
+MEASURED_EVERY_S: Final = 5.0
+"""What a process takes grows as it is used."""
 REFUSAL_S = 1.0
 """A thousand elements of a fan-out must not start a thousand processes to hear the same."""
 _TRIES = 2
@@ -192,6 +195,7 @@ class LocalModels:
         finally:
             del self._asked[lease]
             self._act(self._machine.release(lease, self._now_s()))
+            self._measure(host)
 
     def _host(self, model: str) -> "_Host":
         self._refuse_when_closed(model)
@@ -287,12 +291,24 @@ class LocalModels:
             self._failed(host, dead, host.restarts.delay_s())
         except asyncio.CancelledError:
             self._stopped(host)
+        except BaseException as error:  # a bug: those who wait must hear of it
+            self._failed(
+                host, ModelUnavailable(f"model {host.name}: {error!r}"), self._refusal_s, refused=True
+            )
+            raise
         else:
             host.loading = False
             self._act(self._machine.ready(host.name, self._now_s()))
-            await self._measure(host, child)
+            self._measure(host)
 
-    async def _measure(self, host: "_Host", child: ModelProcess) -> None:
+    def _measure(self, host: "_Host") -> None:
+        """Look how much memory the process takes, unless that was done a moment ago."""
+        now_s = self._now_s()
+        if host.child is not None and not self._closed and now_s >= host.measured_s + MEASURED_EVERY_S:
+            host.measured_s = now_s
+            host.measure(self._measured(host, host.child))
+
+    async def _measured(self, host: "_Host", child: ModelProcess) -> None:
         """Count what the process takes in memory from now on, where the system tells."""
         found = None if child.pid is None else await asyncio.to_thread(memory_of, child.pid)
         if found is not None and host.child is child:
@@ -337,8 +353,10 @@ class _Host:
         self.loading = False
         self.restarts = Restarts()
         self.refusal: ModelUnavailable | None = None
+        self.measured_s = -math.inf
         self._started: list[ModelProcess] = []
         self._task: asyncio.Task[None] | None = None
+        self._measuring: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -346,10 +364,14 @@ class _Host:
 
     def begin(self, child: ModelProcess, load: Coroutine[None, None, None]) -> None:
         """Load `child` in a task of our own."""
-        self.child, self.loading = child, True
+        self.child, self.loading, self.measured_s = child, True, -math.inf
         self._started = [other for other in self._started if not other.ended]
         self._started.append(child)
         self._task = asyncio.get_running_loop().create_task(load, name=f"model {self.name}")
+
+    def measure(self, work: Coroutine[None, None, None]) -> None:
+        """Measure in a task of our own."""
+        self._measuring = asyncio.get_running_loop().create_task(work, name=f"memory of {self.name}")
 
     def end(self) -> None:
         """Let the present process end, also if it is still loading."""
@@ -360,7 +382,7 @@ class _Host:
 
     async def ended(self) -> None:
         """Wait until no process is left; `end` first."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        if tasks := [task for task in (self._task, self._measuring) if task is not None]:
+            await asyncio.wait(tasks)
         for child in self._started:
             await child.stopped()

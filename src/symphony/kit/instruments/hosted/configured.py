@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from symphony.commons.settings import ModelConfig
 from symphony.kit import instruments
 from symphony.kit.instruments.hosted.catalog import model_info
@@ -11,6 +13,8 @@ from symphony.workflow.catalog import ModelInfo
 def configured(models: Mapping[str, ModelConfig]) -> dict[str, ModelInfo]:
     """Return the models of the settings, by id."""
     return {
-        name: instruments.models()[instruments.MINILM] if one.provider == "minilm" else model_info(name, one)
+        name: msgspec.structs.replace(instruments.models()[instruments.MINILM], id=name)
+        if one.provider == "minilm"
+        else model_info(name, one)
         for name, one in models.items()
     }

@@ -24,6 +24,11 @@ from symphony.pit.pool.core.forecast import NEVER, IdleTimes, Lookahead, Markov
 from symphony.pit.pool.core.lifecycle import Lifecycle, ModelPhase, PhaseChanged
 
 AGEING_S: Final = 10.0
+RESIDENCE: Final = 10.0
+"""A model that is being used stays for so many times the time that it took to load."""
+RESIDENCE_S_MAX: Final = 60.0
+LINGER_S: Final = 0.1
+"""A model that has not been used for so long may go at once: its user was not between two calls."""
 COLD, WARMING, HOT, COOLING, FAILED = ModelPhase
 
 
@@ -133,7 +138,7 @@ class _Entry:
 
     __slots__ = (
         "ahead", "bytes_now", "draining", "failures", "idle_since_s", "idle_times", "life", "model",
-        "refused", "retry_at_s", "users", "waiting",
+        "refused", "retry_at_s", "stays_until_s", "users", "waiting",
     )  # fmt: skip
 
     def __init__(self, model: PooledModel, now_s: float) -> None:
@@ -148,7 +153,20 @@ class _Entry:
         self.refused: str | None = None
         self.retry_at_s = now_s
         self.idle_since_s = now_s
+        self.stays_until_s = now_s
         self.idle_times = IdleTimes()
+
+
+def _goes_s(entry: _Entry) -> float:
+    """From when on the model may be asked to make room.
+
+    Without this, two models that take turns would be loaded for each call.
+    """
+    if entry.life.phase is not HOT:
+        return 0.0
+    if entry.users or entry.waiting:
+        return entry.stays_until_s
+    return min(entry.stays_until_s, entry.idle_since_s + LINGER_S)
 
 
 class _Waiting:
@@ -181,6 +199,7 @@ class PoolMachine:
         self._lookahead, self._markov = Lookahead(), Markov()
         self._actions: list[PoolAction] = []
         self._changed = False
+        self._blocked = False
         self.prewarms = PrewarmCounts()
 
     # What users of models do.
@@ -258,6 +277,8 @@ class PoolMachine:
         if entry.life.phase is WARMING:
             entry.failures = 0
             entry.idle_since_s = now_s
+            load_s = now_s - entry.life.since_s
+            entry.stays_until_s = now_s + min(RESIDENCE * load_s, RESIDENCE_S_MAX)
             self._move(entry, HOT, "loaded", now_s)
         return self._settle(now_s)
 
@@ -312,6 +333,9 @@ class PoolMachine:
             for entry in self._entries.values()
             if entry.life.phase is FAILED or (self._idle(entry) and entry.model.name not in needed)
         ]
+        if self._blocked and self._waiting:
+            goes = [_goes_s(entry) for entry in self._entries.values() if self._evictable(entry)]
+            dues += [at_s for at_s in goes if at_s > now_s]
         return min(dues, default=None)
 
     # What is seen of it.
@@ -366,6 +390,7 @@ class PoolMachine:
                     self._start(entry, "asked for", now_s, ahead=False)
                 else:
                     blocked = True
+        self._blocked = blocked
         return blocked
 
     def _grant(self, request: LeaseRequest, entry: _Entry, *, cold: bool, waited_s: float) -> None:
@@ -401,8 +426,9 @@ class PoolMachine:
         for other in self._by_need(other for other in self._entries.values() if self._evictable(other)):
             if self._fits(entry, leaving):
                 break
-            leaving.append(other)
-            self._drain(other, f"room for {entry.model.name}", now_s)
+            if _goes_s(other) <= now_s:
+                leaving.append(other)
+                self._drain(other, f"room for {entry.model.name}", now_s)
         return False
 
     def _by_need(self, entries: Iterable[_Entry]) -> list[_Entry]:
