@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -264,7 +265,7 @@ class _Walk:
         try:
             name.encode()
         except UnicodeEncodeError:
-            self._report(name, "its name is not UTF-8")
+            self._report(name, _why_unnameable(name))
             return False
         return True
 
@@ -284,5 +285,15 @@ class _Walk:
         return stat.S_ISREG(found.st_mode)
 
     def _report(self, name: str, message: str) -> None:
-        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        shown = os.fsencode(name).decode("utf-8", "replace")
         self.problems.append(Unlistable(name=shown, message=message))
+
+
+def _why_unnameable(name: str) -> str:
+    """Say why the text `name`, which the system gave, stands for no Unicode text."""
+    try:
+        os.fsencode(name).decode()
+    except UnicodeDecodeError:
+        return "its name is not UTF-8"
+    encoding = sys.getfilesystemencoding()
+    return f"its name is UTF-8, and this process takes names of files as {encoding}: set PYTHONUTF8=1"

@@ -143,7 +143,8 @@ class Worker:
         self._loop.add_reader(self._connection.fileno(), self._receive)
         self._listen(out[0], Printed("stdout", self._end_mark))
         self._listen(err[0], Printed("stderr", self._end_mark, self._hear))
-        argv = [sys.executable, "-P", "-m", _PROGRAM, str(self._theirs.fileno()), str(os.getpid())]
+        mode = [f"-Xutf8={sys.flags.utf8_mode}"]  # names of files are the same text on both sides
+        argv = [sys.executable, *mode, "-P", "-m", _PROGRAM, str(self._theirs.fileno()), str(os.getpid())]
         try:
             await self._process.start(
                 argv, env=environment, stdout=out[1], stderr=err[1], pass_fds=[self._theirs.fileno()]
