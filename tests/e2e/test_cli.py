@@ -199,7 +199,7 @@ def test_ctrl_c_leaves_a_run_to_be_resumed_and_another_process_cancels(desk: Com
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, err
-    assert "stopped; go on with: symphony runs resume --retry second (or --skip second" in err
+    assert "stopped; go on with: symphony runs resume interruptible-1 --retry second (or --skip second" in err
     assert not (desk.folder / "finished").exists()
     shown = desk.json("runs", "show", newest(desk))
     assert isinstance(shown, dict)

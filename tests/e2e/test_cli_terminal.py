@@ -67,7 +67,7 @@ class Handle:
             print("ready", flush=True)
             await self.stop.wait()
         return RunResult(run_id="run-1", status=self.status, outputs={"x": 1.0})
-    resumable = True
+    resumable, label = True, "run-1"
     def interrupt(self, signal=""):
         if MODE != "deaf":
             self.status = RunStatus.INTERRUPTED
@@ -139,7 +139,7 @@ def test_the_first_signal_interrupts_the_run_and_is_the_exit_status(
         process.send_signal(number)
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status
-    assert err.splitlines()[-1] == "stopped; go on with: symphony runs resume"
+    assert err.splitlines()[-1] == "stopped; go on with: symphony runs resume run-1"
     assert "Traceback" not in err
 
 
@@ -166,7 +166,7 @@ def test_the_second_signal_kills_even_if_the_loop_is_stuck(program: Path, loop: 
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
-    assert "killed; go on with: symphony runs resume" in err
+    assert "killed; go on with: symphony runs resume run-1" in err
 
 
 def test_a_signal_that_was_ignored_stays_ignored(program: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_run_is_interrupted_in_whatever_it_does_and_goes_on(stage: Stage, kind
     status, out, err = outcome(process)
     assert status == 128 + number, err
     assert "Traceback" not in err
-    assert err.splitlines()[-1] == "stopped; go on with: symphony runs resume"
+    assert err.splitlines()[-1] == "stopped; go on with: symphony runs resume signals-1"
     told = json.loads(out)
     assert told["status"] == "interrupted"
     running = {name for name, one in told["nodes"].items() if one["status"] == "running"}
@@ -159,7 +159,7 @@ def test_an_effect_under_way_is_asked_about_in_the_line_that_says_how_to_go_on(s
     process.send_signal(signal.SIGTERM)
     _, _, err = outcome(process)
     line = (
-        "stopped; go on with: symphony runs resume --retry work "
+        "stopped; go on with: symphony runs resume signals-1 --retry work "
         "(or --skip work, if what it did is done: its outputs are then null)"
     )
     assert err.splitlines()[-1] == line
@@ -167,6 +167,20 @@ def test_an_effect_under_way_is_asked_about_in_the_line_that_says_how_to_go_on(s
     stage.type("runs", "resume", "--quiet", status=4)
     (stage.folder / "go").touch()
     assert stage.json("runs", "resume", "--retry", "work")["status"] == "succeeded"
+
+
+def test_after_a_kill_the_run_says_what_to_decide_about_as_after_a_signal(stage: Stage) -> None:
+    stage.prepare("command")
+    with stage.begin() as process:
+        process.kill()
+    assert "stopped; go on with: symphony runs resume signals-1\n" in stage.type("runs", "show")[1]
+    stage.write("w.yaml", (stage.folder / "w.yaml").read_text().replace(", idempotent: true", ""))
+    (stage.folder / "started").unlink()
+    with stage.begin() as process:
+        process.kill()
+    assert "resume signals-2 --retry work (or --skip work, if" in stage.type("runs", "show")[1]
+    (stage.folder / "go").touch()
+    assert stage.json("runs", "resume", "signals-2", "--retry", "work")["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("kind", ["command", "worker", "child"])
@@ -219,7 +233,7 @@ def test_a_second_signal_says_how_to_go_on_and_loses_nothing(stage: Stage) -> No
         pass
     process.send_signal(signal.SIGTERM)
     status, _, err = outcome(process)
-    assert (status, err.splitlines()[-1]) == (143, "killed; go on with: symphony runs resume")
+    assert (status, err.splitlines()[-1]) == (143, "killed; go on with: symphony runs resume signals-1")
     (stage.folder / "go").touch()
     assert stage.json("runs", "resume")["status"] == "succeeded"
     assert (stage.folder / "counted").read_text() == "once\n"

@@ -354,17 +354,16 @@ def test_the_advice_says_how_to_go_on() -> None:
     waiting = ending.advice(result(RunStatus.WAITING, nodes={"gate[3]": waits}))
     assert "symphony runs resume run-1 --retry 'gate[3]'" in waiting
     assert "--skip 'gate[3]'" in waiting
-    stopped = "stopped; go on with: symphony runs resume"
-    assert ending.advice(result(RunStatus.INTERRUPTED)) == f"{stopped} run-1"
-    assert ending.advice(result(RunStatus.INTERRUPTED), newest=True) == stopped
+    stopped = "stopped; go on with: symphony runs resume run-1"
+    assert ending.advice(result(RunStatus.INTERRUPTED)) == stopped
     one = result(RunStatus.INTERRUPTED, doubtful=["send[3]"])
-    assert ending.advice(one, newest=True) == (
+    assert ending.advice(one) == (
         f"{stopped} --retry 'send[3]' "
         "(or --skip 'send[3]', if what it did is done: its outputs are then null)"
     )
     two = result(RunStatus.INTERRUPTED, doubtful=["send", "post"])
     assert (
-        ending.advice(two) == f"{stopped} run-1 --retry send --retry post "
+        ending.advice(two) == f"{stopped} --retry send --retry post "
         "(or --skip, for those that are done: their outputs are then null)"
     )
     many = result(RunStatus.INTERRUPTED, doubtful=[f"n{i}" for i in range(7)])
@@ -373,6 +372,24 @@ def test_the_advice_says_how_to_go_on() -> None:
     assert "symphony runs rerun run-1" in ending.advice(result(RunStatus.CANCELLED))
     assert ending.advice(result(RunStatus.SUCCEEDED)) == ""
     assert "symphony runs rerun run-1" in ending.advice(result(RunStatus.SUCCEEDED, handled_failures=2))
+
+
+def test_of_several_elements_in_doubt_the_advice_offers_all_at_once() -> None:
+    waits = NodeResult(status=NodeStatus.WAITING)
+    several = result(RunStatus.WAITING, nodes={f"e[{at}]": waits for at in range(64)} | {"send": waits})
+    advice = ending.advice(several)
+    assert "resume run-1 --retry e  (all 64 of them; or one, such as 'e[0]')\n" in advice
+    assert "resume run-1 --skip e  (their outputs are then null)" in advice
+    one = ending.advice(result(RunStatus.WAITING, nodes={"e[3]": waits}))
+    assert "resume run-1 --retry 'e[3]'\n" in one
+    assert "--skip 'e[3]'  (its outputs are then null)" in one
+
+
+def test_nothing_is_said_to_run_in_a_run_that_waits() -> None:
+    counts = {NodeStatus.RUNNING: 1, NodeStatus.WAITING: 1, NodeStatus.SUCCEEDED: 1}
+    assert "3 nodes (2 waiting)" in ending.closing_text(result(RunStatus.WAITING, counts=counts), 1.5, PAGE)
+    assert ending.node_word(NodeStatus.RUNNING, RunStatus.PAUSED) == "paused"
+    assert ending.node_word(NodeStatus.RUNNING, RunStatus.RUNNING) == "running"
 
 
 def test_the_lines_of_a_packed_file_are_those_of_its_text(tmp_path: Path) -> None:

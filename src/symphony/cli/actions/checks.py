@@ -180,7 +180,8 @@ def check_processes(home: Path, clock: Clock) -> Check:
     if not left:
         return Check(name="processes", verdict="ok", found="none is left of runs that were killed")
     told = "; ".join(f"{' '.join(map(str, pids))} of run {run}" for run, pids in left.items())
-    fix = f"`symphony runs resume {next(iter(left))}` goes on with it; `symphony runs cancel` ends them"
+    run = next(iter(left))
+    fix = f"`symphony runs resume {run}` goes on with it; `symphony runs cancel {run}` ends it"
     return Check(name="processes", verdict="warning", found=f"still running: {told}", fix=fix)
 
 

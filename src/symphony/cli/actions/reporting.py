@@ -65,7 +65,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         output.note(ending.closing_text(run, took_s, page, short))
         if gone := _record_gone(symphony, run.run_id):
             output.note(gone)
-        elif self.resumable and (words := ending.advice(run, newest=_is_newest(symphony, run))):
+        elif self.resumable and (words := ending.advice(run)):
             output.note(words)
         if broken is not None:
             raise broken
@@ -93,11 +93,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         output.say(
             ending.outputs_text(run, path_of, cut=delivery.is_looked_at(), recorded=symphony.home is not None)
         )
-
-
-def _is_newest(symphony: "Symphony", run: RunResult) -> bool:
-    """True if the interrupted run is the one that `symphony runs resume` means."""
-    return run.status is RunStatus.INTERRUPTED and symphony.runs.ids()[:1] == [run.run_id]
 
 
 def _record_gone(symphony: "Symphony", run_id: str) -> str:

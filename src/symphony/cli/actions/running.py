@@ -83,7 +83,7 @@ def drive(work: Callable[[], Awaitable[RunOutcome]]) -> int:
         raise SymphonyError(
             f"an operator stopped the event loop, and so the run: {described(error)}",
             code="operator-failed",
-            hint="symphony runs resume goes on; an operator may only end itself",
+            hint="symphony runs resume RUN goes on, see symphony runs list; an operator may only end itself",
         ) from error
 
 

@@ -21,6 +21,8 @@ class Interruptible(Protocol):
 
     @property
     def resumable(self) -> bool: ...
+    @property
+    def label(self) -> str: ...
     def interrupt(self, signal: str = "") -> None: ...
 
 
@@ -104,7 +106,7 @@ class Signals:
             self._stop = None
         self._stop = handle.interrupt
         if handle.resumable:
-            self._parting = f"killed; {ending.GO_ON}"
+            self._parting = f"killed; {ending.GO_ON} {handle.label}"
         else:
             self._word = "cancelling the run"
         if self.received is not None:  # between two turns of the loop: nobody has been asked yet

@@ -135,8 +135,7 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     )
     parts += [outputs, ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))
-    newest = symphony.runs.ids()[0] == run_id
-    if words := ending.advice(result, views.answered(run_id), newest=newest):
+    if words := ending.advice(result, views.answered(run_id)):
         output.note(words)
     return 0
 

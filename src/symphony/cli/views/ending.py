@@ -1,5 +1,6 @@
 """The words at the end of a run: outputs, counts, what went wrong, how to go on."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -25,6 +26,8 @@ from symphony.ports.values import ArtifactRef, StoredValue
 VALUE_COLUMNS_MAX: Final = 500
 GO_ON: Final = "go on with: symphony runs resume"
 _NAMED_MAX: Final = 5
+_NUMBERS: Final = re.compile(r"\[[0-9]+\]|#[0-9]+")  # of elements and rounds
+_AT_REST: Final = (RunStatus.INTERRUPTED, RunStatus.WAITING, RunStatus.PAUSED)
 
 BLOCK_LINES_MAX: Final = 200
 BLOCK_CHARACTERS_MAX: Final = 20_000
@@ -125,17 +128,18 @@ def _called(run: RunResult, short: str | None) -> str:
 
 
 def node_word(status: NodeStatus, run: RunStatus) -> str:
-    """Return what people are told of a node: nothing runs any more in a run that is interrupted."""
-    return str(run if status is NodeStatus.RUNNING and run is RunStatus.INTERRUPTED else status)
+    """Return what people are told of a node: nothing runs in a run that has no process."""
+    return str(run if status is NodeStatus.RUNNING and run in _AT_REST else status)
 
 
 def counts_text(counts: Mapping[NodeStatus, int], run: RunStatus = RunStatus.RUNNING) -> str:
     """`12 nodes (4 cached, 1 skipped)`."""
-    parts = [
-        f"{number:,} {node_word(status, run)}"
-        for status, number in sorted(counts.items())
-        if status is not NodeStatus.SUCCEEDED
-    ]
+    told: dict[str, int] = {}
+    for status, number in sorted(counts.items()):
+        if status is not NodeStatus.SUCCEEDED:
+            word = node_word(status, run)
+            told[word] = told.get(word, 0) + number
+    parts = [f"{number:,} {word}" for word, number in told.items()]
     return output.count(sum(counts.values()), "node") + (f" ({', '.join(parts)})" if parts else "")
 
 
@@ -167,11 +171,11 @@ def _cause_text(cause: FailureCause) -> str:
     return f"{titled(cause.node, cause.label)}: {cause.message}{more}"
 
 
-def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False) -> str:
+def advice(run: RunResult, answered: Sequence[str] = ()) -> str:
     """Return how to go on, where there is something to go on with; else empty.
 
-    `answered` are the approvals whose answers nobody has acted on yet. The `newest` run need not be
-    named.
+    `answered` are the approvals whose answers nobody has acted on yet. Every command names the run: when
+    it is typed, another one may be the newest.
     """
     match run.status:
         case RunStatus.FAILED:
@@ -189,7 +193,7 @@ def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False
                 f"no process owns the run; to go on: symphony runs resume {run.label}"
             )
         case RunStatus.INTERRUPTED:
-            return f"stopped; {GO_ON}{'' if newest else f' {run.label}'}{_about_doubtful(run.doubtful)}"
+            return f"stopped; {GO_ON} {run.label}{_about_doubtful(run.doubtful)}"
     return ""
 
 
@@ -220,10 +224,16 @@ def _waiting_advice(run: RunResult, resume: str) -> str:
     parts = [_asking(run.label, asked)] if asked else []
     doubtful = [name for name in waiting if name not in asked]
     if doubtful:
-        node = _quoted(doubtful[0])
+        told = names([titled(name, waiting[name].label) for name in doubtful])
+        first, which, whose = doubtful[0], "", "its"
+        together = _NUMBERS.sub("", first)
+        if (count := sum(_NUMBERS.sub("", name) == together for name in doubtful)) > 1:
+            which, whose = f"  (all {count:,} of them; or one, such as {_quoted(first)})", "their"
+            first = together
+        node = _quoted(first)
         parts.append(
-            f"waiting for you to decide about {names([titled(n, waiting[n].label) for n in doubtful])}:"
-            f"\n  {resume} --retry {node}\n  {resume} --skip {node}  (its outputs are then null)"
+            f"waiting for you to decide about {told}:"
+            f"\n  {resume} --retry {node}{which}\n  {resume} --skip {node}  ({whose} outputs are then null)"
         )
     if not doubtful:
         parts.append(f"to go on{' after that' if asked else ''}: {resume}")

@@ -147,10 +147,12 @@ class WorkerServer:
         operator = self._operators[call.origin].get(call.operator)
         same = isinstance(call.origin, FileOrigin) or (operator and operator.fingerprint == call.fingerprint)
         if operator is None or not same:
+            from symphony.ports.runs import short_id  # seldom needed
+
             raise SymphonyError(
                 f"the code of {call.operator} has changed since Symphony was started",
                 code=OPERATORS_CHANGED,
-                hint="start again: symphony runs resume goes on with the code as it is now",
+                hint=f"symphony runs resume {short_id(call.run_id)} goes on with the code as it is now",
             )
         return operator
 

@@ -1,7 +1,8 @@
 """Full names of steps, as people see them: `loop#2.parse[3]`. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 _PART: Final = re.compile(r"([^.\[#]+)(?:\[([0-9]{1,9})\])?(?:#([0-9]{1,9}))?(?:\.|$)")
@@ -46,6 +47,12 @@ def elements_of(name: str) -> Iterator[str]:
     while at >= 0:
         yield name[: at + 1]
         at = name.find("]", at + 1)
+
+
+def together(names: Sequence[str]) -> list[str]:
+    """The names without duplicates; those that differ only in numbers are one, without its numbers."""
+    alike = Counter(map(folded, names))
+    return [*dict.fromkeys(name if alike[folded(name)] == 1 else folded(name) for name in names)]
 
 
 def folded(name: str) -> str:

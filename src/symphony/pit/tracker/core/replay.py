@@ -3,7 +3,6 @@
 Recovery, `runs show` and the live event stream all go through here, so that they agree.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
@@ -15,7 +14,7 @@ from symphony.pit.artifacts.values.codec import decode_sealed
 from symphony.pit.artifacts.values.sealed import hidden
 from symphony.pit.tracker.core.events import SLOTLESS, error_in, event_of, iso
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
-from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.core.names import together
 from symphony.pit.tracker.core.plan import OnFailure, Plan
 from symphony.pit.tracker.core.records import (
     UNHANDLED,
@@ -499,14 +498,15 @@ class RunReplay:
             started_at=iso(self.begun_at),
             finished_at=iso(self.ended_at),
             took_s=self.took_s(now),
-            doubtful=self._doubted(),
+            doubtful=together([self.machine.name(slot) for slot in self.doubtful]),
         )
 
-    def _doubted(self) -> list[str]:
-        """Return the names of slots in doubt. Names that differ only in numbers are merged."""
-        names = [self.machine.name(slot) for slot in self.doubtful]
-        alike = Counter(map(folded, names))
-        return [*dict.fromkeys(name if alike[folded(name)] == 1 else folded(name) for name in names)]
+    def cut_off(self) -> list[str]:
+        """The steps that were at work when the last process ended unasked; none if something stopped it."""
+        if self.stopped_by is not None:
+            return []
+        at_work = (slot for slot in sorted(self.announced) if self.machine.status[slot] == Status.RUNNING)
+        return [self.machine.name(slot) for slot in at_work]
 
     def counts(self) -> dict[NodeStatus, int]:
         """How many of the workflow's own nodes stand where."""

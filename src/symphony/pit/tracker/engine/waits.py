@@ -117,7 +117,7 @@ class Waits:
         error = SymphonyError(
             f"nobody answered within {work.node.timeout}",
             code="timeout",
-            hint="answer with symphony runs approve or reject, or raise timeout",
+            hint="answer in time, with symphony runs approve or reject; or raise timeout",
         )
         self._transitions.failed(slot, error, self._started(slot))
 

@@ -69,7 +69,7 @@ class Spending:
                 "needed": _said(excess.needed),
                 "what": excess.what,
             },
-            hint=f"raise {excess.what} in the budget (symphony runs rerun --budget {excess.what}=N), "
+            hint=f"raise {excess.what} in the budget (symphony runs rerun RUN --budget {excess.what}=N), "
             "or ask for less: a lower max_tokens needs less",
         )
 

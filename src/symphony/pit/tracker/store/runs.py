@@ -294,8 +294,12 @@ class Runs:
         meta, replay = self._files.replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
-        status = status_of(replay, owned=owned)
-        result = replay.result(run_id, status, outputs, now=self._indexed.now(status))
+            status = status_of(replay, owned=owned)
+            result = replay.result(run_id, status, outputs, now=self._indexed.now(status))
+            if status is RunStatus.INTERRUPTED and (steps := replay.cut_off()):
+                from symphony.pit.tracker.store.doubts import in_doubt  # reads the workflow
+
+                result = msgspec.structs.replace(result, doubtful=in_doubt(meta, steps))
         error = replay.ended[2] if replay.ended is not None else None
         return msgspec.structs.replace(result, name=meta.name, only=meta.only, error=error or result.error)
 
