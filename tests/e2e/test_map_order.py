@@ -10,7 +10,7 @@ from tests.support.commands import CommandLine, kill
 from tests.support.waiting import wait_for
 
 from symphony import Symphony
-from symphony.pit.artifacts.values.codec import value_of
+from symphony.pit.artifacts.values.typed import typed_value
 from symphony.ports.values import ArtifactRef
 from symphony.testing import run, workflow
 from symphony.workflow.documents import format_named
@@ -211,8 +211,8 @@ async def kept_rows(home: Path) -> list[str]:
         many, declared = outputs["many"], outputs["declared"]
         assert isinstance(many, ArtifactRef)
         assert isinstance(declared, ArtifactRef)
-        rows = value_of(symphony.artifacts.get(many.digest), many.encoding)
-        one = value_of(symphony.artifacts.get(declared.digest), declared.encoding)
+        rows = typed_value(symphony.artifacts.get(many.digest), many.encoding)
+        one = typed_value(symphony.artifacts.get(declared.digest), declared.encoding)
         assert isinstance(rows, list)
         return [json.dumps(row, separators=(",", ":")) for row in [*rows, one]]
 

@@ -1,5 +1,6 @@
 """Reads, checks and writes workflow files. The only part of this package that touches a disk."""
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -72,9 +73,10 @@ def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> DocumentReading:
 
 def unreadable(path: Path, error: SymphonyError) -> WorkflowNotFound:
     """Return the error for a `path` that could not be read. If it is a pipe, the hint names stdin."""
-    hint = (
-        "to read a pipe: - in place of the file, with stdin from it" if path.is_fifo() else "check the path"
-    )
+    hint = "check the path"
+    with contextlib.suppress(OSError):  # a name that is too long cannot be looked at either
+        if path.is_fifo():
+            hint = "to read a pipe: - in place of the file, with stdin from it"
     return WorkflowNotFound(error.message, details=error.details, hint=hint)
 
 

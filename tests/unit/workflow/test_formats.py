@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed
+from symphony.ports.artifacts import is_label
 from symphony.workflow import Workflow, WorkflowInvalid, dumps, load, loads, read
 from symphony.workflow.documents import (
     FORMATS,
@@ -45,6 +46,7 @@ MIB = 2**20
 
 _texts = st.text(st.characters(codec="utf-8"), max_size=8)
 _filled = _texts.filter(lambda text: bool(text.strip()))
+_labels = _filled.filter(is_label)
 _names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,5}", fullmatch=True).map(lambda name: f"n{name}")
 _numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 _keys = _texts | st.sampled_from(["$bytes", "$null", "$", "$$x", "a.b", "", "0"])
@@ -78,7 +80,7 @@ _options = {
     "priority": st.integers(-(2**63), 2**63 - 1),
     "cache": st.sampled_from(["auto", "on", "off"]),
     "artifact": st.none()
-    | st.builds(ArtifactSpec, name=_filled, content_type=st.none() | _filled, port=st.none() | _names),
+    | st.builds(ArtifactSpec, name=_labels, content_type=st.none() | _labels, port=st.none() | _names),
     "description": _texts,
     "position": st.none() | st.tuples(_numbers, _numbers),
     "enabled": st.booleans(),
