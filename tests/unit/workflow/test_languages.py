@@ -22,6 +22,23 @@ def faults(kind: str, text: str, names: Collection[str] | None = None) -> tuple[
     return faults_in(text, language, language.names or None if names is None else names)
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        (
+            "item > 1 and item is not None", "CEL has no `and`, `is not` and `None`",
+            "write && for and, != for is not, null for None",
+        ),
+        ("item.n > 1 or True", "CEL has no `or` and `True`", "write || for or, true for True"),
+        ("not item.ok", "CEL has no `not`", "write ! for not"),
+        ("item.n if item.ok else 0", "CEL has no `if`", "write item.ok ? item.n : 0"),
+    ],
+)  # fmt: skip
+def test_words_of_other_languages_are_no_fields_of_the_element(text: str, said: str, hint: str) -> None:
+    (fault,) = faults("cel", text, ITEM)
+    assert (fault.message, fault.hint) == (said, hint)
+
+
 def told(kind: str, text: str, names: Collection[str] | None = None) -> list[str]:
     return [fault.told(text) for fault in faults(kind, text, names)]
 

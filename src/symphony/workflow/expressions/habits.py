@@ -11,13 +11,18 @@ from symphony.workflow.expressions.errors import BadExpression
 from symphony.workflow.expressions.scan import Token, tokens
 
 _CHARS_MAX: Final = 60
-_WORDS: Final = {"and": "&&", "or": "||", "not": "!", "True": "true", "False": "false", "None": "null"}
+_LOGIC: Final = {"and": "&&", "or": "||", "not": "!", "is": "==", "is not": "!="}
+_WORDS: Final = {
+    **_LOGIC,
+    **{word.upper(): sign for word, sign in _LOGIC.items()},
+    **dict.fromkeys(("True", "TRUE"), "true"),
+    **dict.fromkeys(("False", "FALSE"), "false"),
+    **dict.fromkeys(("None", "NULL", "Null", "nil", "undefined"), "null"),
+}
 _OTHER_WORDS: Final = {
-    "is": "compare with == or !=, for instance x == null",
+    "elif": "write test ? a : other ? b : c",
     "for": "write list.map(x, value) or list.filter(x, test)",
     "lambda": "write list.map(x, value) or list.filter(x, test)",
-    "undefined": "write null",
-    "nil": "write null",
 }
 _SIGNS: Final = {
     ("=", "=", "="): "write ==",
@@ -111,6 +116,16 @@ _HYPHENED: Final = re.compile(r'nodes\["([\w-]+)"\]$')
 _SLICE: Final = "use list.filter(x, test), the operator data.sort with limit, or text.regex for texts"
 
 
+def foreign(text: str) -> BadExpression | None:
+    """Return what is wrong with words of other languages in `text`, such as `and` and `None`; else None."""
+    try:
+        found = tokens(text)
+    except BadExpression:
+        return None
+    told = _word(found, text)
+    return None if told is None else BadExpression(told[0], hint=told[1])
+
+
 def habitual(error: BadExpression, text: str) -> BadExpression:
     """Return `error` about the CEL `text`, reworded if a habit from another language explains it."""
     if error.problem_code == "limit-exceeded":
@@ -158,11 +173,25 @@ def _word(found: list[Token], text: str) -> tuple[str, str] | None:
             return "CEL has no f-strings", _CALLS["format"]
         if one.text in _OTHER_WORDS and after is not None:
             return f"CEL has no `{one.text}`", _OTHER_WORDS[one.text]
-    used = [word for word in _WORDS if word in by_word]
+    used = [word for word in _WORDS if word in _joined(free, found)]
     if not used:
         return None
-    named = " and ".join(f"`{word}`" for word in used)
+    *others, final = (f"`{word}`" for word in used)
+    named = f"{', '.join(others)} and {final}" if others else final
     return f"CEL has no {named}", "write " + ", ".join(f"{_WORDS[word]} for {word}" for word in used)
+
+
+def _joined(free: list[tuple[int, Token]], found: list[Token]) -> set[str]:
+    """Return the words that stand alone, `is not` as one."""
+    words, last = set[str](), -1
+    for at, one in free:
+        if at == last:
+            continue
+        after = found[at + 1].text if at + 1 < len(found) else ""
+        if (pair := f"{one.text} {after}") in _WORDS:
+            last = at + 1
+        words.add(pair if pair in _WORDS else one.text)
+    return words
 
 
 def _sign(found: list[Token]) -> tuple[str, str] | None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from symphony.commons.cutting import beginning
 from symphony.workflow.expressions import BadExpression, Compiler, Read, ValueTemplate
+from symphony.workflow.expressions.habits import foreign
 from symphony.workflow.expressions.scan import references
 from symphony.workflow.languages.faults import LiteralFault
 from symphony.workflow.problems import Code, did_you_mean
@@ -34,7 +35,8 @@ def cel_faults(text: str, names: Collection[str] | None, gives: str) -> tuple[Li
     """Return the problems of an expression over `names` whose result must have the type `gives`."""
     try:
         if names is not None and "${{" not in text and (unknown := _unknown(text, names)):
-            return unknown
+            words = foreign(text)  # `and` is no field whose `item.` was forgotten
+            return unknown if words is None else (LiteralFault(message=words.message, hint=words.hint or ""),)
         kind = compiled_cel(text, names).type
     except BadExpression as error:
         return (LiteralFault(message=error.message, hint=error.hint or "", code=_code(error)),)
