@@ -142,3 +142,71 @@ def test_a_command_that_names_the_key_of_a_model_is_told() -> None:
     report = validate(flow, catalog)
     assert warnings(report) == [("missing-input", "nodes.a.command")]
     assert "key of a model" in report.warnings[0].message
+
+
+WHO = "inputs: {who: {type: string, default: x}, path: {type: string, default: y}}"
+
+
+@pytest.mark.parametrize(
+    ("node", "hint"),
+    [
+        (
+            "{command: 'echo {{ inputs.who }}'}",
+            'add inputs: {who: "${{ inputs.who }}"} to the node, and write "$WHO" in the command',
+        ),
+        (
+            "{command: 'echo {{inputs.who | upper}}', inputs: {name: '${{ inputs.who }}'}}",
+            'write "$NAME", which has the input name',
+        ),
+        (
+            "{command: 'cat ${inputs.path}'}",
+            'add inputs: {my_path: "${{ inputs.path }}"} to the node, and write "$MY_PATH" in the command',
+        ),
+        (
+            "{command: 'echo $inputs.who'}",
+            'add inputs: {who: "${{ inputs.who }}"} to the node, and write "$WHO" in the command',
+        ),
+        (
+            "{command: 'echo {{ b.stdout }}'}",
+            'add inputs: {stdout: "${{ b.stdout }}"} to the node, and write "$STDOUT" in the command',
+        ),
+        (
+            "{command: 'echo {{ item }}', for_each: [1, 2]}",
+            'add inputs: {item: "${{ item }}"} to the node, and write "$ITEM" in the command',
+        ),
+        (
+            "{command: 'echo {{ run.id }}'}",
+            'add inputs: {id: "${{ run.id }}"} to the node, and write "$ID" in the command',
+        ),
+    ],
+)
+def test_braces_in_a_command_that_name_a_value_are_a_warning(node: str, hint: str) -> None:
+    report = report_of(node, WHO, "  b: {command: 'true'}")
+    assert not report.errors
+    found = [one for one in report.warnings if one.code == "bad-expression"]
+    assert [(one.place, one.hint) for one in found] == [("nodes.a.command", hint)]
+
+
+def test_braces_in_a_loop_know_its_state() -> None:
+    body = "{q: {command: 'echo {{ state.n }} {{ state.other }}'}}"
+    report = report_of(
+        f"{{control: loop, state: {{n: 0}}, next: {{n: state.n + 1}}, until: state.n > 2, body: {body}}}"
+    )
+    assert [one.place for one in report.warnings if one.code == "bad-expression"] == [
+        "nodes.a.body.q.command"
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "docker ps --format '{{.Names}} {{ .ID }} {{json .}}'",
+        "echo {{ inputs.zip }} {{ other.stdout }} {{ b.file }} {{ item }} {{ state.n }} {{ index }}",
+        "for b in *; do cp $b $b.stdout; cp ${b} ${b%.txt}; done",
+        "awk '{{ print }}' file; echo ${HOME}",
+    ],
+)
+def test_braces_that_name_nothing_of_the_workflow_are_left_alone(command: str) -> None:
+    report = report_of(f'{{command: "{command}"}}', WHO, "  b: {command: 'true'}")
+    assert not report.errors
+    assert [one for one in report.warnings if one.code == "bad-expression"] == []

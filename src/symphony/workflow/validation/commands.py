@@ -14,6 +14,7 @@ from symphony.workflow.expressions import BadExpression, ValueTemplate, split
 from symphony.workflow.model import CommandNode, DataEdge, OperatorNode
 from symphony.workflow.problems import child, shown
 from symphony.workflow.types import ANY
+from symphony.workflow.validation.braces import warn_of_braces
 from symphony.workflow.validation.level import Level
 from symphony.workflow.validation.scope import Scope
 
@@ -81,6 +82,8 @@ def check_command(level: Level, node: CommandNode, scope: Scope, name: str, fed:
     if _holds_expressions(node.command):
         hint = "give the value as an input: it arrives as an environment variable"
         level.error("bad-expression", child(place, "command"), "a command holds no expressions", hint)
+    else:
+        warn_of_braces(level, node.command, child(place, "command"), scope, node.inputs)
     seen: dict[str, str] = {}
     for key in (*node.inputs, *sorted(key for key in fed if key and key not in node.inputs)):
         variable, at = variable_of(key), f"{place}.inputs.{key}"

@@ -81,6 +81,8 @@ def forgotten(text: str, scope: Scope) -> str | None:
     names = rest.split(".")[1:]
     if root == "item" and scope.item is not None and (names or "{" in found["open"]):
         return f"${{{{ item{rest} }}}}"
+    if "{" in found["open"] and _is_variable(f"{root}{rest}", scope):
+        return f"${{{{ {root}{rest} }}}}"
     if len(names) != 1:
         return None
     if root == "inputs":
@@ -89,3 +91,20 @@ def forgotten(text: str, scope: Scope) -> str | None:
     level = scope.level_of(root)
     ports = None if level is None else level.outputs(root)
     return f"${{{{ {Read('port', root, names[0])} }}}}" if ports is not None and names[0] in ports else None
+
+
+def _is_variable(text: str, scope: Scope) -> bool:
+    """True if `text` names what an expression sees beside inputs, nodes and elements."""
+    root, _, name = text.partition(".")
+    match root:
+        case "index":
+            return not name and scope.item is not None
+        case "iteration":
+            return not name and scope.state is not None
+        case "state":
+            return scope.state is not None and name in scope.state
+        case "run":
+            return name in ("id", "started_at")
+        case "env":
+            return name in scope.workflow.env
+    return False
