@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -151,6 +151,9 @@ def dumps(workflow: Workflow, format: str, *, compressed: bool = False, derived:
     with seldom_collected:
         body = kind.write(write_tree(workflow, derived=derived and kind.derived_edges, binary=kind.binary))
     return packed(body) if compressed else body
+
+
+_UNUSED: Final = ("unused-input", "orphan")
 
 
 class Resolver:
@@ -372,7 +375,9 @@ def checked(reading: DocumentReading, found: ValidationReport) -> ValidationRepo
     """Return what validation found, together with what reading found, located and in document order."""
     told = {(problem.code, problem.place) for problem in reading.problems}
     more = [reading.located(p) for p in found.errors if (p.code, p.place) not in told]
-    warnings = [reading.located(p) for p in found.warnings]
+    # What could not be read may be what reads an input or a node.
+    unsure = _UNUSED if reading.problems else ()
+    warnings = [reading.located(p) for p in found.warnings if p.code not in unsure]
     return ValidationReport(errors=_in_order([*reading.problems, *more]), warnings=_in_order(warnings))
 
 

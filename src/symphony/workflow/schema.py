@@ -28,6 +28,7 @@ from symphony.workflow.fields import (
     text,
     texts,
 )
+from symphony.workflow.foreign import reported_as_foreign
 from symphony.workflow.inputs import beyond
 from symphony.workflow.migrations import migrated, version_of, wanted
 from symphony.workflow.model import Budget, ControlNode, InputSpec, Node, OnFinish, Workflow
@@ -47,6 +48,8 @@ def read_tree(tree: Tree, fields: Fields, *, connected: Collection[str] = ()) ->
     `connected` names nodes that get edges from elsewhere.
     """
     found = fields.map(tree, "", "", "a workflow")
+    if found is not None and not _READERS.keys() >= found.keys() and reported_as_foreign(found, fields):
+        return None
     document = None if found is None else _of_this_version(found, fields)
     if document is None:
         return None

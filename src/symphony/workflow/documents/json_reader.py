@@ -127,7 +127,8 @@ class JsonReader:
             frame.spot.put(frame.key, at)
         else:
             message = f"duplicate key {shown(frame.key)}"
-            self.findings.add("duplicate-name", place, message, "rename or remove one", self.positions.at(at))
+            hint = self.positions.duplicate_hint(frame.spot.below(frame.key))
+            self.findings.add("duplicate-name", place, message, hint, self.positions.at(at))
         self._blank()
         if self._char() != ":":
             raise self._wrong(f"a colon is missing after the key {shown(frame.key)}")

@@ -24,10 +24,13 @@ _TOKEN = re.compile(
 
 @dataclass(slots=True)
 class SpotSurvey:
-    """What one pass found: all spots, the first duplicate key, and where the text nests too deep."""
+    """What one pass found: all spots, the first duplicate key, and where the text nests too deep.
+
+    Of the duplicate: its place, where it stands, and the spot of the key that it repeats.
+    """
 
     root: Spot = field(default_factory=lambda: Spot(0))
-    twice: tuple[str, int] | None = None
+    twice: tuple[str, int, Spot] | None = None
     too_deep_at: int | None = None
 
 
@@ -109,7 +112,7 @@ class _Surveyor:
             self.elements[spot] = index + 1
             spot, place, depth = spot.put(index, at), child(place, index), depth + 1
         elif spot in self.closed:
-            self._twice(place, at)
+            self._twice(place, at, spot)
         self.closed.add(spot)
         self.table, self.place, self.depth = spot, place, depth
         self._skip_line()
@@ -140,13 +143,13 @@ class _Surveyor:
             spot, place = spot.put(part, at), child(place, part)
         if parts:
             if spot in self.closed:
-                self._twice(place, parts[-1][1])
+                self._twice(place, parts[-1][1], spot)
             self.closed.add(spot)
         return spot, place, max(0, len(parts) - 1)
 
-    def _twice(self, place: str, at: int) -> None:
+    def _twice(self, place: str, at: int, first: Spot) -> None:
         if self.found.twice is None:
-            self.found.twice = (place, at)
+            self.found.twice = (place, at, first)
 
     def _value(self, spot: Spot, place: str, depth: int) -> None:
         """The value that begins here, with all that is nested in it."""

@@ -66,10 +66,11 @@ def _problem(words: str, text: str, surveyed: _Surveyed) -> SyntaxProblem:
         at = (int(where[1]), int(where[2]))
     said = _WHERE.sub("", words)
     if any(word in said for word in _TWICE):
-        hint = "rename or remove one"
         if found.twice is None:
+            hint = positions.duplicate_hint(None)
             return SyntaxProblem("duplicate-name", f"duplicate key or table: {said}", hint, at)
-        place, offset = found.twice
+        place, offset, first = found.twice
+        hint = positions.duplicate_hint(first)
         twice = SyntaxProblem("duplicate-name", f"duplicate {place}", hint, positions.at(offset))
         twice.locate(place)
         return twice

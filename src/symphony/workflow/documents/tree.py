@@ -72,6 +72,11 @@ class Positions:
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
+    def duplicate_hint(self, first: Spot | None) -> str:
+        """Return what to do about a key that is there already, at the spot `first`."""
+        todo = "rename or remove one"
+        return todo if first is None else f"{todo}: the first is in line {self.at(first.at)[0]}"
+
 
 def _deepest(
     spot: Spot, place: str | None, known: dict[tuple[Spot, int], tuple[int, Spot]]

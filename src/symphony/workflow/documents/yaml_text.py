@@ -226,7 +226,7 @@ class _Builder:
         elif item in frame.holder:
             self.findings.add(
                 "duplicate-name", child(frame.place, item), f"duplicate key {shown(item)}",
-                "rename or remove one", self.positions.at(_offset(event)),
+                self.positions.duplicate_hint(frame.spot.below(item)), self.positions.at(_offset(event)),
             )  # fmt: skip
         else:
             frame.key = item

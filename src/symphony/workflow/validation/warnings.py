@@ -10,13 +10,18 @@ from symphony.workflow.validation.level import Level
 
 
 def warn(level: Level, in_outputs: set[int], *, cyclic: bool) -> None:
-    """Add the warnings of a workflow; `in_outputs` are the nodes that its outputs read."""
+    """Add the warnings of a workflow; `in_outputs` are the nodes that its outputs read.
+
+    What seems not to be read may be what an erroneous expression means: while there are errors, nothing
+    is said to be unused.
+    """
     findings, workflow = level.sheet.warnings, level.sheet.workflow
+    whole = not level.scope.broken and not level.sheet.errors.found
     for name in workflow.inputs:
-        if name not in level.sheet.used_inputs and not level.scope.broken:
+        if whole and name not in level.sheet.used_inputs:
             hint = "remove it, or read it as inputs." + name
             findings.add("unused-input", child("inputs", name), f"nothing reads the input {name!r}", hint)
-    if len(level.before) > 1 and not level.scope.broken:
+    if whole and len(level.before) > 1:
         read: set[int] = in_outputs.union(*level.before)
         for node, sources in enumerate(level.before):
             if not sources and node not in read:
