@@ -106,3 +106,46 @@ def test_the_state_of_a_loop_is_looked_at() -> None:
     )
     places = {place for place, _ in _hints(report)}
     assert places == {"nodes.l.body.b.inputs.value", "nodes.l.state.x"}
+
+
+@pytest.mark.parametrize(
+    ("node", "place", "meant"),
+    [
+        ("{for_each: [a, b], operator: data.read, inputs: {path: item}}", "path", "item"),
+        ("{for_each: [a, b], command: echo $X, inputs: {x: item}}", "x", "item"),
+        ("{for_each: [a, b], operator: debug.value, inputs: {value: index}}", "value", "index"),
+        ("{for_each: [a, b], command: echo $X, inputs: {x: item, y: '${{ index }}'}}", "x", "item"),
+    ],
+)
+def test_a_plain_word_that_names_the_element_is_told_the_reference(node: str, place: str, meant: str) -> None:
+    report = _report(f"  v: {node}")
+    assert not report.errors
+    assert _hints(report) == [(f"nodes.v.inputs.{place}", f"did you mean ${{{{ {meant} }}}}?")]
+
+
+def test_a_plain_word_that_names_a_variable_of_the_loop_is_told_the_reference() -> None:
+    inputs = ["{a: iteration}", "{n: n}", "{b: state}", "{n: n, m: '${{ state.n }}'}", "{c: n, d: item}"]
+    body = ", ".join(f"q{at}: {{command: 'true', inputs: {one}}}" for at, one in enumerate(inputs))
+    report = _report(
+        "  v: {control: loop, state: {n: 0}, next: {n: state.n + 1}, until: state.n > 2, "
+        f"max_iterations: 3, body: {{{body}}}}}"
+    )
+    assert not report.errors
+    assert _hints(report) == [
+        ("nodes.v.body.q0.inputs.a", "did you mean ${{ iteration }}?"),
+        ("nodes.v.body.q1.inputs.n", "did you mean ${{ state.n }}?"),
+        ("nodes.v.body.q2.inputs.b", "did you mean ${{ state.n }}?"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "{command: echo $X, inputs: {x: item, y: index, z: state}}",
+        "{for_each: [a, b], command: echo $X, inputs: {kind: item, name: '${{ item }}'}}",
+        "{for_each: [a], operator: data.filter, inputs: {items: [1], condition: item}}",
+        "{for_each: [a], command: echo $X, inputs: {x: items, y: an item, z: iteration}}",
+    ],
+)
+def test_a_plain_word_that_is_meant_as_it_is_is_left_alone(node: str) -> None:
+    assert _hints(_report(f"  v: {node}")) == []
