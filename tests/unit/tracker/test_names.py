@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,11 +104,23 @@ def test_a_dry_run_of_a_rerun_says_what_the_run_is_called(tmp_path: Path) -> Non
 
 
 def test_what_begins_several_ids_is_refused_and_they_are_named(tmp_path: Path) -> None:
+    began(tmp_path, *[None] * 17)  # two of them begin with the same of sixteen digits
+    found = runs_of(tmp_path)
+    (digit, count), *_ = Counter(short_id(run_id)[0] for run_id in found.ids()).most_common()
+    with pytest.raises(RunNotFound, match=f"{count} runs begin with '{digit}'") as refused:
+        found.find(digit)
+    told = [run_id for run_id in found.ids() if short_id(run_id).startswith(digit)][:5]
+    for run_id in told:
+        assert f"{short_id(run_id)} ({found.label(run_id)})" in refused.value.message
+
+
+def test_the_beginning_of_whole_ids_is_told_with_whole_ids(tmp_path: Path) -> None:
     first, second = began(tmp_path, None, None)
-    with pytest.raises(RunNotFound, match=r"2 runs begin with '0'") as refused:
-        runs_of(tmp_path).find("0")
-    assert f"{short_id(first)} (some-words-1)" in refused.value.message
-    assert f"{short_id(second)} (some-words-2)" in refused.value.message
+    shared = next(first[:n] for n in range(len(first), 0, -1) if second.startswith(first[:n]))
+    with pytest.raises(RunNotFound, match=f"2 runs begin with '{shared}'") as refused:
+        runs_of(tmp_path).find(shared)
+    assert f"{first} (some-words-1)" in refused.value.message
+    assert f"{second} (some-words-2)" in refused.value.message
 
 
 def test_a_name_that_is_nearly_right_is_hinted_at(tmp_path: Path) -> None:
@@ -121,7 +134,8 @@ def test_the_end_of_an_id_counts_before_its_beginning_where_as_much_is_typed_as_
     early = "0192e4f7-3a5b-7c1d-9e2f-0a1b2c3d4e5f"
     ends_so = "0192ffff-3a5b-7c1d-9e2f-0192e4f71111"
     assert beginning_with("0192e4f7", [early, ends_so]) == [ends_so]
-    assert beginning_with("0192", [early, ends_so]) == [early, ends_so]
+    assert beginning_with("0192", [early, ends_so]) == [ends_so]
+    assert beginning_with("0192", [early]) == [], "nobody is shown what an id begins with"
     assert beginning_with("0192e4f7-3", [early, ends_so]) == [early]
 
 

@@ -19,14 +19,15 @@ class RunNotFound(SymphonyError):
 
 
 def beginning_with(word: str, ids: Sequence[str]) -> list[str]:
-    """Return the runs whose id begins with `word`, or whose id's end does, in the order of `ids`.
+    """Return the runs whose displayed id begins with `word`, in the order of `ids`.
 
-    A word as long as the displayed part of an id is matched against the ends of ids first.
+    If there are none, and the word is as long as a displayed id, those whose whole id begins with it: the
+    beginning of an id is a time, which runs of one day share and nobody is shown.
     """
     found = [run_id for run_id in ids if tail_of(run_id).startswith(word)]
-    if found and len(word) >= SHORT_ID:
+    if found or len(word) < SHORT_ID:
         return found
-    return [run_id for run_id in ids if run_id.startswith(word) or tail_of(run_id).startswith(word)]
+    return [run_id for run_id in ids if run_id.startswith(word)]
 
 
 def several(word: str, count: int, told: Sequence[str]) -> RunNotFound:

@@ -98,7 +98,9 @@ class Runs:
         return self._files.has(run_id)
 
     def find(self, run: str) -> str:
-        """The full id of a run, by this, what is shown of it, the beginning of either, or the run's name.
+        """The full id of a run, by this, what is shown of it, a beginning of that, or the run's name.
+
+        The beginning of a full id does as well if it is as long as what is shown.
 
         So is a run as it is printed, with its id behind its name: `words-12 (1769ff3e)`.
         `last` is the newest. A whole name counts before the beginning of an id. Raises RunNotFound.
@@ -125,7 +127,10 @@ class Runs:
             raise not_found(run, self.names.all())
         if len(found) > 1:
             shown = self.shorts(found[:SEVERAL_TOLD])
-            told = [f"{short} ({self._name(one) or 'no name'})" for one, short in shown.items()]
+            told = [
+                f"{short if short.startswith(run) else one} ({self._name(one) or 'no name'})"
+                for one, short in shown.items()
+            ]
             raise several(run, len(found), told)
         return found[0]
 
