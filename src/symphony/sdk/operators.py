@@ -80,7 +80,7 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Return the output ports for what the function returned, as plain values, which `plain` makes.
 
         Raises TypeError if several outputs are declared and `returned` is not such a value, or if it
-        holds something that is not a value.
+        holds something that is not a value, and SymphonyError if it is a coroutine.
         """
         kind = type(returned)
         if self.single_output and (
@@ -89,8 +89,10 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             (name,) = self.info.outputs
             return {name: returned}  # type: ignore[dict-item]  # all exact types are values
         if isinstance(returned, CoroutineType):
+            from symphony.sdk.unawaited import not_awaited  # a mistake that is seldom made
+
             returned.close()
-            raise TypeError(f"{self.info.name} returned a coroutine: define it with async def")
+            raise not_awaited(self.info.name, self.function, returned)
         if self.single_output:
             (name,) = self.info.outputs
             return {name: self._value(name, returned, plain)}

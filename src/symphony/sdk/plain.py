@@ -1,7 +1,7 @@
 """Turns what an operator returns into plain values. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from enum import Enum
 from math import isfinite
 from pathlib import PurePath
@@ -131,4 +131,6 @@ def _encode(value: object) -> object:
 
 
 def _no_value(value: object) -> TypeError:
+    if isinstance(value, Awaitable):
+        return TypeError(f"a {type(value).__qualname__} is no value: write await before what gives it")
     return TypeError(f"a {type(value).__qualname__} is not a value that can travel between nodes")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType, NotRequired, Ty
 import msgspec
 import pytest
 
+from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
 from symphony.sdk import (
     Artifact,
@@ -318,7 +319,7 @@ def test_a_list_that_contains_itself_is_refused() -> None:
 
 
 def test_a_forgotten_async_is_refused() -> None:
-    with pytest.raises(TypeError, match="async def"):
+    with pytest.raises(SymphonyError, match="returned a coroutine, which nobody awaited"):
         operator("a.b", version="1.0.0")(_plain).ports(_quick(1))
 
 
@@ -426,3 +427,37 @@ def test_without_a_source_the_fingerprint_is_that_of_the_code() -> None:
     first = made("def f(x: int) -> bool: return x in {1, 2}")
     assert first == made("def f(x: int) -> bool: return x in {1, 2}")
     assert first != made("def f(x: int) -> bool: return x in {1, 3}")
+
+
+async def _gives(value: int) -> int:
+    return value
+
+
+def test_what_was_not_awaited_is_told_with_the_line_of_the_call() -> None:
+    async def forgot(value: int) -> int:
+        more = value + 1
+        return _gives(more)  # type: ignore[return-value]
+
+    def plain(value: int) -> int:
+        return _gives(value)  # type: ignore[return-value]
+
+    line = forgot.__code__.co_firstlineno
+    for function, at, hint in (
+        (forgot, line + 2, "write await before _gives(…)"),
+        (plain, line + 5, "define it with async def, and write await before _gives(…)"),
+    ):
+        made = operator("a.b", version="1.0.0")(function)
+        with pytest.raises(SymphonyError) as refused:
+            made.ports(_gives(1))
+        place = f"{__file__}:{at} in {function.__name__}"
+        said = f"{place}: TypeError: a.b returned a coroutine, which nobody awaited"
+        assert (refused.value.message, refused.value.hint) == (said, hint)
+        assert refused.value.code == "operator-failed"
+
+
+def test_what_was_not_awaited_inside_a_value_is_told() -> None:
+    made = operator("a.b", version="1.0.0")(_plain)
+    coroutine = _gives(1)
+    with pytest.raises(TypeError, match="a coroutine is no value: write await before what gives it"):
+        made.ports([coroutine])
+    coroutine.close()
