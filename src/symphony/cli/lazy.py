@@ -77,10 +77,21 @@ class LazyGroup(CommandGroup):
         return iter(COMMANDS.items())
 
     def near(self, ctx: click.Context, name: str) -> list[str]:
-        """Commands of this very name inside a group, or else those that are near."""
+        """Commands of this very name inside a group, the run of a file, or else those that are near."""
         groups = [(one, group) for one in COMMANDS if isinstance(group := load(one), click.Group)]
         inside = [f"{ctx.command_path} {one} {name}" for one, group in groups if name in group.commands]
-        return inside or super().near(ctx, name)
+        return inside or _as_file(ctx, name) or super().near(ctx, name)
+
+
+def _as_file(ctx: click.Context, name: str) -> list[str]:
+    """Return the command line that runs `name`, if that is a file, or is called like a workflow."""
+    from pathlib import Path
+    from shlex import quote
+
+    from symphony.cli.arguments.finding import is_document
+
+    file = Path(name)
+    return [f"{ctx.command_path} run {quote(name)}"] if is_document(file) and file.suffix else []
 
 
 def load(name: str) -> click.Command:

@@ -100,7 +100,8 @@ def _misused(misuse: click.ClickException, words: Sequence[str]) -> int:
 
     hint = f"see `{PROGRAM} --help`"
     if isinstance(misuse, click.UsageError) and misuse.ctx is not None:
-        hint = f"{misuse.ctx.get_usage()}\nsee `{misuse.ctx.command_path} --help`"
+        spaces = "write KEY=VALUE, without spaces around the =\n" if "=" in words else ""
+        hint = f"{spaces}{misuse.ctx.get_usage()}\nsee `{misuse.ctx.command_path} --help`"
     message = " ".join(misuse.format_message().split())
     return _explained(BadUsage(message, hint=hint), words, debug=False)
 

@@ -44,6 +44,9 @@ _PYTHON_BYTES_MAX = 256 * 1024
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json", ".msgpack", ".bincode")
 
 
+CHECK_PATH: Final = "check the path"
+
+
 class WorkflowNotFound(SymphonyError):
     """The workflow file cannot be read."""
 
@@ -67,13 +70,13 @@ def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> DocumentReading:
     except SymphonyError as error:
         raise unreadable(path, error) from None
     except ValueError:
-        raise WorkflowNotFound(f"{str(path)!r} is not a path", hint="check the path") from None
+        raise WorkflowNotFound(f"{str(path)!r} is not a path", hint=CHECK_PATH) from None
     return read_bytes(body, format_of_file(path, body), nodes_max=nodes_max)
 
 
 def unreadable(path: Path, error: SymphonyError) -> WorkflowNotFound:
     """Return the error for a `path` that could not be read. If it is a pipe, the hint names stdin."""
-    hint = "check the path"
+    hint = CHECK_PATH
     with contextlib.suppress(OSError):  # a name that is too long cannot be looked at either
         if path.is_fifo():
             hint = "to read a pipe: - in place of the file, with stdin from it"

@@ -4,9 +4,10 @@ import json
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from typing import Final, get_args
 
 from symphony.workflow.documents.tree import Tree
+from symphony.workflow.model import ControlKind
 from symphony.workflow.problems import did_you_mean
 
 _BARE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]*")
@@ -36,6 +37,9 @@ _ALIKE_LEAST: Final = 0.75
 """The least similarity of each dotted part of a name: `fitler` matches `filter` (0.83), `sort` not
 `format` (0.6).
 """
+_REFERENCE: Final = "docs/reference/workflow-files.md"
+_OTHER_KINDS: Final = ("command", "workflow")
+_SHELLS: Final = frozenset({"shell", "bash", "sh", "exec", "cmd", "subprocess", "process"})
 _OWN_FILE: Final = "name the file that defines it under operators: [FILE.py], or give --operators FILE"
 
 _EXAMPLES: Final[Mapping[str, str]] = {
@@ -169,17 +173,34 @@ def operator_hint(name: str, versions: Mapping[str, str], defining: str | None =
         return f"{defining} defines {plain}: add it at the top of the workflow, operators: [{defining}]"
     if plain in versions:
         return f"write {plain}, or {plain}@{versions[plain]}"
-    family = plain.rpartition(".")[0]
-    near = near_operator(plain, versions)
-    kin = [other for other in versions if other.rpartition(".")[0] == family] if family else []
+    if (kind := kind_hint(plain)) is not None:
+        return kind
+    near, kin = near_operator(plain, versions), kin_of(plain, versions)
     if near is not None:
         return f"did you mean {near}?" + (
             "" if kin or near == plain.rpartition(".")[2] else f" For one of your own, {_OWN_FILE}"
         )
     if kin:
-        listed = ", ".join(kin[:_LISTED_MAX]) + (", …" if len(kin) > _LISTED_MAX else "")
-        return f"there are {listed}; {_OWN_FILE}"
+        return f"there are {kin}; {_OWN_FILE}"
     return f"{_OWN_FILE}; symphony operators list shows those that there are"
+
+
+def kind_hint(name: str) -> str | None:
+    """Return how to write the node that `name` means, where that is a kind of node and not an operator."""
+    if name in get_args(ControlKind):
+        return f"{name} is a control: write control: {name}; see {_REFERENCE}#{name}"
+    if name in _OTHER_KINDS:
+        return f"{name} is a kind of node: write {name}: in place of operator:; see {_REFERENCE}#{name}"
+    if name.partition(".")[0] in _SHELLS:
+        return f"a command of the shell is a node with command:; see {_REFERENCE}#command"
+    return None
+
+
+def kin_of(name: str, known: Iterable[str]) -> str:
+    """Return the first operators of the family of `name`, as a list in words; empty if it has none."""
+    family = name.rpartition(".")[0]
+    kin = [other for other in known if other.rpartition(".")[0] == family] if family else []
+    return ", ".join(kin[:_LISTED_MAX]) + (", …" if len(kin) > _LISTED_MAX else "")
 
 
 def near_operator(name: str, known: Collection[str]) -> str | None:

@@ -53,9 +53,9 @@ def test_all_that_is_wrong_with_inputs_is_said_at_once(tmp_path: Path) -> None:
     found = sorted((p.code, p.place) for p in refused.value.report.errors)
     assert found == [
         ("duplicate-name", "inputs.a"),
+        ("missing-input", "inputs.b"),
         ("missing-input", "inputs.d"),
         ("type-mismatch", "inputs.a"),
-        ("type-mismatch", "inputs.b"),
         ("type-mismatch", "inputs.c"),
         ("unknown-port", "inputs.x"),
     ]
@@ -65,6 +65,33 @@ def test_all_that_is_wrong_with_inputs_is_said_at_once(tmp_path: Path) -> None:
 def test_an_input_without_a_name_or_a_value_is_bad_usage(text: str, tmp_path: Path) -> None:
     with pytest.raises(BadUsage):
         typed_inputs.given_inputs(workflow(name="string"), [text], [], cwd=tmp_path)
+
+
+def test_a_file_of_an_input_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(CommandRefused) as refused:
+        typed_inputs.given_inputs(
+            workflow(a="string", b="string"), [], [f"a={tmp_path}/gone", f"b={tmp_path}"], cwd=tmp_path
+        )
+    gone, folder = refused.value.report.errors
+    assert gone.message == f"input 'a': there is no file {tmp_path}/gone"
+    assert gone.hint == "check the path; for the value itself: --input a=VALUE"
+    assert folder.message == f"input 'b': cannot read {tmp_path}: Is a directory"
+
+
+@pytest.mark.parametrize(
+    ("typed", "words", "fix"),
+    [
+        (["text"], ["w.yaml", "=", "abc"], "write --input text=abc"),
+        (["n=1", "text"], ["w.yaml", "=abc"], "write --input text=abc"),
+        (["text"], ["=", "a b", "w.yaml"], "write --input 'text=a b'"),
+        (["text"], ["w.yaml", "="], "write --input text=VALUE"),
+    ],
+)
+def test_spaces_around_an_equals_sign_are_told(typed: list[str], words: list[str], fix: str) -> None:
+    with pytest.raises(BadUsage, match="spaces around") as refused:
+        typed_inputs.refuse_spaces(typed, [], words)
+    assert refused.value.hint == fix
+    typed_inputs.refuse_spaces(typed, [], ["w.yaml", "a=b"])
 
 
 def test_an_env_file_is_read_literally(tmp_path: Path) -> None:

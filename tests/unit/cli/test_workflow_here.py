@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from symphony.cli.arguments.finding import runnable, workflow_here
+from symphony.cli.arguments.finding import instead_of, runnable, workflow_here
 from symphony.cli.console.failures import BadUsage
+from symphony.cli.main import main
 from symphony.workflow import dumps, loads
 from symphony.workflow.documents import FORMATS
 
@@ -57,6 +58,33 @@ def test_none_and_several_are_told(names: list[str], said: str) -> None:
     with pytest.raises(BadUsage, match=said) as caught:
         workflow_here(None)
     assert "FILE" in (caught.value.hint or "")
+
+
+def test_instead_of_what_is_no_file_the_workflows_there_are_named() -> None:
+    assert instead_of(Path("nope.yaml")) is None
+    Path("sub").mkdir()
+    for name in ("report.yaml", "other.toml", "sub/deep.yaml"):
+        Path(name).write_text(FLOW if name.endswith("yaml") else "name = 'x'\n[nodes.a]\ncommand = 'true'\n")
+    Path("data.json").write_text("{}")
+    assert instead_of(Path("zzz.yaml")) == "name a file; the workflows here: other.toml, report.yaml"
+    assert instead_of(Path()) == "name a file; the workflows here: other.toml, report.yaml"
+    assert instead_of(Path("reprot.yml")) == "did you mean report.yaml?"
+    assert instead_of(Path("sub")) == "name a file; the workflows there: sub/deep.yaml"
+    assert instead_of(Path("sub/dep.yaml")) == "did you mean sub/deep.yaml?"
+    assert instead_of(Path("none/at/all.yaml")) is None
+    assert instead_of(Path("x" * 300)) is None
+
+
+def test_every_command_names_the_workflows_that_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("report.yaml").write_text(FLOW)
+    for words in (["run"], ["validate"], ["graph"], ["fmt"], ["run", "--dry-run"]):
+        assert main([*words, "reprot.yaml"]) == 2
+        assert "did you mean report.yaml?" in capsys.readouterr().err
+
+
+def test_a_file_in_place_of_a_command_is_told_how_to_run_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["my flow.yaml", "run"]) == 2
+    assert "Did you mean `symphony run 'my flow.yaml'`?" in capsys.readouterr().err
 
 
 def test_what_was_named_is_taken() -> None:

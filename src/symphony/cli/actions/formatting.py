@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from symphony.cli.arguments.files import others_named
 from symphony.cli.arguments.finding import Named, stdin_body
 from symphony.cli.console import blocks, exits, output
 from symphony.cli.console.blocks import STDIN
@@ -75,7 +76,8 @@ def _laid_out(path: Path) -> _Text:
             message = f"the file has more than {BYTES_MAX // 2**20} MiB"
             raise CannotFormat(message, hint="keep large values in files of their own") from None
         except SymphonyError as error:
-            raise unreadable(path, error) from None
+            with others_named(path):
+                raise unreadable(path, error) from None
         kind = format_of_file(path, body)
     return _Text(path, body, formatted(body, kind, str(blocks.SourceText.named(path).name)))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from symphony.app import spelling
-from symphony.cli.arguments.files import resolver
+from symphony.cli.arguments.files import others_named, resolver
 from symphony.cli.arguments.finding import Named, stdin_body
 from symphony.cli.console import blocks, exits, output
 from symphony.cli.console.blocks import STDIN
@@ -76,7 +76,8 @@ def _verdict(path: Path, catalog: Catalog, resolve: Resolver) -> FileVerdict:
         workflow, report = check_bytes(body, path, catalog, resolve)
         source = blocks.SourceText.of_stdin(body)
     else:
-        workflow, report = check_file(path, catalog, resolve)
+        with others_named(path):
+            workflow, report = check_file(path, catalog, resolve)
         source = blocks.SourceText.of(path)
     return FileVerdict(ok=report.ok, text=_text(workflow, report, source), document=spelling.report(report))
 

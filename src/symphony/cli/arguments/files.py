@@ -1,12 +1,13 @@
 """Reading what a command line names: workflow files and files of operators."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from symphony.cli.arguments.finding import given_body, source_text
+from symphony.cli.arguments.finding import given_body, instead_of, source_text
 from symphony.cli.console.blocks import STDIN, STDIN_NAME, SourceText
 from symphony.cli.console.failures import CommandRefused
 
@@ -37,7 +38,8 @@ def checked(path: Path, catalog: "Catalog") -> CheckedFile:
 
     body, resolve = given_body(path), resolver(path)
     if body is None:
-        found = checked_file(path, catalog, resolve)
+        with others_named(path):
+            found = checked_file(path, catalog, resolve)
     else:
         found = checked_bytes(body, STDIN_NAME, catalog, resolve)
     source = source_text(path, body)
@@ -79,6 +81,19 @@ def operators_in(path: Path) -> "Mapping[str, OperatorInfo]":
     return own.operators
 
 
+@contextmanager
+def others_named(path: Path) -> Iterator[None]:
+    """Let the error for a `path` that is no file name the workflows that lie there."""
+    from symphony.workflow.files import CHECK_PATH, WorkflowNotFound
+
+    try:
+        yield
+    except WorkflowNotFound as error:
+        if error.hint == CHECK_PATH:
+            error.hint = instead_of(path) or error.hint
+        raise
+
+
 def prepared(path: Path, opened: "Symphony", *, load: bool, nodes: Sequence[str] = ()) -> "PreparedWorkflow":
     """Return the workflow in `path` (`-`: stdin), or the part that `nodes` need; `load` runs its
     operator files.
@@ -89,7 +104,8 @@ def prepared(path: Path, opened: "Symphony", *, load: bool, nodes: Sequence[str]
 
     body = given_body(path)
     try:
-        return opened.prepare(STDIN_NAME if path == STDIN else path, load=load, nodes=nodes, body=body)
+        with others_named(path):
+            return opened.prepare(STDIN_NAME if path == STDIN else path, load=load, nodes=nodes, body=body)
     except WorkflowInvalid as error:
         raise CommandRefused(error.report, source_text(path, body)) from None
 

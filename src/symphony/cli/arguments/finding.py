@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -75,22 +76,54 @@ def runnable(given: Path | None) -> Path:
 
 
 def _default() -> Path:
-    files = [Path(name) for name in sorted(os.listdir()) if name[0] != "."]  # noqa: PTH208  (names alone)
-    files = [file for file in files if _is_format(file) and file.is_file()]
+    files = _documents(Path())
     named = [file for file in files if file.name.partition(".")[0] == DEFAULT]
     if len(files) > _LOOKED_AT_MAX and not named:
         raise BadUsage("there are too many files here to find a workflow", hint="name a FILE")
-    found = named or [file for file in files if _holds_workflow(file, limit=_DEFAULT_BYTES_MAX)]
+    found = named or _workflows(files)
     if len(found) == 1:
         return found[0]
     if found:
-        listed = ", ".join(file.name for file in found[:_LISTED_MAX])
-        more = ", …" if len(found) > _LISTED_MAX else ""
-        raise BadUsage(f"there are several workflows here: {listed}{more}", hint="name one of them as FILE")
+        raise BadUsage(f"there are several workflows here: {_listed(found)}", hint="name one of them as FILE")
     raise BadUsage("there is no workflow here", hint="name a FILE, or begin one: symphony init")
 
 
-def _is_format(path: Path) -> bool:
+def _documents(folder: Path) -> list[Path]:
+    """Return the files in `folder` whose names say that they may be workflows, by name."""
+    files = [folder / name for name in sorted(os.listdir(folder)) if name[0] != "."]  # noqa: PTH208  (names)
+    return [file for file in files if is_document(file) and file.is_file()]
+
+
+def _workflows(files: Sequence[Path]) -> list[Path]:
+    return [file for file in files if _holds_workflow(file, limit=_DEFAULT_BYTES_MAX)]
+
+
+def _listed(found: Sequence[Path]) -> str:
+    return ", ".join(map(str, found[:_LISTED_MAX])) + (", …" if len(found) > _LISTED_MAX else "")
+
+
+def instead_of(path: Path) -> str | None:
+    """Return a hint with the workflows in the folder `path`, or beside the `path` that is no file.
+
+    None if there are none, or too many files to look at.
+    """
+    try:
+        folder = path if path.is_dir() else path.parent
+        files = _documents(folder)
+    except OSError:  # the name may be too long, too
+        return None
+    found = [] if len(files) > _LOOKED_AT_MAX else _workflows(files)
+    if not found:
+        return None
+    stems = {file.stem: file for file in reversed(found)}
+    if folder != path and (near := get_close_matches(path.stem, stems, n=1)):
+        return f"did you mean {stems[near[0]]}?"
+    where = "here" if folder == Path() else "there"
+    return f"name a file; the workflows {where}: {_listed(found)}"
+
+
+def is_document(path: Path) -> bool:
+    """Does the name of the file end as those of workflows do?"""
     try:
         format_of(path)
     except UnknownFormat:

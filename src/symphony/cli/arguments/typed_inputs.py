@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from symphony.cli.console.blocks import STDIN
@@ -27,6 +28,17 @@ def require_one_reader(file: Path | None, from_files: Sequence[str]) -> None:
                        hint="give all but one of them as files")  # fmt: skip
 
 
+def refuse_spaces(typed: Sequence[str], from_files: Sequence[str], words: Sequence[str]) -> None:
+    """Raises BadUsage if the other `words` of a command line show an = that has spaces around it."""
+    begin = next((at for at, word in enumerate(words) if word.startswith("=")), None)
+    if begin is None:
+        return
+    given = [*(("--input", one) for one in typed), *(("--input-file", one) for one in from_files)]
+    option, name = next((pair for pair in given if "=" not in pair[1]), ("--input", "KEY"))
+    value = words[begin][1:] or "".join(words[begin + 1 : begin + 2]) or "VALUE"
+    raise BadUsage("there are spaces around an =", hint=f"write {option} {quote(f'{name}={value}')}")
+
+
 def given_inputs(
     workflow: "Workflow", typed: Sequence[str], from_files: Sequence[str], *, cwd: Path
 ) -> "dict[str, Value]":
@@ -44,9 +56,10 @@ def given_inputs(
         if spec is not None:
             try:
                 values[name] = _from_file(file, spec.type)
-            except (OSError, ValueError) as error:
-                why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                problems.append(_problem("type-mismatch", name, f"input {name!r} from {file}: {why}",
+            except OSError as error:
+                problems.append(_unread(name, file, error))
+            except ValueError as error:
+                problems.append(_problem("type-mismatch", name, f"input {name!r} from {file}: {error}",
                                          f"expected {spec.type}"))  # fmt: skip
     named = {problem.place for problem in problems}
     bound, wrong = bind_inputs(workflow, values, cwd=cwd)
@@ -89,6 +102,15 @@ def _from_file(name: str, target: "PortType") -> "Value":
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     return text if target.kind == "any" else parse_value(text, target)
+
+
+def _unread(name: str, file: str, error: OSError) -> Problem:
+    """Return the problem of a `file` that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        hint = f"check the path; for the value itself: --input {name}=VALUE"
+        return _problem("missing-input", name, f"input {name!r}: there is no file {file}", hint)
+    why = error.strerror or type(error).__name__
+    return _problem("missing-input", name, f"input {name!r}: cannot read {file}: {why}", "check the path")
 
 
 def _problem(code: Code, name: str, message: str, hint: str) -> Problem:

@@ -1,12 +1,17 @@
 """`symphony operators`: what `operator:` may name."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from symphony.cli.arguments import completing, options
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
+
+if TYPE_CHECKING:
+    from symphony.workflow.catalog import OperatorInfo
 
 
 @click.group("operators", cls=CommandGroup)
@@ -56,14 +61,26 @@ def show(name: str, file: Path | None, operators: tuple[Path, ...], as_json: boo
     known = known if file is None else {**files.operators_in(file), **known}
     operator = known.get(name)
     if operator is None:
-        from symphony.workflow.remedies import near_operator, operator_hint
-
-        hint = operator_hint(name, {known_name: one.version for known_name, one in known.items()})
-        if file is None and near_operator(name.partition("@")[0], known) is None:
-            hint = f"one that a workflow uses: symphony operators show {output.shown(name)} FILE"
+        hint = _instead_of(name.partition("@")[0], known, in_file=file is not None)
         raise SymphonyError(f"there is no operator {name!r}", code="unknown-operator", hint=hint)
     if as_json:
         output.say_json(listing.operator_document(operator))
     else:
         output.say(listing.operator_text(operator))
     return 0
+
+
+def _instead_of(name: str, known: "Mapping[str, OperatorInfo]", *, in_file: bool) -> str:
+    """Return what the unknown operator `name` may mean, and where to look."""
+    from symphony.workflow.remedies import kin_of, kind_hint, near_operator
+
+    if (kind := kind_hint(name)) is not None:
+        return kind
+    near, kin = near_operator(name, known), kin_of(name, known)
+    told = [
+        f"did you mean {near}?" if near else f"there are {kin}" if kin else "",
+        "all: symphony operators list",
+    ]
+    if not in_file and not near:
+        told.append(f"one that a workflow uses: symphony operators show {output.shown(name)} FILE")
+    return "\n".join(filter(None, told))

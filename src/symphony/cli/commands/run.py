@@ -76,6 +76,7 @@ def command(
     from symphony.cli.console import failures
     from symphony.commons import collector
 
+    typed_inputs.refuse_spaces(inputs, input_files, [*filter(None, [str(file or "")]), *nodes])
     if file is None or not file.suffix:
         from symphony.cli.arguments.finding import runnable
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
@@ -39,13 +40,14 @@ def several(word: str, count: int, told: Sequence[str]) -> RunNotFound:
     )
 
 
-def not_found(word: str, names: Sequence[str] = ()) -> RunNotFound:
-    """Return the message for a run that does not exist, though runs with these `names` do."""
+def not_found(word: str, names: Sequence[str] = (), home: Path | None = None) -> RunNotFound:
+    """Return the message for a run that does not exist in `home`, though runs with these `names` do."""
     import difflib  # seldom needed
 
     near = difflib.get_close_matches(word, names, n=1, cutoff=_NEAR)
     hint = f"did you mean {near[0]}? " if near else ""
-    return RunNotFound(f"there is no run {word!r}", hint=f"{hint}see symphony runs list")
+    where = "" if home is None else f" (home: {home})"
+    return RunNotFound(f"there is no run {word!r}", hint=f"{hint}see symphony runs list{where}")
 
 
 class Tails:

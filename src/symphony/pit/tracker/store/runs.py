@@ -124,7 +124,7 @@ class Runs:
         if not found and self.names.shorts(()) is None:  # they cannot be kept here
             found = [run_id for run_id, name in self._named(frozenset()) if name == run]
         if not found:
-            raise not_found(run, self.names.all())
+            raise not_found(run, self.names.all(), self._home)
         if len(found) > 1:
             shown = self.shorts(found[:SEVERAL_TOLD])
             told = [
