@@ -30,6 +30,7 @@ from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.engine.reused import RerunScope, written
 from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.prints import RunPrints
 from symphony.pit.tracker.store.documents import ChildDocument
 from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, RunMeta, RunRequest
 from symphony.pit.tracker.store.logs import capture
@@ -434,7 +435,7 @@ def troubled(replay: RunReplay) -> set[str]:
 def reused_by(old: Story, *first: str) -> dict[str, bytes]:
     """What a rerun takes over of a run, by name."""
     reader = engine(old.prepared, old.disk, old.clock)
-    found = reader.reusable(old.disk.kept, RerunScope(first=first), lambda *_: None).results
+    found = reader.reusable(old.disk.kept, RerunScope(first=first), lambda *_: None, RunPrints()).results
     return {name: written(result, old.prepared.sealer) for name, result in found.items()}
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import re
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -16,12 +17,30 @@ pytestmark = pytest.mark.slow
 
 INPUTS: Final = ("p", "q")
 CHANGES: Final = 4
+OPERATORS: Final = """
+from symphony import operator
+
+A = "a0"
+B = "b0"
+
+@operator("sim.a", version="1.0.0", pure=True)
+def sim_a(value: str) -> str:
+    return A + value
+
+@operator("sim.b", version="1.0.0", pure=True)
+def sim_b(value: str) -> str:
+    return sim_b_text() + value
+
+def sim_b_text() -> str:
+    return B
+"""
 CHILD: Final = {
     "name": "child",
+    "operators": ["ops.py"],
     "inputs": {"x": {"type": "any"}},
     "nodes": {
         "u": {"operator": "debug.value", "inputs": {"value": "${{ 'u' + string(inputs.x) }}"}},
-        "v": {"operator": "debug.value", "inputs": {"value": "${{ 'v' + string(u.result) }}"}},
+        "v": {"operator": "sim.b", "inputs": {"value": "${{ 'v' + string(u.result) }}"}},
         "w": {"operator": "debug.value", "inputs": {"value": "w"}},
     },
     "outputs": {"result": "${{ v.result + w.result }}"},
@@ -41,7 +60,8 @@ def reading(rng: Random, before: dict[str, Any]) -> str:
 def node(rng: Random, before: dict[str, Any]) -> dict[str, Any]:
     value, kind = reading(rng, before), rng.random()
     lists = [name for name, one in before.items() if "for_each" in one]
-    made: dict[str, Any] = {"operator": "debug.value", "inputs": {"value": value}}
+    operator = rng.choice(["debug.value", "debug.value", "sim.a", "sim.b"])
+    made: dict[str, Any] = {"operator": operator, "inputs": {"value": value}}
     if kind < 0.2:
         made["for_each"] = [1, 2, 3][: rng.randint(1, 3)]
         made["inputs"] = {"value": value.replace("${{ ", "${{ string(item) + ")}
@@ -77,7 +97,7 @@ def workflow(rng: Random) -> dict[str, Any]:
         nodes[f"n{number}"] = node(rng, nodes)
     inputs = {name: {"type": "integer", "default": rng.randint(0, 2)} for name in INPUTS}
     outputs = {name: f"${{{{ {name}.result }}}}" for name in nodes}
-    return {"name": "mending", "inputs": inputs, "nodes": nodes, "outputs": outputs}
+    return {"name": "mending", "operators": ["ops.py"], "inputs": inputs, "nodes": nodes, "outputs": outputs}
 
 
 def change(rng: Random, flow: dict[str, Any], child: dict[str, Any]) -> None:
@@ -113,10 +133,12 @@ def change(rng: Random, flow: dict[str, Any], child: dict[str, Any]) -> None:
 
 async def mended(folder: Path, rng: Random) -> None:
     flow, child, file = workflow(rng), copy.deepcopy(CHILD), folder / "flow.json"
+    code = OPERATORS
 
     def write(flow: dict[str, Any], child: dict[str, Any]) -> None:
         file.write_text(json.dumps(flow))
         (folder / "child.json").write_text(json.dumps(child))
+        (folder / "ops.py").write_text(code)
 
     async with Symphony.open(folder / "home") as symphony:
         write(flow, child)
@@ -131,6 +153,14 @@ async def mended(folder: Path, rng: Random) -> None:
             except WorkflowInvalid:
                 continue
             flow, child = changed
+            if rng.random() < 0.5:
+                code = re.sub(rf"\b({rng.choice('ab')})\d", rf"\g<1>{rng.randint(0, 3)}", code)
+                (folder / "ops.py").write_text(code)
+            if rng.random() < 0.4:  # results of several times come together
+                first = rng.sample(list(flow["nodes"]), rng.randint(0, 1))
+                first = [one for one in first if one in symphony.runs.result(earlier).nodes]
+                mixed = await symphony.rerun(earlier, first=first, cache=False)
+                earlier = (await mixed.result()).run_id
             again = await symphony.rerun(earlier, file=file, cache=False)
             result = await again.result()
             new = await (await symphony.start(file, cache=False)).result()
@@ -138,6 +168,6 @@ async def mended(folder: Path, rng: Random) -> None:
             earlier = result.run_id
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(40))
 def test_whatever_is_mended_a_rerun_ends_as_a_new_run_would(seed: int, tmp_path: Path) -> None:
     asyncio.run(mended(tmp_path, Random(seed)))

@@ -62,7 +62,9 @@ def foresee(
         taken = TakenOver(outputs, summary.elements, summary.again, summary.moving)
     looking = Foresight(prepared.job, executor(cache, artifacts), outline, past, taken, run_of)
     found = forecast(outline, looking.nodes())
-    return found if reusable is None else replace(found, rerun_of=reusable.summary.run_id)
+    if reusable is None:
+        return found
+    return replace(found, rerun_of=reusable.summary.run_id, stale=reusable.summary.stale)
 
 
 def _earlier(runs: Runs, clock: Clock) -> Iterator[tuple[History, Outline]]:

@@ -111,6 +111,8 @@ class RunHandle:
         """The run itself; it ends as `result` does."""
         self.reused: ReuseSummary | None = None
         """What a rerun takes from another run."""
+        self.changed_code: Sequence[str] = ()
+        """Operators whose code has changed since a run that goes on began."""
         self.marks = marks
         """What every process of the run carries in its environment."""
 

@@ -39,9 +39,10 @@ from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.nodes.caching import Cache
+from symphony.pit.tracker.nodes.contents import plain_name
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.limits import bounded
-from symphony.pit.tracker.nodes.prints import Prints, code_prints, read_any, read_prints
+from symphony.pit.tracker.nodes.prints import Prints, code_prints, read_any, read_prints, same_print
 from symphony.pit.tracker.nodes.resources import LogWriter
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
@@ -259,7 +260,8 @@ class Launcher:
             if self._parts.runs.status(run_id) in ENDED:
                 return self._ended(run_id, prepared)
             path = self._parts.runs.journal_path(run_id)
-            amended = None if meta is recorded_meta else prepared.meta
+            prepared, changed = self._printed(prepared)
+            amended = None if meta is recorded_meta and not changed else prepared.meta
             store = await in_thread(lambda: SqliteStore.own(path, amended), SqliteStore.close)
             undo.callback(store.close)
             recorded = list(store.records())
@@ -268,8 +270,31 @@ class Launcher:
                 prepared, store, lock, lambda engine: engine.run(recorded, retry, skip), telling,
                 known=len(recorded),
             )  # fmt: skip
+            handle.changed_code = changed
             undo.pop_all()
             return handle
+
+    def _printed(self, prepared: Prepared) -> tuple[Prepared, Sequence[str]]:
+        """Return a run that goes on, and its operators whose code has changed since it began.
+
+        Which code makes its results is no longer known of these.
+        """
+        from symphony.pit.tracker.engine.stale import operators_since
+
+        meta, graph = prepared.meta, prepared.job.graph
+        if not meta.fingerprints:
+            return prepared, ()
+        now = code_prints(graph, self._parts.models)
+        changed = operators_since(graph, meta.fingerprints, now)
+        if not changed:
+            return prepared, ()
+        known = {
+            key: told
+            for key, told in meta.fingerprints.items()
+            if key not in now or same_print(told, now[key])
+        }
+        meta = msgspec.structs.replace(meta, fingerprints=known)
+        return msgspec.structs.replace(prepared, meta=meta), changed
 
     async def rerun(
         self, run_id: str, asked: "RerunRequest", environment: Mapping[str, str] | None = None
@@ -311,7 +336,7 @@ class Launcher:
         for port, ref in result.references():
             provenance = Provenance(
                 run_id=meta.run_id,
-                node=name.replace("[=", "["),
+                node=plain_name(name),
                 port=port,
                 operator="",
                 version="",

@@ -20,13 +20,14 @@ from symphony.commons.time import new_run_id
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.mended import Mended, mended
+from symphony.pit.tracker.engine.mended import Mended, Mending
 from symphony.pit.tracker.engine.reused import RerunScope, Reusable, ReusedResult, changed_inputs
+from symphony.pit.tracker.engine.stale import stale_operators
 from symphony.pit.tracker.engine.takeover import foreseen
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import bounded
-from symphony.pit.tracker.nodes.prints import Prints, code_prints, read_prints
+from symphony.pit.tracker.nodes.prints import Prints, RunPrints, code_prints, read_prints
 from symphony.pit.tracker.store.finding import RunNotFound
 from symphony.pit.tracker.store.journal import MemoryStore, RunMeta
 from symphony.pit.tracker.store.journal_rows import journal_errors
@@ -64,6 +65,7 @@ class RerunPlanner:
         self, parts: Parts, readying: Readying, recall: RunRecall, executor: Callable[[Prepared], Executor]
     ) -> None:
         self._parts, self._readying, self._recall, self._executor = parts, readying, recall, executor
+        self._known: dict[str, Prints | None] = {}  # fingerprints of runs that were read, by their ids
 
     def planned(
         self, run_id: str, asked: RerunRequest, *, load: bool = True
@@ -89,17 +91,29 @@ class RerunPlanner:
         bound = self._bound(old.job.workflow, old.job.inputs, old, asked)
         changed = changed_inputs(old.job.inputs, bound)
         new = self._recall(meta, bound, load=load)
-        # If code has changed since, it is not known which version made a result.
-        before, now = meta.fingerprints, self.prints(new.job)
-        known = None if before is None else {k: told for k, told in now.items() if before.get(k) == told}
-        new = replace(new, meta=replace(new.meta, fingerprints=known))
+        now = self.prints(new.job)
         found = reading(RerunScope(first=asked.first, inputs=changed))
-        return new, replace(found, summary=_counted(found.summary, new.job, found, executor)), executor
+        new = replace(new, meta=self._printed(new.meta, old.meta, found, now))
+        before = new.meta.taken_prints.get
+        stale = stale_operators(new.job.graph, found.results, before, now)
+        summary = replace(_counted(found.summary, new.job, found, executor), stale=stale)
+        return new, replace(found, summary=summary), executor
 
     def prints(self, job: Job) -> Prints:
         """Return the fingerprints of a run that begins now."""
         found = code_prints(job.graph, self._parts.models)
         return found | read_prints(job.graph, job.inputs, job.cwd, job.base)
+
+    def _printed(self, meta: RunMeta, old: RunMeta, found: Reusable, now: Prints) -> RunMeta:
+        """Return what is recorded of a rerun, with the fingerprints of what it runs and of what it takes."""
+        before = RunPrints(old.fingerprints, old.taken_prints)
+        known = {**self._known, **old.taken_prints}
+        runs = {result.run for result in found.results.values() if result.run}
+        return replace(
+            meta,
+            fingerprints=now,
+            taken_prints={run: known[run] if run in known else before.of(run) for run in runs},
+        )
 
     def _of_mended(
         self, old: Prepared, reading: Callable[[RerunScope], Reusable], executor: Executor, meta: RunMeta,
@@ -127,11 +141,11 @@ class RerunPlanner:
             keys=keys, children=ready.children, read=ready.read,
         )  # fmt: skip
         now = self.prints(new.job)
-        new = replace(new, meta=replace(new.meta, fingerprints=now))
-        found = mended(old.job.graph, new.job.graph, old.meta.fingerprints, now)
+        mending = Mending(old.job.graph, new.job.graph, now)
         changed = changed_inputs(old.job.inputs, bound)
-        reusable = reading(RerunScope(first=asked.first, inputs=changed, mended=found))
-        summary = _retold(reusable, found, new.job.workflow)
+        reusable = reading(RerunScope(first=asked.first, inputs=changed, mended=mending))
+        new = replace(new, meta=self._printed(new.meta, old.meta, reusable, now))
+        summary = _retold(reusable, mending.since(old.meta.fingerprints), new.job.workflow)
         return new, replace(reusable, summary=_counted(summary, new.job, reusable, executor)), executor
 
     def _ready(self, run_id: str, asked: RerunRequest, *, load: bool) -> PreparedWorkflow | None:
@@ -182,7 +196,9 @@ class RerunPlanner:
             lock.release()
         executor = self._executor(old)
         engine = Engine(old.job, MemoryStore(), executor, self._parts.clock, os.getpid())
-        return old, lambda scope: engine.reusable(records, scope, self._borrowed), executor
+        self._known |= {**meta.taken_prints, meta.run_id: meta.fingerprints}
+        prints = RunPrints(meta.fingerprints, meta.taken_prints)
+        return old, lambda scope: engine.reusable(records, scope, self._borrowed, prints), executor
 
     def _recalled(self, meta: RunMeta, moved: Path | None, *, load: bool) -> Prepared:
         try:
@@ -193,7 +209,7 @@ class RerunPlanner:
         return self._recall(replace(meta, base=str(moved)), load=load)
 
     def _borrowed(
-        self, run_id: str, steps: Sequence[str], mended: Mended | None = None
+        self, run_id: str, steps: Sequence[str], mended: Mending | None = None
     ) -> Mapping[str, ReusedResult] | None:
         """Return what may be taken from a run of which these steps run again; None if it is gone."""
         try:
@@ -248,6 +264,6 @@ def _retold(reusable: Reusable, found: Mended, workflow: Workflow) -> ReuseSumma
     return replace(
         old,
         nodes=len(workflow.nodes),
-        reused=sum(name in reusable.results for name in workflow.nodes),
+        reused=sum(name in reusable.results or name in reusable.divided for name in workflow.nodes),
         again={name: reason for name, reason in why.items() if reason is not None},
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from symphony.ports.models import Estimate
+from symphony.ports.steering import StaleCode
 
 Reuse: TypeAlias = Literal["reused", "partly", "runs", "skipped", "unknown"]
 """Whether a result exists already: all of it, that of some elements, none, or not known yet."""
@@ -56,5 +57,7 @@ class Forecast:
     """The most that all models are likely to use up, each node counted once."""
     rerun_of: str | None = None
     """The run that a rerun takes results from."""
+    stale: Mapping[str, StaleCode] = field(default_factory=dict)
+    """Operators whose code has changed since the results that a rerun takes were made."""
     priced: bool = True
     """Whether every model's price is known."""

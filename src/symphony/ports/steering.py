@@ -34,6 +34,13 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     unread: Sequence[SymphonyError] = ()
 
 
+class StaleCode(msgspec.Struct, frozen=True):
+    """Reused results of nodes, made in the run `run_id` by an operator whose code has changed since."""
+
+    run_id: str
+    nodes: tuple[str, ...]
+
+
 class ReuseSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What a rerun takes from the run `run_id`, and what runs again.
 
@@ -51,3 +58,5 @@ class ReuseSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Fan-outs whose list may differ: unchanged elements are reused, wherever they are in it."""
     inside: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Loops and sub-workflows that run in part: how many steps inside of them are reused."""
+    stale: Mapping[str, StaleCode] = msgspec.field(default_factory=dict)
+    """Operators whose code has changed since, though results of it are reused."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CellType, CodeType, FunctionType, ModuleType
 
+from symphony.sdk.definitions import needed_by
 from symphony.sdk.plain import to_value
 from symphony.sdk.sources import Walk, own_digest, ships
 
@@ -55,6 +56,26 @@ def code_digest(function: Callable[..., object]) -> str | None:
     except (_CodeUnknown, RecursionError):
         return None
     return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def part_digest(function: Callable[..., object]) -> str | None:
+    """Return a digest of what `function` uses of its file, and of what that imports.
+
+    Unlike `code_digest` it stays the same when another function of the file changes. None if it cannot be
+    told apart from the rest of its file.
+    """
+    plain = inspect.unwrap(function)
+    if not isinstance(plain, FunctionType) or not plain.__qualname__.isidentifier():
+        return None
+    source = _source(plain, plain.__code__)
+    part = None if source is None else needed_by(source, plain.__qualname__)
+    if part is None:
+        return None
+    home = _home(plain)
+    walk = Walk(loaded=True)
+    package = getattr(sys.modules.get(home), "__package__", None) or ""
+    walk.add(plain.__code__.co_filename, part, package, remembered=home in _sources)
+    return walk.digest()
 
 
 def is_own(function: Callable[..., object]) -> bool:

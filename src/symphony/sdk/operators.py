@@ -16,7 +16,7 @@ from symphony.ports.values import Value
 from symphony.sdk.annotations import Convert
 from symphony.sdk.bounds import Bounds
 from symphony.sdk.context import Context, LogSink
-from symphony.sdk.fingerprints import code_digest, fingerprint
+from symphony.sdk.fingerprints import code_digest, fingerprint, part_digest
 from symphony.sdk.paths import Find
 from symphony.sdk.plain import to_value
 from symphony.sdk.signatures import Signature, invalid, read_signature
@@ -75,6 +75,11 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         None if only running it tells what that is; then its results are not cached.
         """
         return code_digest(self.function)
+
+    @property
+    def part(self) -> str | None:
+        """A digest of what it runs of its file, and of what that imports; None if that cannot be told."""
+        return part_digest(self.function)
 
     def ports(self, returned: object, plain: Callable[[object], Value] = to_value) -> dict[str, Value]:
         """Return the output ports for what the function returned, as plain values, which `plain` makes.

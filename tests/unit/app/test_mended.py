@@ -171,6 +171,7 @@ def test_code_that_changed_runs_again_and_a_run_without_fingerprints_trusts_none
     flow.run()
     assert flow.rerun() == []
     monkeypatch.setattr(Operator, "code", property(lambda _: "changed"))
+    monkeypatch.setattr(Operator, "part", None)
     assert flow.rerun() == ["upper"]
     assert flow.again == {"u": "changed: the code of mended.upper"}
     monkeypatch.setattr("symphony.app.launching.Launcher._prints", lambda *_: None)

@@ -65,7 +65,7 @@ KINDS: dict[int, tuple[type[Any], tuple[st.SearchStrategy[Any], ...]]] = {
 }
 LATER: dict[int, tuple[type[Any], tuple[st.SearchStrategy[Any], ...]]] = {
     1: (StartedFullyRecord, (st.none() | usages,)),
-    2: (FinishedFullyRecord, (st.none() | usages, st.none() | st.just(True))),
+    2: (FinishedFullyRecord, (st.none() | usages, st.none() | st.just(True), perhaps_text)),
     3: (FailedRecord, (st.none() | usages, st.none() | bodies, perhaps_text)),
     6: (ExpandedRecord, (st.none() | st.lists(perhaps_text, max_size=3),)),
     10: (CancelledRecord, (st.none() | usages,)),

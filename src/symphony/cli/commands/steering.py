@@ -1,6 +1,6 @@
 """The commands of `symphony runs` that steer a run: resume, rerun, approve, reject, pause, cancel."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -12,7 +12,7 @@ from symphony.cli.console import output
 if TYPE_CHECKING:
     from symphony.app import RunHandle, Runs, Symphony
     from symphony.cli.actions.delivery import Delivery
-    from symphony.ports.steering import Reached
+    from symphony.ports.steering import Reached, StaleCode
 
 Begin: TypeAlias = "Callable[[Symphony], Awaitable[RunHandle]]"
 
@@ -68,10 +68,15 @@ def resume(
     retry, skip = _nodes(opened, run_id, retry), _nodes(opened, run_id, skip)
 
     async def begin(symphony: "Symphony") -> "RunHandle":
-        return await symphony.resume(
+        handle = await symphony.resume(
             run_id, retry=retry, skip=skip, environment=environment, budget=budget, allow_hosts=allow_hosts,
             concurrency=concurrency, cache=False if no_cache else None, operators=operators,
         )  # fmt: skip
+        if handle.changed_code:
+            from symphony.cli.views.reusing import changed_code_text
+
+            output.note(changed_code_text(handle.changed_code))
+        return handle
 
     wanted = Delivery(one_output, output_dir, overwrite).ready_again(opened, run_id, as_json=as_json)
     title = f"run {opened.runs.label(run_id)}"
@@ -154,6 +159,7 @@ def rerun(
             workflow, values, plan, currency=opened.config.budget.currency, as_json=as_json,
             rerun_of=opened.runs.called(run_id),
         )  # fmt: skip
+        _say_stale(plan.stale, opened.runs)
         return 0
 
     async def begin(symphony: "Symphony") -> "RunHandle":
@@ -165,6 +171,7 @@ def rerun(
         )  # fmt: skip
         if handle.reused is not None:
             output.note(reuse_text(handle.reused, symphony.runs.label(run_id)))
+            _say_stale(handle.reused.stale, symphony.runs)
         return handle
 
     wanted = Delivery(one_output, output_dir, overwrite).ready(opened, workflow, as_json=as_json)
@@ -294,6 +301,14 @@ def _answer(
         output.say(f"{output.shown(node)} {word}\n")
         output.note(_next(reached, runs, run_id))
     return 0
+
+
+def _say_stale(stale: "Mapping[str, StaleCode]", runs: "Runs") -> None:
+    """Say that results are reused whose operators' code has changed since."""
+    if stale:
+        from symphony.cli.views.reusing import stale_text
+
+        output.note(stale_text(stale, runs.label))
 
 
 def _say_changed(opened: "Symphony", run_id: str) -> None:

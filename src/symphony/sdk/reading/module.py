@@ -40,13 +40,17 @@ _UNCHANGED: Final[Sequence[object]] = (typing.final, typing.no_type_check)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OperatorRead:
-    """An operator. `exact`: no part of it is only known as `any`. `reads`: it tells what it reads."""
+    """An operator. `exact`: no part of it is only known as `any`. `reads`: it tells what it reads.
+
+    `function` is the name of its function.
+    """
 
     info: OperatorInfo
     style: Style
     context_name: str | None
     reads: bool
     exact: bool
+    function: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,7 +428,7 @@ class _Reading:
         inputs = {**info.inputs, **loose}
         return OperatorRead(
             msgspec.structs.replace(info, inputs=inputs), _style(node, inline), signature.context_name, reads,
-            exact and not guessed,
+            exact and not guessed, node.name,
         )  # fmt: skip
 
     def _known(self, annotation: object) -> bool:

@@ -24,7 +24,7 @@ def stand_in(read: OperatorRead, file: Path, source: bytes) -> Operator:
     remember(name, source)
     code = _not_run.__code__.replace(co_filename=str(file))
     function = FunctionType(code, {"__name__": name, "OperatorsNotLoaded": OperatorsNotLoaded})
-    function.__module__ = name
+    function.__module__, function.__qualname__ = name, read.function
     return Operator(
         info=read.info,
         function=function,

@@ -76,6 +76,8 @@ class FinishedFullyRecord(FinishedRecord, frozen=True, array_like=True, gc=False
     usage: object = None
     quick: object = None
     """True of a node, or a fan-out's elements, whose result is not kept: it is quicker to run again."""
+    cached_as: str | None = None
+    """The name of the step in the run that the result came from, if it had another there."""
 
 
 class FailedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=3):
@@ -199,7 +201,7 @@ _Read: TypeAlias = (
 
 _LATER_FIELDS = {
     StartedFullyRecord: 1,
-    FinishedFullyRecord: 2,
+    FinishedFullyRecord: 3,
     FailedRecord: 3,
     CancelledRecord: 1,
     ExpandedRecord: 1,
@@ -297,12 +299,14 @@ def error_of(value: object) -> ErrorTuple | None:
 class Reused(msgspec.Struct, frozen=True, array_like=True):
     """A result that a run takes from another.
 
-    `outputs`: an encoded map of sealed values; `taken`: the branch; `run`: the id of where it ran.
+    `outputs`: an encoded map of sealed values; `taken`: the branch; `run`: the id of where it ran, as the
+    step `name`; None if it is known by its name.
     """
 
     outputs: bytes
     taken: str | None
     run: str
+    name: str | None = None
 
 
 _reused = msgspec.msgpack.Decoder(Reused)

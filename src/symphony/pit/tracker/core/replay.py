@@ -79,6 +79,7 @@ class RunReplay:
         self.finished: dict[int, float] = {}
         self.errors: dict[int, ErrorTuple] = {}
         self.cached: dict[int, str] = {}
+        self.cached_as: dict[int, str] = {}  # what slots were called in the runs of their results
         self.quick: set[int] = set()  # nodes and fan-outs whose results are not kept
         self.usage: dict[int, Usage] = {}  # of all attempts of a slot
         self.announced: set[int] = set()  # slots whose current attempt has a durable start
@@ -155,6 +156,8 @@ class RunReplay:
                 self.cached[slot] = record.cached_from
             if isinstance(record, FinishedFullyRecord):
                 self._note_usage(record)
+                if record.cached_as is not None:
+                    self.cached_as[slot] = record.cached_as
                 if record.quick:
                     self.quick.add(slot)
             self.note_result(slot, at, record.started)

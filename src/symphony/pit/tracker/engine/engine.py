@@ -59,6 +59,7 @@ from symphony.ports.values import StoredValue
 if TYPE_CHECKING:
     from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable
     from symphony.pit.tracker.engine.takeover import Takeover
+    from symphony.pit.tracker.nodes.prints import RunPrints
 
 _SLICE = 256  # commands performed before the loop gets a turn
 _REQUESTS_EVERY_S = 0.25
@@ -170,14 +171,17 @@ class Engine:
             if slot in self.replay.asked and node in (name, folded(name)):
                 self._waits.answer_with(slot, answer)
 
-    def reusable(self, recorded: Sequence[Record], scope: "RerunScope", borrow: "Borrow") -> "Reusable":
+    def reusable(
+        self, recorded: Sequence[Record], scope: "RerunScope", borrow: "Borrow", prints: "RunPrints"
+    ) -> "Reusable":
         """Return what another run may take from the run `recorded`. This engine must not have run.
 
         Nothing is written: `Reusable.kept` does. Raises SymphonyError `unknown-node`, and SecretMissing.
         """
         from symphony.pit.tracker.engine.reuse import reusable  # for reruns alone
 
-        return reusable(recorded, self.replay, self._bindings, self._executor, self.job.graph, scope, borrow)
+        graph, bindings = self.job.graph, self._bindings
+        return reusable(recorded, self.replay, bindings, self._executor, graph, scope, borrow, prints)
 
     def finish(self) -> None:
         """Nothing more will be run: events end."""

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from symphony.pit.tracker.nodes.graphs import WorkGraph
-from symphony.pit.tracker.nodes.prints import READS, Prints, print_keys, reads_at_start
+from symphony.pit.tracker.nodes.prints import READS, Prints, print_keys, reads_at_start, same_print
 from symphony.pit.tracker.nodes.work import LoopWork, ModelWork, OperatorWork, Work
 from symphony.sdk.fingerprints import is_own
 from symphony.workflow.model import SubWorkflowNode, Workflow
@@ -43,22 +43,48 @@ class Mended(msgspec.Struct, frozen=True):
     """Nodes that the workflow did not have."""
     relisted: Mapping[str, str] = {}
     """Fan-outs, among the changed ones, whose elements do what they did: only their list may be another."""
+    behind: Mapping[str, str] = {}
+    """Nodes whose definitions are as they were, but not the code, the model or the template behind them."""
 
     def within(self, name: str) -> "Mended":
         """Return what has changed inside a step."""
-        parts = (self.changed, self.opened, self.added, self.relisted)
+        parts = (self.changed, self.opened, self.added, self.relisted, self.behind)
         return Mended(*({n: why for n, why in part.items() if n.startswith(f"{name}.")} for part in parts))
 
+    def any_inside(self, name: str) -> bool:
+        """Has anything inside a step changed, or what it gives?"""
+        start, parts = f"{name}.", (self.changed, self.opened, self.behind)
+        return name in self.opened or any(one.startswith(start) for part in parts for one in part)
 
-def mended(old: WorkGraph, new: WorkGraph, before: Prints | None, now: Prints) -> Mended:
-    """Return what has changed from `old` to `new`.
 
-    `before` are the fingerprints that were recorded at the start of the run: None of a run that recorded
-    none, of which only what ships with Symphony is taken over.
+class Mending:
+    """What has changed from the workflow `old` to `new`, and in the code behind it.
+
+    `now` are the fingerprints of that code. Results of one run may come from code of several times,
+    so that the fingerprints before are given for each.
     """
-    found = _Comparison(before, now)
-    found.graphs(old, new, "")
-    return Mended(found.changed, found.opened, found.added, found.relisted)
+
+    def __init__(self, old: WorkGraph, new: WorkGraph, now: Prints, inside: str = "") -> None:
+        """`inside` is the step whose inner steps alone are looked at; empty for all."""
+        self._old, self._new, self._now, self._inside = old, new, now, inside
+        self._known: dict[int, tuple[Prints | None, Mended]] = {}  # by the identity of the fingerprints
+
+    def since(self, before: Prints | None) -> Mended:
+        """Return what has changed since results were made.
+
+        `before` are the fingerprints that were recorded at the start of their run: None of a run that
+        recorded none, of which only what ships with Symphony is taken over.
+        """
+        if id(before) not in self._known:
+            found = _Comparison(before, self._now)
+            found.graphs(self._old, self._new, "")
+            told = Mended(found.changed, found.opened, found.added, found.relisted, found.behind)
+            self._known[id(before)] = before, told.within(self._inside) if self._inside else told
+        return self._known[id(before)][1]
+
+    def within(self, name: str) -> "Mending":
+        """Return what has changed inside a step."""
+        return Mending(self._old, self._new, self._now, name)
 
 
 def _told(key: str, work: OperatorWork | ModelWork) -> str:
@@ -74,6 +100,7 @@ class _Comparison:
         self.opened: dict[str, str] = {}
         self.added: dict[str, str] = {}
         self.relisted: dict[str, str] = {}
+        self.behind: dict[str, str] = {}
 
     def graphs(self, old: WorkGraph, new: WorkGraph, prefix: str) -> None:
         """Compare all nodes of two graphs whose steps' names begin with `prefix`."""
@@ -89,14 +116,14 @@ class _Comparison:
             why = _differences(before, now)
             manner = _LISTING if "for_each" in before and "for_each" in now else frozenset[str]()
             manner |= _ENDING if isinstance(work, LoopWork) else frozenset()
-            other_why = (
-                _differences(_without(before, manner), _without(now, manner))
-                or _variables(work, variables)
-                or self._behind(work, other, prefix)
+            other_why = _differences(_without(before, manner), _without(now, manner)) or _variables(
+                work, variables
             )
             if other_why:
                 self.changed[name] = f"changed: {why or other_why}"
                 continue
+            if behind := self._behind(work, other, prefix):
+                self.behind[name] = f"changed: {behind}"
             if _differences(_without(before, _ENDING), _without(now, _ENDING)):
                 self.relisted[name] = f"changed: {why}"
             if isinstance(work, LoopWork) and _differences(
@@ -145,7 +172,7 @@ class _Comparison:
             before, now = self._before.get(key), self._now.get(key)
             if before is None or now is None:
                 return unknown
-            if before != now:
+            if not same_print(before, now):
                 return _told(key, new)
         return ""
 

@@ -11,9 +11,11 @@ from symphony.pit.tracker.core.machine import Frame, Status
 from symphony.pit.tracker.core.names import folded, parent_of, parts_of
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.unknown_steps import unknown_step
-from symphony.pit.tracker.engine.mended import Mended
+from symphony.pit.tracker.engine.mended import Mended, Mending
 from symphony.pit.tracker.engine.reused import Borrow, ReusedResult
 from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.contents import plain_name
+from symphony.pit.tracker.nodes.prints import RunPrints
 
 ASKED_INSIDE: Final = "a part of it was asked for"
 HANDLED_INSIDE: Final = "failures inside of it were handled"
@@ -48,6 +50,8 @@ class RerunSteps:
         self.entered: dict[int, str] = {}  # slots of which a part runs, and why
         self.changed: dict[int, str] = {}  # slots that run because of a change, and why
         self.parts: dict[int, TakenPart] = {}
+        self.divided: set[int] = set()  # slots that are taken in parts, though nothing in them runs again
+        self._behind: dict[int, str] = {}  # slots whose code has changed
         self._within: dict[int, list[str]] = {}  # steps that were named inside of what is here as a whole
         for slot in replay.errors:
             if not self.sound(slot) and slot not in overcome:
@@ -65,6 +69,11 @@ class RerunSteps:
 
         Gives the slots that hold it.
         """
+        around = self._around(slot)
+        self.entered.update(dict.fromkeys(around, why))
+        return around
+
+    def _around(self, slot: int) -> Sequence[int]:
         around = list[int]()
         while True:
             element, frame = self._machine.element_of.get(slot), self._machine.frame(slot)
@@ -72,10 +81,8 @@ class RerunSteps:
                 return ()
             slot = element[0].slot if element is not None else frame.parent
             if slot < 0:
-                break
+                return around
             around.append(slot)
-        self.entered.update(dict.fromkeys(around, why))
-        return around
 
     def mark(self, names: Sequence[str], borrow: Borrow) -> None:
         """Let the steps of these names run. Raises SymphonyError `unknown-node`."""
@@ -93,12 +100,27 @@ class RerunSteps:
             self.entered[slot] = ASKED_INSIDE
             self.named.update((slot, *self.enter(slot, ASKED_INSIDE)))
 
-    def mend(self, found: Mended, borrow: Borrow) -> None:
-        """Let run what has changed."""
-        slots: dict[str, list[int]] = {}
+    def mend(self, mending: Mending, prints: RunPrints, borrow: Borrow) -> None:
+        """Let run what has changed. `prints` tell what code made the results."""
+        since: dict[str | None, dict[str, list[int]]] = {}  # slots by the run that they ran in, and by name
+        cached = self._replay.cached
         for slot in range(len(self._machine.status)):
-            slots.setdefault(folded(self._machine.name(slot)), []).append(slot)
-        hidden = dict[str, None]()
+            names = since.setdefault(cached.get(slot), {})
+            names.setdefault(folded(self._machine.name(slot)), []).append(slot)
+        for run_id, slots in since.items():
+            found = mending.since(prints.of(run_id))
+            self._mend(found, slots)
+            for name, places in slots.items():
+                if not found.any_inside(name):
+                    continue
+                for slot in places:
+                    if self._is_whole(slot) and slot in self._results:
+                        self._mend_whole(slot, mending.within(name), borrow)
+        for slot, why in self._behind.items():
+            self._tell_behind(slot, why)
+
+    def _mend(self, found: Mended, slots: Mapping[str, Sequence[int]]) -> None:
+        """Let run what has changed of some slots, by their names without numbers."""
         for name, why in found.changed.items():
             for slot in slots.get(name, ()):
                 if name not in found.relisted:
@@ -106,29 +128,49 @@ class RerunSteps:
                 elif slot not in self._machine.element_of:
                     self.change(slot, why)
                     self.relisted.add(slot)
-            if name not in slots:
-                hidden[_known_above(name, slots)] = None
+        for name, why in found.behind.items():
+            for slot in slots.get(name, ()):
+                if slot not in self._machine.groups:  # the code of a fan-out is that of its elements
+                    self._behind[slot] = why
+                    self.relisted.discard(slot)
+                    self.asked.add(slot)
         for name, why in found.opened.items():
             for slot in slots.get(name, ()):
                 self.entered[slot] = why
                 self.enter(slot, why)
-            hidden[name if name in slots else _known_above(name, slots)] = None
-        for name in hidden:
-            for slot in slots.get(name, ()):
-                if self._is_whole(slot) and slot in self._results:
-                    self._mend_whole(slot, found.within(name), borrow)
 
-    def _mend_whole(self, slot: int, found: Mended, borrow: Borrow) -> None:
+    def _tell_behind(self, slot: int, why: str) -> None:
+        """Say that code has changed: of an element at its fan-out, beside what else has changed of that."""
+        known = self.changed.get(slot)
+        told = why if known is None else _also(known, why)
+        self.change(slot, told)
+        element = self._machine.element_of.get(slot)
+        if element is None:
+            return
+        around = element[0].slot
+        if around in self.changed:
+            self.changed[around] = _also(self.changed[around], why)
+        else:
+            self.entered[around] = why
+
+    def _mend_whole(self, slot: int, found: Mending, borrow: Borrow) -> None:
         """In a step taken over as a whole, take what did not change from the run that it ran in."""
-        name, why = self._machine.name(slot), "a part of it has changed"
+        why = "a part of it has changed"
         inside = borrow(self._results[slot].run, (), found)
         if inside is None:
             self.change(slot, why)
             return
-        marks = tuple(f"{name}{mark}" for mark in "[#.")
-        self.parts[slot] = TakenPart({n: one for n, one in inside.items() if n.startswith(marks)}, None)
+        self.parts[slot] = TakenPart(self._renamed(slot, inside), None)
         self.entered.setdefault(slot, why)
         self.enter(slot, why)
+
+    def divide(self, prints: RunPrints) -> None:
+        """Let be taken in parts what ran in part with other code than the rest of it, before or after."""
+        cached = self._replay.cached
+        others = {run_id for run_id in set(cached.values()) if prints.of(run_id) != prints.own}
+        for slot, run_id in cached.items() if others else ():
+            if run_id in others:
+                self.divided.update(self._around(slot))
 
     def change(self, slot: int, why: str) -> None:
         """Let the slot run, for what it does or reads has changed."""
@@ -190,23 +232,38 @@ class RerunSteps:
         if not lists or len(lists) != len(columns):
             return None
         rows = zip(*lists, strict=True)
-        return [replace(result, outputs=dict(zip(columns, row, strict=True)), taken=None) for row in rows]
+        name = result.name
+        return [
+            replace(
+                result, outputs=dict(zip(columns, row, strict=True)), taken=None,
+                name=None if name is None else f"{name}[{number}]",
+            )
+            for number, row in enumerate(rows)
+        ]  # fmt: skip
+
+    def _renamed(self, slot: int, inside: Mapping[str, ReusedResult]) -> dict[str, ReusedResult]:
+        """Return what is inside a step in the run that it ran in, by the names that it has here."""
+        name = self._machine.name(slot)
+        there = self._results[slot].name or name
+        found: dict[str, ReusedResult] = {}
+        for full, one in inside.items():
+            if full.startswith(tuple(f"{there}{mark}" for mark in "[#.")):
+                known = one if there == name or one.name is not None else replace(one, name=plain_name(full))
+                found[f"{name}{full[len(there) :]}"] = known
+        return found
 
     def _borrowed(self, slot: int, names: Sequence[str], borrow: Borrow) -> TakenPart:
         """Return what the step's own run gives. Raises `unknown-node` if that run or its step is gone."""
         node, run = self._machine.name(slot), self._results[slot].run
-        found = borrow(run, names)
+        there = self._results[slot].name or node
+        found = borrow(run, [f"{there}{name[len(node) :]}" for name in names])
         if found is None:
             raise SymphonyError(
                 f"the run has no node {names[0]!r}: it took over {node} as a whole from a run that is gone",
                 code="unknown-node",
                 hint=f"to run all of it again: --from {quote(node)}",
             )
-        inside = {
-            name: result
-            for name, result in found.items()
-            if name.startswith(tuple(f"{node}{m}" for m in "[#."))
-        }
+        inside = self._renamed(slot, found)
         rows = self.rows(slot)
         taken = sum(parent_of(name) == node and name.endswith("]") for name in inside)
         return TakenPart(inside, None if rows is None else (taken, len(rows)))
@@ -238,9 +295,7 @@ def _alike(name: str, known: Mapping[str, int]) -> list[int]:
     return found
 
 
-def _known_above(name: str, known: Mapping[str, object]) -> str:
-    """The innermost step around that is known."""
-    above: str | None = name
-    while above is not None and above not in known:
-        above = parent_of(above)
-    return above or ""
+def _also(told: str, why: str) -> str:
+    """`changed: for_each` and `changed: the code of x` in one reason."""
+    more = why.removeprefix("changed: ")
+    return told if more in told else f"{told}, {more}"

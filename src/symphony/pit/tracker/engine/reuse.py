@@ -19,6 +19,7 @@ from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.contents import KEYS_PORT, moved_name
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.graphs import WorkGraph
+from symphony.pit.tracker.nodes.prints import RunPrints
 from symphony.pit.tracker.nodes.reading import FilesRead, contents_read, reads_files
 from symphony.pit.tracker.nodes.work import ModelWork, OperatorWork
 from symphony.ports.steering import ReuseSummary
@@ -46,8 +47,9 @@ def reusable(
     graph: WorkGraph,
     scope: RerunScope,
     borrow: Borrow,
+    prints: RunPrints,
 ) -> Reusable:
-    """Return what may be taken from the run `recorded`.
+    """Return what may be taken from the run `recorded`, of whose code `prints` tell.
 
     `borrow` looks into the runs that it took results from.
 
@@ -76,19 +78,24 @@ def reusable(
             closed.once.add(slot)
         if slot not in closed.results:
             run = replay.cached.get(slot, executor.run_id)
-            results[slot] = ReusedResult(outputs=bindings.values.of(slot), taken=record.taken, run=run)
+            name = replay.cached_as.get(slot)
+            results[slot] = ReusedResult(
+                outputs=bindings.values.of(slot), taken=record.taken, run=run, name=name
+            )
             if scope.mended is not None and (file := _written_since(slot, record, bindings, executor)):
                 written[slot] = f"changed: {file}"
     steps = RerunSteps(replay, results, bindings, overcome.of(replay.errors))
     choice = _Choice(replay, results, closed, steps, moving)
     steps.mark(scope.first, borrow)
     if scope.mended is not None:
-        steps.mend(scope.mended, borrow)
+        steps.mend(scope.mended, prints, borrow)
         for slot, why in written.items():
             steps.change(slot, why)
+    steps.divide(prints)
     reading = {i for i in range(len(graph.works)) if graph.inputs_read(i) & scope.inputs}
     choice.visit(replay.machine.root, reading)
-    return Reusable(results=choice.taken, summary=choice.summary(executor.run_id, reading))
+    summary = choice.summary(executor.run_id, reading)
+    return Reusable(results=choice.taken, divided=frozenset(choice.divided), summary=summary)
 
 
 def _written_since(slot: int, record: FinishedRecord, bindings: Bindings, executor: Executor) -> str:
@@ -135,7 +142,7 @@ class _Closed:
 
 
 class _Choice:
-    """Takes what can be taken; `taken` has it by full name."""
+    """Takes what can be taken; `taken` has it by full name, `divided` what is taken in parts alone."""
 
     def __init__(
         self,
@@ -149,6 +156,7 @@ class _Choice:
         self._replay, self._machine, self._results = replay, replay.machine, results
         self._closed, self._steps = closed, steps
         self.taken: dict[str, ReusedResult] = {}
+        self.divided: set[str] = set()  # what is taken in parts, all of it
         self._parts: dict[str, tuple[int, int]] = {}
         for slot in closed.results:  # the lists of a fan-out follow from its elements
             if (element := self._machine.element_of.get(slot)) is not None:
@@ -172,8 +180,16 @@ class _Choice:
                     self._closed.check(slot, self._machine.name(slot))
                 self._inside(slot)
             elif slot in self._results:
-                self.taken[self._machine.name(slot)] = self._results[slot]
+                self._take(slot)
         return not wanted and not open_
+
+    def _take(self, slot: int) -> None:
+        """Take the slot, as a whole or in parts."""
+        if slot in self._steps.divided:
+            self.divided.add(self._machine.name(slot))
+            self._inside(slot)
+        else:
+            self.taken[self._machine.name(slot)] = self._results[slot]
 
     def summary(self, run_id: str, seeds: set[int]) -> ReuseSummary:
         """Return a summary of the reuse, after the root was visited with `seeds`."""
@@ -182,16 +198,18 @@ class _Choice:
             name: self._why(slot, index in seeds)
             for index, slot in enumerate(slots_of(root))
             if (name := machine.name(slot)) not in self.taken
+            and name not in self.divided
             and not (machine.status[slot] == Status.SKIPPED and self._steps.sound(slot))
         }
         own = len(root.plan.nodes)
-        reused = sum(node.name in self.taken for node in root.plan.nodes)
+        reused = sum(node.name in self.taken or node.name in self.divided for node in root.plan.nodes)
         roots = (name[: found.start()] for name in self.taken if (found := _INNER.search(name)) is not None)
         moving = frozenset(node.name for node in root.plan.nodes if moved_name(node.name) in self.taken)
-        apart = self._parts.keys() | moving
+        apart = self._parts.keys() | moving | self.divided
         inside = {name: count for name, count in Counter(roots).items() if name not in apart}
+        parts = {name: count for name, count in self._parts.items() if name not in self.divided}
         return ReuseSummary(
-            run_id=run_id, nodes=own, reused=reused, again=again, elements=self._parts, inside=inside,
+            run_id=run_id, nodes=own, reused=reused, again=again, elements=parts, inside=inside,
             moving=moving,
         )  # fmt: skip
 
@@ -248,11 +266,14 @@ class _Choice:
 
     def _take_row(self, slot: int, number: int) -> None:
         """Take an element of a fan-out that ran, or that was itself taken as a whole."""
-        group = self._machine.groups.get(slot)
+        group, part = self._machine.groups.get(slot), self._steps.parts.get(slot)
+        start = f"{self._machine.name(slot)}[{number}]"
         if group is not None:
             self._take_element(group.base + number)
+        elif part is not None:
+            self.taken.update({n: one for n, one in part.results.items() if n.startswith(start)})
         elif slot in self._results and (rows := self._steps.rows(slot)) is not None:
-            self.taken[f"{self._machine.name(slot)}[{number}]"] = rows[number]
+            self.taken[start] = rows[number]
 
     def _take_element(self, element: int) -> bool:
         """Take an element of a fan-out, or of one that runs again what is inside. Is it taken?"""
@@ -260,7 +281,7 @@ class _Choice:
         if element in steps.asked:
             return False
         if steps.sound(element) and element not in steps.entered:
-            self.taken[self._machine.name(element)] = self._results[element]
+            self._take(element)
             return True
         if element in self._closed.results:
             self._closed.check(element, self._machine.name(element))

@@ -7,7 +7,7 @@ import msgspec
 
 from symphony.pit.artifacts.values.codec import encode_value, value_digest
 from symphony.pit.tracker.core.records import Reused, encode_reused
-from symphony.pit.tracker.engine.mended import Mended
+from symphony.pit.tracker.engine.mended import Mending
 from symphony.pit.tracker.nodes.contents import moved_name
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.sealing import Sealer
@@ -23,16 +23,20 @@ class RerunScope(msgspec.Struct, frozen=True, kw_only=True):
 
     first: tuple[str, ...] = ()
     inputs: frozenset[str] = frozenset()
-    mended: Mended | None = None
+    mended: Mending | None = None
     """The changes, if the run takes results from a workflow that is not its own."""
 
 
 class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A node's outputs, the branch that it took, and the run that it ran in."""
+    """A node's outputs, the branch that it took, and the run that it ran in.
+
+    `name` is what it was called there; None if that is the name that it is known by.
+    """
 
     outputs: Mapping[str, StoredValue]
     taken: str | None
     run: str
+    name: str | None = None
 
     def kept(self, executor: Executor) -> "ReusedResult":
         """The result with large values in the store."""
@@ -47,9 +51,13 @@ class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reusable(msgspec.Struct, frozen=True, kw_only=True):
-    """What another run may take: results by full name, and a summary in a few words."""
+    """What another run may take: results by full name, and a summary in a few words.
+
+    Nodes that are `divided` are taken in parts, all of them.
+    """
 
     results: Mapping[str, ReusedResult]
+    divided: frozenset[str] = frozenset()
     summary: ReuseSummary
 
     def kept(self, executor: Executor) -> "Reusable":
@@ -66,7 +74,7 @@ class Borrow(Protocol):
     """What may be taken, by full name, from the run of this id if these steps run; None if it is gone."""
 
     def __call__(
-        self, run_id: str, steps: Sequence[str], mended: Mended | None = None
+        self, run_id: str, steps: Sequence[str], mended: Mending | None = None
     ) -> Mapping[str, ReusedResult] | None: ...
 
 
@@ -80,4 +88,4 @@ def changed_inputs(before: Mapping[str, Value], after: Mapping[str, Value]) -> f
 def written(result: ReusedResult, sealer: Sealer) -> bytes:
     """A result for the journal of the run that reuses it."""
     sealed = {port: sealer.seal(value) for port, value in result.outputs.items()}
-    return encode_reused(Reused(encode_value(sealed), result.taken, result.run))
+    return encode_reused(Reused(encode_value(sealed), result.taken, result.run, result.name))

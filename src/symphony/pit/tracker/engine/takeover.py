@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.values.codec import decode_sealed
 from symphony.pit.artifacts.values.sealed import hidden
@@ -9,7 +11,7 @@ from symphony.pit.tracker.core.machine import Group, Machine
 from symphony.pit.tracker.core.records import Reused, decode_reused
 from symphony.pit.tracker.engine.reused import ReusedResult
 from symphony.pit.tracker.nodes.bindings import Bindings
-from symphony.pit.tracker.nodes.contents import KEYS_PORT, element_digests, matched, moved_name
+from symphony.pit.tracker.nodes.contents import KEYS_PORT, element_digests, matched, moved_name, plain_name
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.scope import FrameScope
@@ -76,7 +78,10 @@ class Takeover:
         """The result that the slot takes. Raises Deferred where a large list is to be loaded first."""
         name = self._name(slot) if self._moves else self._machine.name(slot)
         body = None if name is None else self._rows.get(name)
-        return None if body is None else decode_reused(body)
+        if name is None or body is None:
+            return None
+        found = decode_reused(body)
+        return found if found.name is not None or not self._moves else replace(found, name=plain_name(name))
 
     def _name(self, slot: int) -> str | None:
         """Return the slot's name in the other run; None if there was no such step."""

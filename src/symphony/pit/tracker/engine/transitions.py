@@ -172,7 +172,11 @@ class Transitions:
         """The slot's result is taken from another run."""
         self._bindings.values.put(slot, self._executor.store.unseal(decode_sealed(result.outputs)))
         now = self._clock.now_s()
-        self._record(FinishedRecord(slot, now, now, result.outputs, result.taken, result.run))
+        row = slot, now, now, result.outputs, result.taken, result.run
+        if result.name is None or result.name == self._machine.name(slot):
+            self._record(FinishedRecord(*row))
+        else:
+            self._record(FinishedFullyRecord(*row, cached_as=result.name))
         self.push(self._machine.finished(slot, result.taken))
 
     def derived(self, slot: int, started: float, taken: str | None = None, *, quick: bool = False) -> None:

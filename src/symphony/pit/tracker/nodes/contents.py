@@ -26,6 +26,11 @@ def moved_name(fan_out: str, number: int | None = None) -> str:
     return f"{fan_out}[={'' if number is None else number}]"
 
 
+def plain_name(moved: str) -> str:
+    """The name that a step has in its own run, of one that `moved_name` gave, or anything inside it."""
+    return moved.replace("[=", "[")
+
+
 def element_digests(level: FrameScope, node: int, items: Sequence[Value], sealer: Sealer) -> list[str | None]:
     """A digest for each element of the fan-out `node`; None for those that hold secrets or read the run.
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import msgspec
+
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.tracker.nodes.attempt import never
@@ -17,7 +19,22 @@ from symphony.sdk.paths import path_finder
 
 Prints: TypeAlias = Mapping[str, str]
 """By `print_keys`. What is not known has none."""
+
+
+class RunPrints(msgspec.Struct, frozen=True):
+    """The fingerprints of a run, and those of the runs that ran what it took over, by their ids."""
+
+    own: Prints | None = None
+    taken: Mapping[str, Prints | None] = {}
+
+    def of(self, run_id: str | None) -> Prints | None:
+        """Return what is known of a result that ran in another run; None for one that ran in this."""
+        return self.own if run_id is None else self.taken.get(run_id, self.own)
+
+
 READS: Final = ":reads"
+_PART: Final = "\npart "
+"""Between the digests of all the code that an operator runs, and of that without the rest of its file."""
 
 
 def print_keys(work: CallWork, prefix: str) -> Iterator[str]:
@@ -82,7 +99,15 @@ def _code(work: CallWork, models: Models) -> str | None:
             return None
     if is_own(work.operator.function):
         return f"symphony {work.operator.info.version}"
-    return work.operator.code
+    code = work.operator.code
+    part = None if code is None else work.operator.part
+    return code if part is None else f"{code}{_PART}{part}"
+
+
+def same_print(before: str, now: str) -> bool:
+    """Do two fingerprints tell of one thing? Of a function in a file other parts of that file may differ."""
+    (code, mark, part), (new, new_mark, new_part) = before.partition(_PART), now.partition(_PART)
+    return code == new or (bool(mark and new_mark) and part == new_part)
 
 
 def _read(work: OperatorWork, inputs: Mapping[str, Value], cwd: Path, base: Path) -> str | None:

@@ -139,6 +139,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     """Steps of a rerun that take no result of the cache, and neither does what comes after them."""
     fingerprints: Mapping[str, str] | None = None
     """The fingerprints of its nodes' operators, models and templates at its start; None if not recorded."""
+    taken_prints: Mapping[str, Mapping[str, str] | None] = {}
+    """The fingerprints of the runs that ran what a rerun has taken over, by their ids."""
     name: str | None = None
     """The name of the run; None for runs that began before runs had names."""
 
