@@ -413,4 +413,33 @@ nodes:
     next: {{n: "${{{{ state.n + 1 }}}}"}}
 """)
     assert result.error is not None
-    assert result.error.message.endswith(f"in 2 rounds: {said}")
+    assert result.error.message.endswith(f"in 2 rounds: {said}; its last state: n = 2")
+
+
+def test_a_loop_without_an_end_shows_its_last_state_even_inside_others(tmp_path: Path) -> None:
+    (tmp_path / "inner.yaml").write_text("""
+name: inner
+nodes:
+  around:
+    control: loop
+    state: {k: 0}
+    until: "false"
+    max_iterations: 2
+    body:
+      deep:
+        control: loop
+        state: {n: 0, word: "${{ 'ab' + string(state.k) }}", all: [1, {x: null}]}
+        until: "false"
+        max_iterations: 3
+        body:
+          x: {operator: debug.value, inputs: {value: 1}}
+        next: {n: "${{ state.n + 1 }}"}
+    next: {k: "${{ state.k + 1 }}"}
+""")
+    outer = tmp_path / "outer.yaml"
+    outer.write_text("name: outer\nnodes:\n  sub: {workflow: ./inner.yaml}\n")
+    result = run(outer, memory=True)
+    assert result.error is not None
+    assert result.error.code == "loop-limit"
+    said = 'its last state: n = 3, word = "ab0", all = [1, {"x": null}]'
+    assert result.error.message.endswith(said)

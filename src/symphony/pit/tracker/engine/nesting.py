@@ -10,6 +10,7 @@ from symphony.pit.tracker.nodes.aside import Deferred
 from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import truth
 from symphony.pit.tracker.nodes.failures import too_late
+from symphony.pit.tracker.nodes.stating import stated
 from symphony.pit.tracker.nodes.work import Loop, LoopWork, SubWorkflowWork, Work
 from symphony.ports.values import StoredValue
 from symphony.workflow.expressions import ValueTemplate
@@ -26,7 +27,7 @@ class Nesting:
     def __init__(self, parts: RunParts, cwd: Path) -> None:
         self._replay, self._machine, self._bindings = parts.replay, parts.machine, parts.bindings
         self._transitions, self._timers, self._clock = parts.transitions, parts.timers, parts.clock
-        self._cwd = cwd
+        self._sealer, self._cwd = parts.executor.sealer, cwd
         self._late: set[int] = set()  # loops whose time ended between two rounds
 
     def begin(self, slot: int, work: LoopWork | SubWorkflowWork) -> None:
@@ -98,7 +99,8 @@ class Nesting:
         if number >= loop.rounds_max:
             self._timers.cancel(slot)
             raise SymphonyError(
-                f"the loop has not come to its end in {loop.rounds_max:,} rounds{_condition(work)}",
+                f"the loop has not come to its end in {loop.rounds_max:,} rounds"
+                f"{_condition(work)}{stated(state, self._sealer.mask_cut)}",
                 code="loop-limit",
                 hint="raise max_iterations, or look at the loop's condition",
             )
