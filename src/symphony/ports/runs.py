@@ -114,6 +114,18 @@ class RunError(msgspec.Struct, frozen=True, kw_only=True):
         return self if place is None else msgspec.structs.replace(self, **msgspec.structs.asdict(place))
 
 
+class RunWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that went wrong beside a run, whose status it does not change. Secrets are masked."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    place: NodePlace | None = None
+    """Where in a file the cause stands; None if the workflow came from no file."""
+    output: Sequence[str] = ()
+    """The last lines that a command printed."""
+
+
 class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     """One node of a run. Times are ISO 8601 UTC; `duration_ms` counts the last attempt."""
 
@@ -122,7 +134,10 @@ class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str | None = None
     finished_at: str | None = None
     duration_ms: float | None = None
+    took_s: float | None = None
+    """From the start of the first attempt to the end, with the pauses between attempts."""
     error: RunError | None = None
+    """Why it failed; None once a later attempt has succeeded."""
     cached_from: str | None = None
     """The run that a cache hit or a reused result came from."""
     not_cached: str | None = None

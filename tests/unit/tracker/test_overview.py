@@ -10,13 +10,16 @@ import pytest
 
 from symphony import Symphony, operator
 from symphony.pit.tracker.core.overview import _LEAST, _load, overview_of
-from symphony.pit.tracker.core.plan import PlanNode, make_plan
+from symphony.pit.tracker.core.plan import OnFailure, PlanNode, make_plan
 from symphony.pit.tracker.core.records import (
     BegunRecord,
     ExpandedRecord,
     FailedRecord,
     FinishedRecord,
     Record,
+    ResumedRecord,
+    RetryDueRecord,
+    StartedRecord,
 )
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.insight.reader import Insight
@@ -145,3 +148,68 @@ def test_a_bar_is_filled_as_if_each_slice_were_looked_at_by_itself(seed: int) ->
             slices[min(SLICES - 1, max(0, int((start - begin) / whole * SLICES)))] += _LEAST
     found = _load([start for start, _ in spans], [end for _, end in spans], begin, whole)
     assert found == pytest.approx(slices, abs=1e-6)
+
+
+def tried(*more: Record) -> RunReplay:
+    """A node that fails in its first second, and what follows."""
+    replay = RunReplay(make_plan([PlanNode(name="a", attempts=2)], [()]), limit=10)
+    first = FailedRecord(slot=0, at=2.0, started=1.0, error=("x", "first try broke", None), ends=False)
+    for record in (
+        BegunRecord(slot=-1, at=1.0, pid=1),
+        StartedRecord(slot=0, at=1.0, attempt=1),
+        first,
+        *more,
+    ):
+        replay.apply(record)
+    return replay
+
+
+AGAIN: tuple[Record, ...] = (RetryDueRecord(slot=0, at=5.0), StartedRecord(slot=0, at=5.0, attempt=2))
+GOOD: Record = FinishedRecord(slot=0, at=6.0, started=5.0, outputs=None, taken=None, cached_from=None)
+BAD: Record = FailedRecord(slot=0, at=6.0, started=5.0, error=("x", "second try broke", None), ends=True)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "first try broke"),
+        (AGAIN, None),
+        ((*AGAIN, GOOD), None),
+        ((*AGAIN, BAD), "second try broke"),
+    ],
+)
+def test_an_error_is_told_until_another_attempt_has_followed(
+    more: tuple[Record, ...], said: str | None
+) -> None:
+    replay = tried(*more)
+    (line,), node = overview_of(replay).lines, replay.nodes()["a"]
+    assert [one and one.message for one in (line.error, node.error)] == [said, said]
+
+
+def test_a_failure_that_on_error_replaced_by_a_value_is_still_told() -> None:
+    replay = RunReplay(make_plan([PlanNode(name="a", on_failure=OnFailure.VALUE)], [()]), limit=10)
+    failed = FailedRecord(slot=0, at=2.0, started=1.0, error=("x", "it broke", None), ends=True, usage=None)
+    for record in (BegunRecord(slot=-1, at=1.0, pid=1), StartedRecord(slot=0, at=1.0, attempt=1), failed):
+        replay.apply(record)
+    (line,), node = overview_of(replay).lines, replay.nodes()["a"]
+    assert node.status is NodeStatus.SUCCEEDED
+    assert [one and one.message for one in (line.error, node.error)] == ["it broke", "it broke"]
+
+
+def test_a_node_took_from_its_first_start_in_table_chart_and_result() -> None:
+    replay = tried(*AGAIN, GOOD)
+    found, node = overview_of(replay), replay.nodes()["a"]
+    assert (found.lines[0].took_s, found.bars[0].extent_s, node.took_s) == (5.0, 5.0, 5.0)
+    assert node.duration_ms == 1000.0
+
+
+def test_a_node_that_was_interrupted_took_from_its_first_start_too() -> None:
+    replay = RunReplay(make_plan([PlanNode(name="a")], [()]), limit=10)
+    for record in (
+        BegunRecord(slot=-1, at=1.0, pid=1), StartedRecord(slot=0, at=1.0, attempt=1),
+        ResumedRecord(slot=-1, at=7.0, pid=2), StartedRecord(slot=0, at=7.0, attempt=1),
+        FinishedRecord(slot=0, at=9.0, started=7.0, outputs=None, taken=None, cached_from=None),
+    ):  # fmt: skip
+        replay.apply(record)
+    found, node = overview_of(replay), replay.nodes()["a"]
+    assert (found.lines[0].took_s, found.bars[0].extent_s, node.took_s) == (8.0, 8.0, 8.0)

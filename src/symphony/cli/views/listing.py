@@ -79,7 +79,7 @@ def nodes_text(run: "RunResult", run_of: "Callable[[str], str]" = short_id) -> s
     rows = []
     origins = _origins(node.cached_from for _, node in nodes[:_NODES_MAX])
     for name, node in nodes[:_NODES_MAX]:
-        took = "" if node.duration_ms is None else output.duration(node.duration_ms / 1000)
+        took = "" if node.took_s is None else output.duration(node.took_s)
         about = "" if node.error is None else _line(f"[{node.error.code}] {node.error.message}")
         if node.cached_from is not None and len(origins) > 1:
             about = f"from run {output.shown(run_of(node.cached_from))}"

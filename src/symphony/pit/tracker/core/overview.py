@@ -263,16 +263,14 @@ class _Rows:
         several = len(row.slots) > 1 or bool(row.groups)
         alone = len(row.slots) == 1
         status = replay.status(first) if alone else row.status
-        started, finished = replay.started.get(first), replay.finished.get(first)
-        took = None if started is None or finished is None else max(0.0, finished - started)
-        failed = first if first in replay.errors else row.error
+        failed = first if replay.fails(first) else row.error
         if failed is None and row.handled:
             failed = row.handled[0]
         return NodeLine(
             name=row.name,
             status=status,
             attempts=self._machine.attempts[first] if alone else 0,
-            took_s=took if alone else row.extent_s,
+            took_s=replay.node_took_s(first) if alone else row.extent_s,
             error=self._why(failed) if failed is not None else None,
             cached_from=replay.cached.get(first) if alone else None,
             not_cached=QUICKER if alone and first in replay.quick else None,

@@ -48,6 +48,8 @@ from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunEvent, RunR
 from symphony.ports.values import StoredValue
 
 QUICKER = "quicker to run again"
+_OVERCOME = frozenset({Status.READY, Status.RUNNING, Status.SUCCEEDED})
+"""Where a slot stands once an attempt has followed the one that failed."""
 _NODE_STATUS = {
     Status.PENDING: NodeStatus.PENDING,
     Status.READY: NodeStatus.PENDING,
@@ -89,7 +91,7 @@ class RunReplay:
         self.opened: dict[int, float] = {}  # when fan-outs were expanded
         self._labels: dict[int, Sequence[str | None]] = {}  # of their elements
         self._own_labels: dict[int, str] = {}  # of elements of others that failed
-        self._on_error: list[int] = []  # slots whose last attempt failed, and `on_error` says what then
+        self._on_error: dict[int, None] = {}  # slots whose last attempt failed, and `on_error` says what then
         self.frames_at: list[float] = []  # when frames were opened, those of the machine but its root
         self.tries: dict[int, list[Attempt]] = {}  # by slot its attempts that others followed
         self.idle: set[int] = set()  # slots that were skipped or cancelled while nothing ran
@@ -239,7 +241,7 @@ class RunReplay:
             code_ = "failed" if error is None else error[0]
             self.tries.setdefault(slot, []).append((self.started[slot], at, code_, None))
         elif isinstance(record, FailedRecord) and self._on_error_decides(record):
-            self._on_error.append(slot)
+            self._on_error[slot] = None
         elif isinstance(record, RetryDueRecord) and slot in self.tries:
             *before, (started, finished, why, _) = self.tries[slot]
             self.tries[slot] = [*before, (started, finished, why, at)]
@@ -264,6 +266,14 @@ class RunReplay:
         if self.begun_at is None:
             return None
         return max(0.0, self.until(now) - self.begun_at)
+
+    def node_took_s(self, slot: int) -> float | None:
+        """From the start of a slot's first attempt to its end; None before it has both."""
+        started, finished = self.started.get(slot), self.finished.get(slot)
+        if started is None or finished is None:
+            return None
+        tries = self.tries.get(slot)
+        return max(0.0, finished - (started if tries is None else min(tries[0][0], started)))
 
     def until(self, now: float | None = None) -> float:
         """When it ended, or else `now`, or the time of its last event."""
@@ -350,6 +360,12 @@ class RunReplay:
                 )
             else:
                 yield slot
+
+    def fails(self, slot: int) -> bool:
+        """Is the slot's last error that of its present state, not that of an attempt since overcome?"""
+        if slot not in self.errors:
+            return False
+        return slot in self._on_error or self.machine.status[slot] not in _OVERCOME
 
     def _failed_element(self, slot: int) -> int | None:
         """The element that failed a fan-out, if that is why the slot failed."""
@@ -443,7 +459,7 @@ class RunReplay:
     def _node(self, slot: int, usage: Usage | None) -> NodeResult:
         started, finished = self.started.get(slot), self.finished.get(slot)
         attempts = self.machine.attempts[slot]
-        failed = slot in self.errors or self._failed_element(slot) is not None
+        failed = self.fails(slot) or self._failed_element(slot) is not None
         took = None if started is None or finished is None else round(max(0.0, finished - started) * 1000, 3)
         status = self.status(slot)
         return NodeResult(
@@ -452,6 +468,7 @@ class RunReplay:
             started_at=iso(started),
             finished_at=iso(finished),
             duration_ms=took,
+            took_s=self.node_took_s(slot),
             error=self.failure(slot) if failed else None,
             label=self.label(slot),
             cached_from=self.cached.get(slot),

@@ -89,7 +89,7 @@ def _side(node: NodeResult) -> NodeSide:
     return NodeSide(
         status=node.status,
         attempts=node.attempts,
-        took_s=None if node.duration_ms is None else node.duration_ms / 1000,
+        took_s=node.took_s,
         error=node.error,
         reused_from=node.cached_from,
         usage=node.usage,
