@@ -52,6 +52,7 @@ class Handle:
         yield RunEvent(seq=2, type="node.cancelled", at=0.0, node="embed")
     async def ended(self):
         await self.stop.wait()
+    def warn_by(self, warn): ...
     def progress(self):
         return Now()
     async def result(self):

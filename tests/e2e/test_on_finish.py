@@ -59,7 +59,8 @@ def test_ctrl_c_ends_what_is_told_and_not_what_the_run_came_to(tmp_path: Path) -
     running.send_signal(signal.SIGINT)
     _, err = running.communicate()
     assert running.returncode == 0
-    assert "was stopped; symphony runs resume" in err
+    assert "warning[on-finish-failed]: on_finish was stopped" in err
+    assert "hint: symphony runs resume w-1 tells it" in err
 
 
 def test_a_dry_run_tells_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.store.journal import RunRequest
 from symphony.pit.tracker.store.logs import RunLog
 from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, Overview
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult, short_id
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunWarning, short_id
 from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import ArtifactRef, Value
 
@@ -189,6 +189,11 @@ class RunHandle:
     def cancel(self) -> None:
         """Cancel durably; running nodes are stopped. Call it on the loop's thread."""
         self._engine.cancel()
+
+    def warn_by(self, warn: Callable[[RunWarning], None]) -> None:
+        """Give `warn` what goes wrong beside the run, which would be logged. Call it on the loop's thread."""
+        if self._telling is not None:
+            self._telling.warn = warn
 
     def interrupt(self, signal: str = "") -> None:
         """Stop what runs and leave the run `interrupted`: `Symphony.resume` goes on as after a crash.

@@ -5,24 +5,33 @@ as it ended. A note in the home stays until then: after a kill, `resume` sends w
 """
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from symphony.app.parts import Parts
 from symphony.app.preparing import Prepared
+from symphony.commons.cutting import beginning, ending
 from symphony.commons.environment import inherited, withholding
 from symphony.commons.errors import SymphonyError
+from symphony.commons.lines import lines_of
 from symphony.commons.logging import logger
 from symphony.commons.marks import marking, marks_of
 from symphony.pit.tracker.store.runs import end_escaped
 from symphony.pit.tracker.store.untold import Untold
-from symphony.ports.runs import ENDED, RunResult
+from symphony.ports.runs import ENDED, RunResult, RunWarning
 from symphony.workflow.model import OnFinish
+
+if TYPE_CHECKING:
+    from symphony.kit.processes import ProcessResult
 
 SECONDS_MAX: Final = 30.0
 """The longest time that a notification may take."""
 _ERROR_CHARS_MAX: Final = 8_000
+_OUTPUT_CHARS_MAX: Final = 8_000
+_LINES_MAX: Final = 5
+_LINE_CHARS_MAX: Final = 200
 
 log = logger(__name__)
 
@@ -59,6 +68,8 @@ class Telling:
     def __init__(self, parts: Parts, prepared: Prepared, untold: Untold | None) -> None:
         """Without `untold` nobody else could do it: a run in memory."""
         self._parts, self._prepared, self._untold = parts, prepared, untold
+        self.warn: Callable[[RunWarning], None] | None = None
+        """Gets what goes wrong; without it, that is logged."""
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
 
@@ -78,7 +89,7 @@ class Telling:
         if result.status not in ENDED:
             return
         if self._stopped and self._untold is not None:
-            self._warn("was not told, for this process is to end")
+            await self._warn("was not told, for this process is to end")
             return
         if self._untold is not None and not await asyncio.to_thread(self._untold.take):
             return
@@ -88,9 +99,9 @@ class Telling:
             await asyncio.wait({self._task})
             told = not self._task.cancelled()
             if told and (error := self._task.exception()) is not None:
-                self._warn(self._why(error), again=False)
+                await self._warn(self._why(error), again=False, output=_last_lines(error))
             elif not told:
-                self._warn("was stopped")
+                await self._warn("was stopped")
         finally:
             self._task.cancel()
             if self._untold is not None:
@@ -99,13 +110,29 @@ class Telling:
     def _why(self, error: BaseException) -> str:
         if isinstance(error, TimeoutError):
             return f"took more than {SECONDS_MAX:g} seconds and was ended"
+        error = error.error if isinstance(error, _CommandEnded) else error
         said = error.message if isinstance(error, SymphonyError) else f"{type(error).__name__}: {error}"
         return f"failed: {said}"
 
-    def _warn(self, what: str, *, again: bool = True) -> None:
-        run = self._prepared.meta.name or self._prepared.job.run_id
-        more = f"; symphony runs resume {run} tells it" if again and self._untold is not None else ""
-        log.warning(self._prepared.sealer.mask(f"on_finish of run {run} {what}{more}"))
+    async def _warn(self, what: str, *, again: bool = True, output: str = "") -> None:
+        run, mask = self._prepared.meta.name or self._prepared.job.run_id, self._prepared.sealer.mask_cut
+        resume = f"symphony runs resume {run} tells it" if again and self._untold is not None else None
+        if self.warn is None:
+            more = "" if resume is None else f"; {resume}"
+            log.warning(mask(f"on_finish of run {run} {what}{more}"))
+            return
+        sources = self._prepared.job.sources
+        place = None if sources is None else await asyncio.to_thread(sources.of_key, "on_finish")
+        lines = [line for line in lines_of(mask(output)) if line.strip()][-_LINES_MAX:]
+        message = mask(f"on_finish {what}")
+        if len(lines) == 1 and message.endswith(lines[0].strip()):
+            lines = []  # the message says it
+        self.warn(
+            RunWarning(
+                code="on-finish-failed", message=message, hint=resume, place=place,
+                output=[beginning(line, _LINE_CHARS_MAX) for line in lines],
+            )
+        )  # fmt: skip
 
     async def _told(self, result: RunResult) -> None:
         what, ending = self._prepared.job.workflow.on_finish, RunEnding.of(self._prepared, result)
@@ -133,7 +160,7 @@ class Telling:
         finally:
             await asyncio.shield(asyncio.to_thread(end_escaped, marks))
         if done.exit_code != 0:
-            raise ended_badly(done)
+            raise _CommandEnded(done, ended_badly(done))
 
     async def _post(self, url: str, ending: RunEnding) -> None:
         from symphony.kit.http import request
@@ -146,6 +173,22 @@ class Telling:
         )  # fmt: skip
         told = {name: getattr(ending, name) for name in ending.__struct_fields__}
         await request.original(url, context, json=told, seconds=SECONDS_MAX)
+
+
+class _CommandEnded(Exception):
+    """A command ended badly: how, and why in words."""
+
+    def __init__(self, done: "ProcessResult", error: SymphonyError) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.printed = done.stderr if done.stderr.strip() else done.stdout
+
+
+def _last_lines(error: BaseException) -> str:
+    """Return the end of what a command that ended badly has printed, to stderr or else to stdout."""
+    if not isinstance(error, _CommandEnded):
+        return ""
+    return ending(error.printed.decode("utf-8", "replace"), _OUTPUT_CHARS_MAX)
 
 
 def hosts_of(parts: Parts, prepared: Prepared) -> tuple[str, ...]:

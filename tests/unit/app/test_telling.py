@@ -16,6 +16,7 @@ from symphony.app import telling
 from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config, HttpConfig
 from symphony.kit.hosts import HostRefused
+from symphony.ports.runs import RunWarning
 from symphony.testing import run as try_out
 
 pytestmark = pytest.mark.slow
@@ -155,6 +156,60 @@ def test_what_goes_wrong_is_a_warning_and_never_the_runs(
     (record,) = caplog.records
     assert said in record.getMessage()
     assert not untold(tmp_path)  # it was told, and that is what came of it
+
+
+def warned(folder: Path, workflow: Workflow | Path) -> list[RunWarning]:
+    found = list[RunWarning]()
+
+    async def whole() -> None:
+        async with Symphony.open(folder / "home") as symphony:
+            handle = await symphony.start(workflow, cwd=folder)
+            handle.warn_by(found.append)
+            await handle.result()
+
+    asyncio.run(whole())
+    return found
+
+
+def test_a_warning_that_is_asked_for_has_its_place_and_the_last_lines_and_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text("""
+name: F
+nodes: {a: {operator: debug.value, inputs: {value: 1}}}
+on_finish:
+  command: |
+    seq 9 >&2; echo; exit 3
+""")
+    (one,) = warned(tmp_path, file)
+    assert (one.code, one.message) == ("on-finish-failed", "on_finish failed: the command exited with 3: 9")
+    assert list(one.output) == ["5", "6", "7", "8", "9"]
+    assert one.place is not None
+    assert (one.place.file, one.place.line, one.place.place) == (str(file), 4, "on_finish")
+    assert not caplog.records
+
+
+def test_what_a_command_printed_to_stdout_is_shown_if_stderr_is_empty(tmp_path: Path) -> None:
+    (one,) = warned(tmp_path, flow(told="echo useful; exit 1"))
+    assert (list(one.output), one.place) == (["useful"], None)
+
+
+def test_a_secret_that_is_cut_is_hidden_in_the_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "quite-a-secret-word")
+    (tmp_path / "hidden").write_text("x" * 190 + "quite-a-secret-word\n" + "y" * 7_990 + "\n")
+    workflow = loads(
+        "name: S\nenv: [TOKEN]\non_finish: {command: 'cat hidden >&2; head -c 209 hidden >&2; exit 1'}\n"
+        "nodes: {a: {operator: debug.value, inputs: {value: '${{ env.TOKEN }}'}}}\n",
+        "yaml",
+    )
+    (one,) = warned(tmp_path, workflow)
+    said = "\n".join((one.message, *one.output))
+    assert "quite" not in said
+    assert "word" not in said
+    assert "***" in said
 
 
 def test_a_caller_whose_folder_is_gone_gets_a_warning(

@@ -14,7 +14,7 @@ from symphony.cli.views.live import Board, FanOutPace, PutQuestion
 from symphony.cli.views.watching import FAILURES_MAX, LINES_MAX, LineView, line_of, progress_line
 from symphony.commons.widths import columns
 from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus, RunWarning
 from symphony.ports.values import Value
 
 event = partial(event_at, 0.0)
@@ -97,6 +97,7 @@ class Long:
             yield RunEvent(seq=number + 1, type="node.failed", at=0.0, node=f"bad{number}")
 
     async def ended(self) -> None: ...
+    def warn_by(self, warn: Callable[[RunWarning], None]) -> None: ...
     def progress(self) -> Now:
         return Now({})
 

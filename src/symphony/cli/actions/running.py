@@ -19,6 +19,7 @@ import msgspec
 
 from symphony.cli.actions.signals import Signals, StoppedEarly
 from symphony.cli.console import exits, failures, output
+from symphony.cli.views.ending import warning_text
 from symphony.cli.views.watching import Handle, LineView, Silence, View
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import (
@@ -29,7 +30,7 @@ from symphony.commons.processes import (
 )
 from symphony.commons.unicode import described
 from symphony.ports.insight import MadeArtifact, Overview
-from symphony.ports.runs import RunResult, RunStatus
+from symphony.ports.runs import RunResult, RunStatus, RunWarning
 
 S = TypeVar("S")
 
@@ -110,10 +111,14 @@ async def conduct(
         async with _nothing_left(), opening as opened:
             with signals.gently(), view.standing():
                 handle = await signals.begun(begin(opened))
+                warnings = list[RunWarning]()
+                handle.warn_by(warnings.append)
                 failures.warn_of_unhidden(handle.unhidden)
                 failures.warn_of_unset(handle.unset)
                 os.environ.update(handle.marks)  # for what operators start in this process
                 result = await _watched(handle, view)
+            for warning in warnings:
+                output.note(warning_text(warning, failures.page()))
             elapsed_s = time.monotonic() - began_s
             seen = handle.overview() if chart else None
             outcome = RunOutcome(

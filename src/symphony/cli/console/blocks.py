@@ -120,9 +120,10 @@ def error_block(
     hint: str | None = None,
     where: str | None = None,
     also: Sequence[tuple[str, str | None]] = (),
+    warning: bool = False,
 ) -> str:
-    """One error that does not belong to a file. `also`: other causes of it, each with its place."""
-    lines = [_headline("error", code, message, page)]
+    """One error or warning that belongs to no file. `also`: other causes of it, each with its place."""
+    lines = [_headline("warning" if warning else "error", code, message, page)]
     if where:
         lines.append(_pointer(where, page))
     for cause, place in also:

@@ -18,6 +18,7 @@ from symphony.ports.runs import (
     NodeStatus,
     RunResult,
     RunStatus,
+    RunWarning,
     short_id,
     titled,
 )
@@ -158,6 +159,15 @@ def error_text(run: RunResult, page: blocks.BlockPage) -> str:
     if error.causes_more:
         also.append((f"{error.causes_more:,} more: symphony runs show {run.label} --elements", None))
     return blocks.error_block(error.code, error.message, page, hint=error.hint, where=where, also=also)
+
+
+def warning_text(warning: RunWarning, page: blocks.BlockPage) -> str:
+    """Return the block that shows what went wrong beside a run."""
+    message = "\n".join((warning.message, *warning.output))
+    where = None if warning.place is None else _where(warning.place)
+    return blocks.error_block(
+        warning.code, message, page, hint=warning.hint, where=where, warning=True
+    ).rstrip()
 
 
 def _where(place: NodePlace) -> str:

@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypeGuard
 from symphony.cli.console import output
 from symphony.cli.views.earlier import EarlierEvents
 from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, Overview
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult, titled
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunWarning, titled
 from symphony.ports.values import Value
 
 LINES_MAX: Final = 200
@@ -100,6 +100,7 @@ class Handle(Protocol):
     def unhidden(self) -> Sequence[str]: ...
     @property
     def unset(self) -> Sequence[str]: ...
+    def warn_by(self, warn: Callable[[RunWarning], None]) -> None: ...
     @property
     def artifacts(self) -> Callable[[], Sequence[MadeArtifact]]: ...
     def events(self) -> AsyncGenerator[RunEvent, None]: ...

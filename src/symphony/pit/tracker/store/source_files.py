@@ -39,11 +39,15 @@ class SourceFiles:
         self._workflow, self._meta, self._children = workflow, meta, children
         self._read: dict[str, DocumentReading] = dict(read or {})
 
-    def of_output(self, name: str) -> NodePlace | None:
-        """Where an output of the run's own workflow stands; None if that came from no file. Blocking."""
+    def of_key(self, key: str) -> NodePlace | None:
+        """Where a key of the run's own workflow stands; None if that came from no file. Blocking."""
         if self._meta.source is None:
             return None
-        return self._placed(self._meta.source, self._meta.digest, f"outputs.{name}")
+        return self._placed(self._meta.source, self._meta.digest, key)
+
+    def of_output(self, name: str) -> NodePlace | None:
+        """Where an output of the run's own workflow stands; None if that came from no file. Blocking."""
+        return self.of_key(f"outputs.{name}")
 
     def of(self, name: str) -> NodePlace | None:
         """Where the node of a step stands; None if the workflow came from no file. Blocking."""
