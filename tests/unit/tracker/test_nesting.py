@@ -48,6 +48,29 @@ outputs: {sum: "${{ outer.sum }}", rounds: "${{ outer.iterations }}"}
     assert statuses(result)["outer#1.inner#1.one"] == "succeeded"
 
 
+@pytest.mark.parametrize(
+    ("after", "hint"),
+    [
+        ("n: state.n", "the last round left the state as it was: look at `next` and the condition"),
+        ("n: state.n + 1", "look at the loop's condition, or raise max_iterations"),
+    ],
+)
+def test_a_loop_at_its_limit_whose_state_did_not_change_is_told_so(after: str, hint: str) -> None:
+    result = ran(f"""
+nodes:
+  around:
+    control: loop
+    state: {{n: 0}}
+    until: state.n > 9
+    max_iterations: 3
+    next: {{{after}}}
+    body:
+      one: {{operator: debug.value, inputs: {{value: 1}}}}
+""")
+    assert result.error is not None
+    assert (result.error.code, result.error.hint) == ("loop-limit", hint)
+
+
 def test_a_loop_runs_for_each_element_and_its_body_sees_the_element() -> None:
     result = ran("""
 nodes:

@@ -185,6 +185,7 @@ class Level:
                 self.bad(error, place)
             return None
         self.sheet.edges += self.reads(template.reads, before)
+        self._newline(template.source, scope, place)
         if template.constant:
             value = template.value
             why = mismatch(value, target) or _beyond(value)
@@ -197,6 +198,12 @@ class Level:
         elif not fits(kind, target):
             self.misfit(f"{kind} does not fit {target}", target, place)
         return kind
+
+    def _newline(self, source: Value, scope: Scope, place: str) -> None:
+        if isinstance(source, str) and ".std" in source and ("=" in source or "[" in source):
+            from symphony.workflow.validation.newlines import warn_of_newline  # few expressions get here
+
+            warn_of_newline(self, source, place, scope)
 
     def _about_misnamed(self, template: ValueTemplate) -> bool:
         """True if the text mentions a node whose name is reserved: expressions take the name for
@@ -223,6 +230,7 @@ class Level:
                 self.bad(error, place)
             return None
         self.reads(template.reads, before)
+        self._newline(template.source, scope, place)
         return kind
 
     def boolean(self, template: ValueTemplate, scope: Scope, before: list[int], place: str) -> None:

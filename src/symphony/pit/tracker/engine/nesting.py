@@ -102,9 +102,16 @@ class Nesting:
                 f"the loop has not come to its end in {loop.rounds_max:,} rounds"
                 f"{_condition(work)}{stated(state, self._sealer.mask_cut)}",
                 code="loop-limit",
-                hint="raise max_iterations, or look at the loop's condition",
+                hint=self._advice(slot, state),
             )
         self._transitions.opened(slot, state, number)
+
+    def _advice(self, slot: int, state: Mapping[str, StoredValue]) -> str:
+        """Return what to do about a loop that came to its limit with this `state`."""
+        last = self._machine.children.get(slot)
+        if last is not None and self._bindings.inside(last).values.state == state:
+            return "the last round left the state as it was: look at `next` and the condition"
+        return "look at the loop's condition, or raise max_iterations"
 
     def _finish(self, slot: int, work: Work, state: Mapping[str, StoredValue], rounds: int) -> None:
         if work.node.artifact is not None:
