@@ -365,15 +365,16 @@ def test_what_is_printed_in_pieces_is_told_line_by_line() -> None:
     ]
 
 
-def test_a_line_without_end_is_told_in_pieces_and_a_thread_that_is_left_behind_at_once() -> None:
+def test_a_line_without_end_is_told_in_pieces_and_a_thread_that_is_left_behind_in_lines() -> None:
     told = Printed()
     with routed_streams():
         with capture(told):
             late = contextvars.copy_context()
             for _ in range(70):
                 sys.stdout.write("x" * 1_024)
-        late.run(sys.stdout.write, "late")
-    assert [len(text) for _, text in told.lines] == [65_536, 70 * 1_024 - 65_536, 4]
+        late.run(print, "late", 13)
+    assert [len(text) for _, text in told.lines] == [65_536, 70 * 1_024 - 65_536, 7]
+    assert told.lines[-1][1] == "late 13"
 
 
 def secret_log(path: Path, secret: str) -> RunLog:

@@ -367,7 +367,6 @@ class capture(msgspec.Struct):
 
     sink: Sink
     _lines: dict[Literal["stdout", "stderr"], str] | None = None  # made when something is printed
-    _closed: bool = False
     _token: "contextvars.Token[capture | None] | None" = None
 
     def __enter__(self) -> None:
@@ -378,18 +377,20 @@ class capture(msgspec.Struct):
     ) -> None:
         assert self._token is not None
         _capture.reset(self._token)
-        self._closed = True
         if self._lines is not None:
             for stream in self._lines:
-                self.write("", stream)
+                self._take("", stream, ended=True)
 
     def write(self, text: str, stream: Literal["stdout", "stderr"]) -> None:
-        """Take a piece of what is printed; after the end of the code inside, at once."""
+        """Take a piece of what is printed, also by a thread that goes on after the code inside."""
+        self._take(text, stream)
+
+    def _take(self, text: str, stream: Literal["stdout", "stderr"], *, ended: bool = False) -> None:
         with _printing:
             if self._lines is None:
                 self._lines = {"stdout": "", "stderr": ""}
             lines, newline, rest = (self._lines[stream] + text).rpartition("\n")
-            if rest and (self._closed or len(rest) >= _LINE_CHARS_MAX):
+            if rest and (ended or len(rest) >= _LINE_CHARS_MAX):
                 lines, newline, rest = f"{lines}{newline}{rest}", "\n", ""
             self._lines[stream] = rest
         if newline and (told := lines.rstrip("\n")):
