@@ -10,6 +10,7 @@ from typing import IO, TypeAlias
 import msgspec
 
 from symphony.commons.children import PIPE, ChildProcess, start_child
+from symphony.commons.deadline import collecting
 from symphony.commons.marks import present_marks
 from symphony.commons.processes import (
     GRACE_S,
@@ -124,20 +125,21 @@ async def run_process(
     process = await _start(argv, cwd, env)
     out = _Stream("stdout", process.stdout, on_stdout, output_bytes_max)
     err = _Stream("stderr", process.stderr, on_stderr, output_bytes_max)
-    try:
-        await _until_exit(process, (out, err))
-        await _end_group(process, LEFTOVER_GRACE_S)
-        await asyncio.wait((out.ended, err.ended), timeout=_DRAIN_S)
-        for stream in (out, err):
-            if stream.ended.done():
-                stream.ended.result()
-        thorough = thorough and process.returncode != 0
-    finally:
+    with collecting(process.ended):
         try:
-            await _finish(process, tuple(present_marks().items()) if thorough else ())
+            await _until_exit(process, (out, err))
+            await _end_group(process, LEFTOVER_GRACE_S)
+            await asyncio.wait((out.ended, err.ended), timeout=_DRAIN_S)
+            for stream in (out, err):
+                if stream.ended.done():
+                    stream.ended.result()
+            thorough = thorough and process.returncode != 0
         finally:
-            out.close()
-            err.close()
+            try:
+                await _finish(process, tuple(present_marks().items()) if thorough else ())
+            finally:
+                out.close()
+                err.close()
     assert process.returncode is not None
     return ProcessResult(process.returncode, b"".join(out.chunks), b"".join(err.chunks))
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from symphony.commons.cutting import ending
+from symphony.commons.deadline import Allowance
 from symphony.commons.errors import Detail, IoFailed, SymphonyError
 from symphony.commons.marks import WORKER_VARIABLE
 from symphony.commons.processes import GRACE_S, signal_named
@@ -112,7 +113,7 @@ class Worker:
             exited=self._exited, gone=self._left, variable=WORKER_VARIABLE, unheard=rests
         )
         self._waiting: dict[Question, asyncio.Future[None]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Allowance | None = None
         self._recalling = False
         self._broken: str | None = None
         self._words = ""
@@ -275,7 +276,7 @@ class Worker:
             self._timer.cancel()
             self._timer = None
         if self.asked and self.asked[0].limit_s is not None:
-            self._timer = self._loop.call_later(self.asked[0].limit_s, self.asked[0].late)
+            self._timer = Allowance(self.asked[0].limit_s, self.asked[0].late)
 
     # ---- what arrives -----------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class Nesting:
     def watch(self, slot: int, work: Work) -> None:
         """Enforce the timeout of what runs inside the slot. After a restart the full time starts again."""
         if work.timeout_s is not None and slot in self._machine.children:
-            self._timers.after(slot, work.timeout_s, lambda: self._expire(slot))
+            self._timers.allow(slot, work.timeout_s, lambda: self._expire(slot))
 
     def settle(self, slot: int, work: Work) -> None:
         """The graph inside has ended: go on with the next round, or report how the slot ended."""

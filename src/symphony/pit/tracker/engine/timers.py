@@ -1,8 +1,9 @@
 """Waiting for moments: back-offs, delays, deadlines of people and of graphs inside nodes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from symphony.commons.deadline import AFTERWARDS_S, STOPPED_S, part_s
 from symphony.ports.clock import Clock
 
 CHECK_EVERY_S = 30.0
@@ -24,11 +25,30 @@ class Timers:
     def after(self, slot: int, seconds: float, due: Callable[[], None]) -> None:
         """Call `due` after `seconds`, by the clock that never jumps."""
         end = self._clock.monotonic_s() + seconds
-        self._set(slot, lambda: end - self._clock.monotonic_s(), due)
+        self._set(slot, lambda: self._until(lambda: end - self._clock.monotonic_s()), due)
+
+    def allow(self, slot: int, seconds: float, due: Callable[[], None]) -> None:
+        """Call `due` after `seconds` in which this process was not stopped.
+
+        What has ended meanwhile is noticed first.
+        """
+        clock = self._clock
+
+        async def pass_by() -> None:
+            left, spared = seconds, False
+            while left > 0:
+                part, begun = part_s(seconds, left), clock.monotonic_s()
+                await clock.sleep(part)
+                late = clock.monotonic_s() - begun - part
+                left -= part + (late if late < STOPPED_S else 0.0)
+                if late >= STOPPED_S and left < AFTERWARDS_S and not spared:
+                    left, spared = AFTERWARDS_S, True
+
+        self._set(slot, pass_by, due)
 
     def at(self, slot: int, moment: float, due: Callable[[], None]) -> None:
         """Call `due` at a moment of the wall clock, epoch seconds, also if that clock is set meanwhile."""
-        self._set(slot, lambda: moment - self._clock.now_s(), due)
+        self._set(slot, lambda: self._until(lambda: moment - self._clock.now_s()), due)
 
     def cancel(self, slot: int) -> bool:
         """Take the slot's timer away; whether there was one."""
@@ -46,12 +66,15 @@ class Timers:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _set(self, slot: int, left_s: Callable[[], float], due: Callable[[], None]) -> None:
+    async def _until(self, left_s: Callable[[], float]) -> None:
+        while (left := left_s()) > 0:
+            await self._clock.sleep(min(left, CHECK_EVERY_S))
+
+    def _set(self, slot: int, pass_by: Callable[[], Awaitable[None]], due: Callable[[], None]) -> None:
         self.cancel(slot)
 
         async def wait() -> None:
-            while (left := left_s()) > 0:
-                await self._clock.sleep(min(left, CHECK_EVERY_S))
+            await pass_by()
             del self._tasks[slot]
             try:
                 due()

@@ -49,13 +49,12 @@ class AttemptCalls:
                 return await self._in_worker(task, work)
             if work.timeout_s is None:
                 return await self._here(attempt, plain, pool)
-            limit = asyncio.timeout(work.timeout_s)
+            limit: asyncio.Timeout | None = None
             try:
-                async with limit:
-                    with within(work.timeout_s):
-                        return await self._here(attempt, plain, pool)
+                async with within(work.timeout_s) as limit:
+                    return await self._here(attempt, plain, pool)
             except TimeoutError as error:
-                if limit.expired():
+                if limit is not None and limit.expired():
                     raise too_late(work) from error
                 raise
         finally:
