@@ -37,6 +37,16 @@ def desk(tmp_path: Path) -> CommandLine:
     return made
 
 
+def test_a_folder_for_files_is_not_left_where_a_run_writes_none(desk: CommandLine) -> None:
+    desk.write("plain.yaml", "name: Plain\nnodes: {a: {command: 'true'}}\n")
+    _, err = desk.type("run", "plain.yaml", "--output-dir", "new/inside")
+    assert "no files to write: no node declares an artifact:, and no output is one" in err
+    assert not (desk.folder / "new").exists()
+    (desk.folder / "old").mkdir()
+    desk.type("run", "plain.yaml", "--output-dir", "old/inside")
+    assert list((desk.folder / "old").iterdir()) == []
+
+
 def raw(desk: CommandLine, *words: str) -> bytes:
     process = desk.start(*words, text=False)
     out, _ = process.communicate()

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_httpserver import HTTPServer
 from tests.support.commands import CommandLine
+from tests.support.screens import Terminal
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -75,6 +77,32 @@ def test_logs_can_be_followed_while_the_run_goes_on(desk: CommandLine) -> None:
         (desk.folder / "go").touch()
         assert following.stdout.read() == "two\n"
     assert run.communicate(timeout=60)[0].count("succeeded") == 2
+
+
+def test_a_person_is_told_where_to_see_what_a_run_printed_if_it_printed_something(desk: CommandLine) -> None:
+    desk.write("says.yaml", "name: Says\nnodes: {a: {command: echo important}}\n")
+    desk.write("silent.yaml", "name: Silent\nnodes: {a: {command: 'true'}}\n")
+    desk.write("fails.yaml", "name: Fails\nnodes: {a: {command: 'false'}}\n")
+    told = "what it printed: symphony runs logs"
+    place = {"SYMPHONY_HOME": str(desk.home)}
+    for flow, expected in (("says", True), ("silent", False), ("fails", False)):
+        words = (sys.executable, "-m", "symphony", "run", f"{flow}.yaml")
+        terminal = Terminal(words, cwd=desk.folder, width=80, height=24, **place)
+        try:
+            terminal.read_to_end()
+            assert (told in "\n".join(terminal.screen.all)) is expected
+        finally:
+            terminal.close()
+    assert told not in "".join(desk.type("run", "says.yaml"))  # whoever reads a pipe was not asking
+
+
+def test_logs_of_a_run_that_printed_nothing_say_so(desk: CommandLine) -> None:
+    desk.write("silent.yaml", "name: Silent\nnodes: {a: {command: 'true'}}\n")
+    desk.type("run", "silent.yaml")
+    assert desk.type("runs", "logs", "last") == ("", "silent-1 has printed nothing\n")
+    assert desk.type("runs", "logs", "last", "a", "--stream", "stderr")[1] == (
+        "a of silent-1 has printed nothing to stderr\n"
+    )
 
 
 def test_logs_by_node_and_stream(desk: CommandLine) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,7 +95,26 @@ def test_a_failed_attempt_and_the_time_of_waiting_are_marked() -> None:
     row = gantt.chart(found, gantt.Look(width=60)).splitlines()[1]
     assert "✗" in row
     assert "·" in row
-    assert "retried  1 retry: a" in timeline.summary_text(found)
+    assert "retried  1 retry: a" in timeline.summary_text(found, 80)
+
+
+def test_what_was_slowest_keeps_to_the_page_and_the_ends_of_names() -> None:
+    names = ("/home/someone/projects/large/src/first.py", "/home/someone/projects/large/src/second.py", "z")
+    records: list[Record] = [BegunRecord(0, 0.0, 1)]
+    for at in range(3):
+        records += [StartedRecord(at, 0.0, 1), finished(at, 0.0, at + 1.0)]
+    found = seen(plan_of("a", "b", "c"), records)
+    labelled = msgspec.structs.replace(found, labels=dict(zip("abc", names, strict=True)))
+    for width in range(20, 200):
+        line = timeline.summary_text(labelled, width).rstrip("\n")
+        assert columns(line) <= width
+        assert line.startswith("slowest  c")
+    assert timeline.summary_text(labelled, 200) == (
+        f"slowest  c z 3.0 s, b {names[1]} 2.0 s, a {names[0]} 1.0 s\n"
+    )
+    short = timeline.summary_text(labelled, 80)
+    assert "first.py 1.0 s" in short
+    assert "second.py 2.0 s" in short
 
 
 def test_of_too_many_rows_failures_and_the_longest_stay() -> None:

@@ -348,39 +348,48 @@ def test_of_an_interrupted_run_texts_say_interrupted_of_what_was_running() -> No
     assert "running" in listing.lines_text(overview, RunStatus.RUNNING)
 
 
+def advice(run: RunResult, *, printed: bool = True) -> str:
+    return ending.advice(run, lambda: printed)
+
+
+def test_what_a_failed_run_printed_is_spoken_of_only_if_it_printed_something() -> None:
+    assert "runs logs" not in advice(result(RunStatus.FAILED), printed=False)
+    assert "runs rerun run-1" in advice(result(RunStatus.FAILED), printed=False)
+
+
 def test_the_advice_says_how_to_go_on() -> None:
     waits = NodeResult(status=NodeStatus.WAITING)
-    assert "runs logs run-1" in ending.advice(result(RunStatus.FAILED))
-    waiting = ending.advice(result(RunStatus.WAITING, nodes={"gate[3]": waits}))
+    assert "runs logs run-1" in advice(result(RunStatus.FAILED))
+    waiting = advice(result(RunStatus.WAITING, nodes={"gate[3]": waits}))
     assert "symphony runs resume run-1 --retry 'gate[3]'" in waiting
     assert "--skip 'gate[3]'" in waiting
     stopped = "stopped; go on with: symphony runs resume run-1"
-    assert ending.advice(result(RunStatus.INTERRUPTED)) == stopped
+    assert advice(result(RunStatus.INTERRUPTED)) == stopped
     one = result(RunStatus.INTERRUPTED, doubtful=["send[3]"])
-    assert ending.advice(one) == (
+    assert advice(one) == (
         f"{stopped} --retry 'send[3]' "
         "(or --skip 'send[3]', if what it did is done: its outputs are then null)"
     )
     two = result(RunStatus.INTERRUPTED, doubtful=["send", "post"])
     assert (
-        ending.advice(two) == f"{stopped} --retry send --retry post "
+        advice(two) == f"{stopped} --retry send --retry post "
         "(or --skip, for those that are done: their outputs are then null)"
     )
     many = result(RunStatus.INTERRUPTED, doubtful=[f"n{i}" for i in range(7)])
-    assert "--retry NODE" in ending.advice(many)
-    assert "n0, n1, n2, n3, n4 and 2 more" in ending.advice(many)
-    assert "symphony runs rerun run-1" in ending.advice(result(RunStatus.CANCELLED))
-    assert ending.advice(result(RunStatus.SUCCEEDED)) == ""
-    assert "symphony runs rerun run-1" in ending.advice(result(RunStatus.SUCCEEDED, handled_failures=2))
+    assert "--retry NODE" in advice(many)
+    assert "n0, n1, n2, n3, n4 and 2 more" in advice(many)
+    assert "symphony runs rerun run-1" in advice(result(RunStatus.CANCELLED))
+    assert advice(result(RunStatus.SUCCEEDED), printed=False) == ""
+    assert "symphony runs rerun run-1" in advice(result(RunStatus.SUCCEEDED, handled_failures=2))
 
 
 def test_of_several_elements_in_doubt_the_advice_offers_all_at_once() -> None:
     waits = NodeResult(status=NodeStatus.WAITING)
     several = result(RunStatus.WAITING, nodes={f"e[{at}]": waits for at in range(64)} | {"send": waits})
-    advice = ending.advice(several)
-    assert "resume run-1 --retry e  (all 64 of them; or one, such as 'e[0]')\n" in advice
-    assert "resume run-1 --skip e  (their outputs are then null)" in advice
-    one = ending.advice(result(RunStatus.WAITING, nodes={"e[3]": waits}))
+    words = advice(several)
+    assert "resume run-1 --retry e  (all 64 of them; or one, such as 'e[0]')\n" in words
+    assert "resume run-1 --skip e  (their outputs are then null)" in words
+    one = advice(result(RunStatus.WAITING, nodes={"e[3]": waits}))
     assert "resume run-1 --retry 'e[3]'\n" in one
     assert "--skip 'e[3]'  (its outputs are then null)" in one
 

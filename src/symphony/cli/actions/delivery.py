@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -36,6 +37,8 @@ class Delivery(msgspec.Struct, frozen=True):
     output: str | None = None
     folder: Path | None = None
     overwrite: bool = False
+    made: Sequence[Path] = ()
+    """The folders that were made for the files, the innermost first."""
 
     def ready(self, symphony: "Symphony", workflow: "Workflow", *, as_json: bool) -> "Delivery":
         """Itself, once it can be done: the output exists, the folder is there, no file is in the way.
@@ -50,12 +53,22 @@ class Delivery(msgspec.Struct, frozen=True):
         if self.folder is not None:
             from symphony.app.exporting import foreseen, ready_folder, require_free
 
+            made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
             ready_folder(self.folder)
             if not self.overwrite:
                 require_free(symphony.artifacts, self.folder, foreseen(workflow, symphony.catalog))
-        elif self.overwrite:
+            return msgspec.structs.replace(self, made=made)
+        if self.overwrite:
             raise BadUsage("--overwrite goes with --output-dir", hint="name the folder: --output-dir FOLDER")
         return self
+
+    def nothing_written(self, status: RunStatus) -> None:
+        """Take away the folders that were made for no file; say why there was none if the run succeeded."""
+        with suppress(OSError):  # such as one that the run wrote into
+            for folder in self.made:
+                folder.rmdir()
+        if status is RunStatus.SUCCEEDED:
+            output.note("no files to write: no node declares an artifact:, and no output is one")
 
     def ready_again(self, symphony: "Symphony", run_id: str, *, as_json: bool) -> "Delivery":
         """`ready` for a run that has begun: its workflow is the one that it recorded."""

@@ -65,7 +65,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         output.note(ending.closing_text(run, took_s, page, short))
         if gone := _record_gone(symphony, run.run_id):
             output.note(gone)
-        elif self.resumable and (words := ending.advice(run)):
+        elif self.resumable and (words := ending.advice(run, lambda: symphony.runs.printed(run.run_id))):
             output.note(words)
         if broken is not None:
             raise broken
@@ -79,6 +79,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             symphony.artifacts, outcome.artifacts(), outcome.result.outputs, self.delivery.folder,
             overwrite=self.delivery.overwrite,
         )  # fmt: skip
+        if not exports:
+            self.delivery.nothing_written(outcome.result.status)
         delivery.note_files(exports)
         return exports
 

@@ -135,7 +135,7 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     )
     parts += [outputs, ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))
-    if words := ending.advice(result, views.answered(run_id)):
+    if words := ending.advice(result, lambda: symphony.runs.printed(run_id), views.answered(run_id)):
         output.note(words)
     return 0
 
@@ -229,8 +229,12 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
         if follow:
             output.flush()
     output.say(writer.end())
-    if node is not None and silent and not follow:  # a look at all nodes, which may be many
-        node_named(runs.result(run_id), node)
+    if silent:
+        if node is not None and not follow:  # a look at all nodes, which may be many
+            node_named(runs.result(run_id), node)
+        who = runs.label(run_id) if node is None else f"{node} of {runs.label(run_id)}"
+        where = "" if stream is None else f" to {stream}"
+        output.note(f"{output.shown(who)} has printed nothing{where}")
     return 0
 
 

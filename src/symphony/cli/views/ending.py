@@ -1,6 +1,7 @@
 """The words at the end of a run: outputs, counts, what went wrong, how to go on."""
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -181,20 +182,23 @@ def _cause_text(cause: FailureCause) -> str:
     return f"{titled(cause.node, cause.label)}: {cause.message}{more}"
 
 
-def advice(run: RunResult, answered: Sequence[str] = ()) -> str:
+def advice(run: RunResult, printed: Callable[[], bool], answered: Sequence[str] = ()) -> str:
     """Return how to go on, where there is something to go on with; else empty.
 
-    `answered` are the approvals whose answers nobody has acted on yet. Every command names the run: when
-    it is typed, another one may be the newest.
+    `printed` tells whether the nodes printed anything, `answered` are the approvals whose answers nobody
+    has acted on yet. A person at a terminal is told where to see what a run without outputs printed.
+    Every command names the run: when it is typed, another one may be the newest.
     """
     match run.status:
         case RunStatus.FAILED:
             again = f"{_again(run)} (if you have changed the workflow since: --file FILE)"
-            return f"what it printed: symphony runs logs {run.label}\n{again}"
+            return f"{_logs_of(run)}\n{again}" if printed() else again
         case RunStatus.CANCELLED:
             return _again(run)
         case RunStatus.SUCCEEDED if run.handled_failures:
             return f"to try the handled failures again: symphony runs rerun {run.label}"
+        case RunStatus.SUCCEEDED if not run.outputs and output.is_terminal(sys.stderr) and printed():
+            return _logs_of(run)
         case RunStatus.WAITING | RunStatus.PAUSED:
             return _waiting_advice(run, f"symphony runs resume {run.label}")
         case RunStatus.INTERRUPTED if answered:
@@ -222,6 +226,10 @@ def _about_doubtful(nodes: Sequence[str]) -> str:
         else "--skip, for those that are done: their outputs are then null"
     )
     return f" {retry} (or {other})"
+
+
+def _logs_of(run: RunResult) -> str:
+    return f"what it printed: symphony runs logs {run.label}"
 
 
 def _again(run: RunResult) -> str:

@@ -348,6 +348,10 @@ class Runs:
         self.meta(run_id)
         return self._labelled(run_id, read_log(self.log_path(run_id), node, stream))
 
+    def printed(self, run_id: str) -> bool:
+        """Is there anything in what `logs` would give of the run?"""
+        return next(read_log(self.log_path(self._require(run_id))), None) is not None
+
     def changed_files(self, run_id: str) -> Sequence[str]:
         """Which files of its workflow and sub-workflows say something else than when it began."""
         from symphony.pit.tracker.store.source_files import changed_files
