@@ -75,7 +75,7 @@ nodes:
 """
 
 
-@pytest.mark.parametrize("reused", [False, True])
+@pytest.mark.parametrize("reused", ["", "all", "kids[0]", "kids[1]", "kids[1]#1.each[1]"])
 @pytest.mark.parametrize(
     ("first", "expected"),
     [
@@ -89,14 +89,15 @@ nodes:
     ],
 )
 def test_from_takes_any_path_with_numbers_or_without(
-    tmp_path: Path, first: str, expected: str, *, reused: bool
+    tmp_path: Path, first: str, expected: str, reused: str
 ) -> None:
     async def whole() -> None:
         async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
             old = await (await symphony.start(loads(KIDS, "yaml"))).result()
             assert old.error is None
             if reused:
-                old = await (await symphony.rerun(old.run_id)).result()
+                part = None if reused == "all" else reused
+                old = await (await symphony.rerun(old.run_id, first=part)).result()
             RAN.clear()
             new = await (await symphony.rerun(old.run_id, first=first)).result()
             assert new.status is RunStatus.SUCCEEDED

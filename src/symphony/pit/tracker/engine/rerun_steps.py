@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.machine import Frame, Status
-from symphony.pit.tracker.core.names import folded, parent_of, parts_of
+from symphony.pit.tracker.core.names import StepPart, folded, parent_of, parts_of
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.unknown_steps import unknown_step
 from symphony.pit.tracker.engine.mended import Mended, Mending
@@ -93,7 +93,12 @@ class RerunSteps:
             for slot in slots:
                 self.asked.add(slot)
                 self.named.update((slot, *self.enter(slot, ASKED_INSIDE)))
-            if not slots:
+            wholes = (
+                {} if name in known else self._wholes_of(name)
+            )  # of some elements, beside slots of others
+            for slot, there in wholes.items():
+                self._within.setdefault(slot, []).append(there)
+            if not slots and not wholes:
                 self._within.setdefault(self._whole_of(name, known), []).append(name)
         for slot, inside in self._within.items():
             self.parts[slot] = self._split(slot, inside) or self._borrowed(slot, inside, borrow)
@@ -185,6 +190,26 @@ class RerunSteps:
             return []
         found = [frame for frame in self.frames.get(loop, ()) if frame.round == parts[-1].round]
         return [slot for frame in found if frame.round is not None for slot in slots_of(frame)]
+
+    def _wholes_of(self, name: str) -> dict[int, str]:
+        """Return the steps that were taken over as a whole and that a name without numbers leads into.
+
+        Each with the name of what is meant inside.
+        """
+        asked, found = parts_of(name), dict[int, str]()
+        for slot in self._results:
+            full = self._machine.name(slot)
+            parts = parts_of(full)
+            last = asked[len(parts) - 1] if len(parts) <= len(asked) else None
+            if last is None or not parts:
+                continue
+            # A round that was asked for is inside of a loop that was taken as a whole.
+            inside = last.round is not None and parts[-1].round is None
+            start = (*asked[: len(parts) - 1], last._replace(round=None) if inside else last)
+            if (inside or len(parts) < len(asked)) and _means(start, parts) and self._is_whole(slot):
+                mark = f"#{last.round}" if inside else ""
+                found[slot] = ".".join([f"{full}{mark}", *name.split(".")[len(parts) :]])
+        return found
 
     def _whole_of(self, name: str, known: Mapping[str, int]) -> int:
         """The slot that was taken over as a whole, with the step of this name inside.
@@ -287,12 +312,17 @@ def _alike(name: str, known: Mapping[str, int]) -> list[int]:
         if folded(full) != plain:
             continue
         parts = parts_of(full)
-        if parts[-1] == asked[-1] and all(
-            one.element in (None, other.element) and one.round in (None, other.round)
-            for one, other in zip(asked, parts, strict=True)
-        ):
+        if parts[-1] == asked[-1] and _means(asked, parts):
             found.append(slot)
     return found
+
+
+def _means(asked: Sequence[StepPart], parts: Sequence[StepPart]) -> bool:
+    """May the parts of a step's name be meant by what was asked for, which may lack numbers?"""
+    return all(
+        one.node == other.node and one.element in (None, other.element) and one.round in (None, other.round)
+        for one, other in zip(asked, parts, strict=False)
+    )
 
 
 def _also(told: str, why: str) -> str:
