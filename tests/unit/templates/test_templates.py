@@ -97,6 +97,13 @@ def test_whatever_is_given_the_file_says_exactly_that(text: str) -> None:
     assert made.nodes["count"].command == f'grep -c -- {quoted(text)} "$FILE" || true'
 
 
+def test_a_missing_choice_is_told_with_all_that_may_be_chosen() -> None:
+    template, _ = read(HUNT.replace("word: {type: string,", "word: {type: 'enum[fox, the lazy dog]',"))
+    assert template is not None
+    hints = [one.hint for one in template.check({"file": "b.csv"}) if one.code == "missing-input"]
+    assert hints == ["give it: --param word=fox (one of fox, the lazy dog)"]
+
+
 def test_everything_wrong_is_told_at_once_with_the_fix(hunt: WorkflowTemplate) -> None:
     values, unread = hunt.parse([("jobs", "many"), ("loud", "true"), ("loud", "true"), ("tags", "[]")])
     assert [(one.code, one.place) for one in unread] == [

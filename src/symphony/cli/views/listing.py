@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _NODES_MAX: Final = 500
 _DIGEST_SHOWN: Final = 16
 _LINE_MAX: Final = 400
+_WHY_MAX: Final = 120
+"""Of an error in a list of runs, also in a pipe: `runs show` and `--json` have all of it."""
 """Of a text in a table that a pipe gets."""
 _RUNS: Final = (
     Heading("RUN", least=20), "ID", "STATUS", Heading("STARTED", rank=4), Heading("TOOK", rank=2),
@@ -45,7 +47,9 @@ def runs_text(runs: "Iterable[RunSummary]", shorts: "Mapping[str, str]") -> str:
         took = "" if run.took_s is None else output.duration(run.took_s)
         done = f"{run.nodes_done:,}/{run.nodes_total:,}"
         handled = f"{output.count(run.handled_failures, 'failure')} handled" if run.handled_failures else ""
-        why = handled if run.error is None else _line(f"[{run.error.code}] {run.error.message}")
+        why = handled
+        if run.error is not None:
+            why = output.brief(f"[{run.error.code}] {run.error.message}", _WHY_MAX)
         if run.only:
             why = "; ".join(filter(None, (f"only for {names(run.only)}", why)))
         called = run.name or "", shorts[run.run_id]

@@ -169,8 +169,10 @@ def _missing(parameter: Parameter) -> Problem:
 
 
 def _usage(parameter: Parameter) -> str:
-    example = example_of(parameter)
-    return f"--param {parameter.name}={example if example is not None else parameter.spec.type.kind.upper()}"
+    example, kind = example_of(parameter), parameter.spec.type
+    if example is None and kind.choices and kind.kind == "enum":
+        return f"--param {parameter.name}={kind.choices[0]} (one of {', '.join(kind.choices)})"
+    return f"--param {parameter.name}={kind.kind.upper() if example is None else example}"
 
 
 def example_of(parameter: Parameter) -> str | None:
