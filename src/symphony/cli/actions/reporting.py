@@ -13,6 +13,7 @@ from symphony.cli.actions import delivery
 from symphony.cli.actions.delivery import NOTHING, Delivery
 from symphony.cli.console import failures, output
 from symphony.cli.views import ending, timeline
+from symphony.cli.views.given import with_input_named
 from symphony.commons.errors import SymphonyError
 from symphony.ports.runs import RunResult, RunStatus
 from symphony.ports.values import ArtifactRef
@@ -55,7 +56,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             output.say_json(spelling.result(run, short) | files)
         elif run.outputs and run.status is RunStatus.SUCCEEDED:
             self._say_outputs(symphony, run, exports)
-        if block := ending.error_text(run, page):
+        told = run
+        if self.resumable and symphony.home is not None:
+            told = with_input_named(run, lambda: symphony.recorded(run.run_id).workflow)
+        if block := ending.error_text(told, page):
             output.note(block.rstrip())
         if self.chart and outcome.overview is not None:
             look = timeline.look(sys.stderr, rows_max=_ROWS_MAX)

@@ -109,6 +109,7 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     from symphony.cli.actions import delivery
     from symphony.cli.console import blocks
     from symphony.cli.views import ending, listing, timeline
+    from symphony.cli.views.given import with_input_named
 
     symphony = Symphony.open()
     run_id = symphony.runs.find(run)
@@ -133,7 +134,8 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     outputs = ending.outputs_text(
         result, lambda name, ref: delivery.copied(symphony, name, ref), cut=delivery.is_looked_at()
     )
-    parts += [outputs, ending.error_text(result, page)]
+    told = with_input_named(result, lambda: symphony.recorded(run_id).workflow)
+    parts += [outputs, ending.error_text(told, page)]
     output.say("\n".join(part for part in parts if part))
     if words := ending.advice(result, lambda: symphony.runs.printed(run_id), views.answered(run_id)):
         output.note(words)
