@@ -47,12 +47,16 @@ class NodeSide(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of two runs. A side is None where it was not there, `same_result` where none is known."""
+    """A node of two runs. A side is None where it was not there, `same_result` where none is known.
+
+    `unknown`: it succeeded in both, and nothing tells whether it gave the same.
+    """
 
     name: str
     a: NodeSide | None
     b: NodeSide | None
     same_result: bool | None = None
+    unknown: bool = False
 
     @property
     def differs(self) -> bool:
@@ -74,8 +78,9 @@ class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def same(self) -> bool:
-        """True if both runs agree in workflow, inputs, outcome and outputs. Times, reuse and usage do
-        not count.
+        """True if both runs are known to agree in workflow, inputs, outcome and results.
+
+        Times, reuse and usage do not count.
         """
         return not (
             self.workflow
@@ -83,7 +88,7 @@ class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
             or self.outputs
             or self.a.status is not self.b.status
             or _code(self.a.error) != _code(self.b.error)
-            or any(node.differs for node in self.nodes.values())
+            or any(node.differs or node.unknown for node in self.nodes.values())
         )
 
 

@@ -115,3 +115,57 @@ def test_long_values_are_shown_from_where_they_begin_to_differ() -> None:
     assert (a[-3:], b[-3:]) == ("one", "two")
     assert a.startswith(("…", "..."))
     assert comparing.briefly('"a"', '"b"') == ('"a"', '"b"')
+
+
+INNER = """
+name: inner
+nodes:
+  c: {workflow: child.yaml, for_each: [1, 2], inputs: {x: '${{ item }}'}}
+  l:
+    control: loop
+    state: {n: 0}
+    body:
+      b: {command: cat t}
+      d: {workflow: child.yaml, for_each: [1, 2], inputs: {x: '${{ item }}'}}
+    next: {n: '${{ state.n + 1 }}'}
+    until: state.n >= 2
+    max_iterations: 5
+"""
+INSIDE = "name: child\ninputs: {x: {type: integer}}\nnodes:\n  one: {command: cat t}\n"
+
+
+def test_steps_inside_of_elements_and_rounds_are_compared_also_where_they_were_reused(tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text(INNER, encoding="utf-8")
+    (tmp_path / "child.yaml").write_text(INSIDE, encoding="utf-8")
+
+    async def whole() -> None:
+        async with Symphony.open(tmp_path / "home") as symphony:
+
+            async def begun(text: str) -> str:
+                (tmp_path / "t").write_text(text, encoding="utf-8")
+                return (await (await symphony.start(file, cwd=tmp_path)).result()).run_id
+
+            async def again(run: str, first: str | None = None) -> str:
+                return (await (await symphony.rerun(run, first=first)).result()).run_id
+
+            def different(a: str, b: str) -> list[str]:
+                found = symphony.views.compare(a, b)
+                assert not any(one.unknown for one in found.nodes.values())
+                return [name for name, one in found.nodes.items() if one.differs]
+
+            a, b, c = await begun("one"), await begun("one"), await begun("two")
+            assert different(a, b) == []
+            assert symphony.views.compare(a, b).same
+            assert different(a, c) == [
+                "c[0].one", "c[1].one", "l#0.b", "l#0.d[0].one", "l#0.d[1].one", "l#1.b", "l#1.d[0].one",
+                "l#1.d[1].one",
+            ]  # fmt: skip
+            assert different(a, await again(b)) == []
+            assert different(a, await again(c)) == ["c", "l"]
+            part = await again(b, "c[1]")
+            assert different(b, part) == ["c[1].one"]
+            symphony.runs.delete(c)
+            assert different(a, await again(part)) == ["c"]
+
+    asyncio.run(whole())

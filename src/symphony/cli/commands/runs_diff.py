@@ -14,7 +14,8 @@ def command(run_a: str, run_b: str, as_json: bool) -> int:
     """Show what differs between two runs.
 
     Compares the workflows, inputs, statuses, errors, results and outputs; texts line by line. Ends with 0
-    if all of these are the same, else with 1. Durations, reuse and usage are shown and do not count.
+    if all of these are the same, else with 1, also if it is not known of a result. Durations, reuse and
+    usage are shown and do not count.
     """
     from symphony.app import Symphony
     from symphony.cli.views import comparing

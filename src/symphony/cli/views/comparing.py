@@ -23,6 +23,8 @@ _VALUE_MAX: Final = 60
 _TEXT_CHARS_MAX: Final = 1_000_000
 _MARKS: Final = {"added": "+", "removed": "-", "changed": "~"}
 
+_UNKNOWN_MAX: Final = 5
+
 TextOf = Callable[[StoredValue], str | None]
 """The text that an output is; None of what is none, or too large to be compared."""
 
@@ -47,6 +49,11 @@ def text(found: RunComparison, shorts: Mapping[str, str], text_of: TextOf) -> st
         parts.append("nodes\n" + "".join(f"  {row}\n" for row in rows))
     parts += _section("outputs", ["".join(_value(one, text_of)) for one in found.outputs], CHANGES_MAX)
     parts.append(_used(found))
+    unknown = [_title(one) for one in found.nodes.values() if one.unknown and not one.differs]
+    if unknown:
+        few = ", ".join(unknown[:_UNKNOWN_MAX])
+        others = f" and {len(unknown) - _UNKNOWN_MAX:,} more" if len(unknown) > _UNKNOWN_MAX else ""
+        parts.append(f"not known whether the results are the same: {few}{others}\n")
     if found.same:
         parts.append("no differences\n")
     return "".join(parts)

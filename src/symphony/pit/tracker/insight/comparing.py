@@ -1,13 +1,16 @@
 """Compares two runs by their journals: workflow, inputs, how nodes went, results and outputs."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
+from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.tracker.core.names import folded, parent_of
-from symphony.pit.tracker.core.records import FinishedRecord, Record
+from symphony.pit.tracker.core.records import FailedRecord, FinishedRecord, Record
 from symphony.pit.tracker.core.replay import shown_outputs
 from symphony.pit.tracker.store.journal import RunMeta
 from symphony.pit.tracker.store.runs import Runs
@@ -24,6 +27,8 @@ from symphony.ports.values import JSON, StoredValue
 
 _SHOWN_ONLY = frozenset({"position", "description", "metadata"})
 """The keys of a node that only matter for display."""
+_DONE: Final = (NodeStatus.SUCCEEDED, NodeStatus.CACHED)
+_ROUND: Final = re.compile(r"#[0-9]+")
 
 
 def compare(runs: Runs, one: str, other: str) -> RunComparison:
@@ -40,21 +45,62 @@ def compare(runs: Runs, one: str, other: str) -> RunComparison:
         workflow=list(_documents(*metas)),
         inputs=list(_values(shown_outputs(metas[0].inputs), shown_outputs(metas[1].inputs))),
         outputs=list(_values(results[0].outputs, results[1].outputs)),
-        nodes=_nodes(results, digests),
+        nodes=_looked_into(runs, _nodes(results, digests), (one, other), digests),
     )
 
 
+def _looked_into(
+    runs: Runs,
+    nodes: Mapping[str, NodeComparison],
+    ids: tuple[str, str],
+    digests: tuple[Mapping[str, Mapping[str, str]], Mapping[str, Mapping[str, str]]],
+) -> dict[str, NodeComparison]:
+    """Return the nodes, with those compared that one of the runs took over as a whole: where they ran."""
+    known = dict(zip(ids, digests, strict=True))
+    out = dict(nodes)
+    for name, node in nodes.items():
+        if node.a is None or node.b is None or node.differs:
+            continue
+        if not node.unknown and NodeStatus.CACHED not in (node.a.status, node.b.status):
+            continue
+        ran = node.a.reused_from or ids[0], node.b.reused_from or ids[1]
+        try:
+            for run_id in ran:
+                if run_id not in known:
+                    known[run_id] = _results(runs, run_id)
+        except SymphonyError:
+            continue  # that run is gone
+        sides = [_inside(known[run_id], name) for run_id in ran]
+        if (same := _same(*sides)) is not None:
+            out[name] = msgspec.structs.replace(node, same_result=same, unknown=False)
+    return out
+
+
+def _inside(given: Mapping[str, Mapping[str, str]], name: str) -> dict[str, str]:
+    """Return the digests of all that ran inside of a step."""
+    marks = tuple(f"{name}{mark}" for mark in "[#.")
+    return {full: all_[full] for full, all_ in given.items() if full.startswith(marks) and full in all_}
+
+
 def _results(runs: Runs, run_id: str) -> dict[str, dict[str, str]]:
-    """Return digests of the results of each node's elements and rounds, by full name."""
+    """Return digests of the results of each step, with those of its elements and rounds, by full name."""
     name = runs.replay(run_id).machine.name
     given: dict[str, dict[str, str]] = {}
     records: Sequence[Record] = runs.records(run_id)
     for record in records:
-        if isinstance(record, FinishedRecord) and record.outputs is not None:
-            told = record.outputs
+        told = (
+            record.outputs
+            if isinstance(record, FinishedRecord)
+            else record.instead
+            if isinstance(record, FailedRecord)
+            else None
+        )
+        if told is not None:
             body = told if isinstance(told, bytes) else msgspec.msgpack.encode(told)
-            full = name(record.slot)
-            given.setdefault(folded(full), {})[full] = hashlib.sha256(body).hexdigest()
+            full, digest = name(record.slot), hashlib.sha256(body).hexdigest()
+            above = parent_of(full) if full.endswith("]") else None
+            for known in dict.fromkeys((full, above or full, _ROUND.sub("", full), folded(full))):
+                given.setdefault(known, {})[full] = digest
     return given
 
 
@@ -63,26 +109,47 @@ def _nodes(
     digests: tuple[Mapping[str, Mapping[str, str]], Mapping[str, Mapping[str, str]]],
 ) -> dict[str, NodeComparison]:
     sides = [{name: _side(node) for name, node in result.nodes.items()} for result in results]
+    inner = [{parent for name in given for parent in _all_above(name)} for given in digests]
     out: dict[str, NodeComparison] = {}
     for name in dict.fromkeys((*sides[0], *sides[1])):
         if any(name not in side and _is_inside_of_reused(name, side) for side in sides):
             continue  # it was not looked into
-        one, other = digests[0].get(name), digests[1].get(name)
-        # What was taken over as a whole has nothing to say of its parts.
-        known = one is not None and other is not None and one.keys() == other.keys()
-        same = one == other if known else None
-        out[name] = NodeComparison(name=name, a=sides[0].get(name), b=sides[1].get(name), same_result=same)
+        a, b = sides[0].get(name), sides[1].get(name)
+        same = _same(digests[0].get(name, {}), digests[1].get(name, {}))
+        if same is None and a is not None and b is not None and _reused(a, results[0], b, results[1]):
+            same = True
+        # Where both have steps inside, these tell; where neither has a result, there is none.
+        told = all(name in one for one in inner) or not any(name in given for given in digests)
+        done = all(side is not None and side.status in _DONE for side in (a, b))
+        out[name] = NodeComparison(
+            name=name, a=a, b=b, same_result=same, unknown=same is None and done and not told
+        )
     return out
+
+
+def _same(one: Mapping[str, str], other: Mapping[str, str]) -> bool | None:
+    """Are the results the same? What was taken over as a whole has nothing to say of its parts."""
+    if any(one[name] != other[name] for name in one.keys() & other.keys()):
+        return False
+    return True if one and one.keys() == other.keys() else None
+
+
+def _reused(a: NodeSide, in_a: RunResult, b: NodeSide, in_b: RunResult) -> bool:
+    """Is the result of one run that of the other, or are both that of a third?"""
+    return (a.reused_from or in_a.run_id) == (b.reused_from or in_b.run_id)
+
+
+def _all_above(name: str) -> Iterator[str]:
+    """Yield the steps that a step belongs to, from the inside out."""
+    above = parent_of(name)
+    while above is not None:
+        yield above
+        above = parent_of(above)
 
 
 def _is_inside_of_reused(name: str, side: Mapping[str, NodeSide]) -> bool:
     """Was something taken over as a whole that the step is a part of?"""
-    above = parent_of(name)
-    while above is not None:
-        if above in side and side[above].status is NodeStatus.CACHED:
-            return True
-        above = parent_of(above)
-    return False
+    return any(one in side and side[one].status is NodeStatus.CACHED for one in _all_above(name))
 
 
 def _side(node: NodeResult) -> NodeSide:
