@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -116,6 +115,8 @@ def instead_of(path: Path) -> str | None:
     if not found:
         return None
     stems = {file.stem: file for file in reversed(found)}
+    from difflib import get_close_matches  # only for an error
+
     if folder != path and (near := get_close_matches(path.stem, stems, n=1)):
         return f"did you mean {stems[near[0]]}?"
     where = "here" if folder == Path() else "there"

@@ -201,9 +201,10 @@ class Level:
 
     def _newline(self, source: Value, scope: Scope, place: str) -> None:
         if isinstance(source, str) and ".std" in source and ("=" in source or "[" in source):
-            from symphony.workflow.validation.newlines import warn_of_newline  # few expressions get here
+            from symphony.workflow.validation.newlines import newline_fault  # few expressions get here
 
-            warn_of_newline(self, source, place, scope)
+            if (found := newline_fault(source, scope)) is not None:
+                self.sheet.warnings.add("bad-expression", place, *found)
 
     def _about_misnamed(self, template: ValueTemplate) -> bool:
         """True if the text mentions a node whose name is reserved: expressions take the name for

@@ -2,15 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from symphony.workflow.expressions.scan import Token, references, tokens
 from symphony.workflow.expressions.splitting import bare, split
 from symphony.workflow.model import CommandNode
-
-if TYPE_CHECKING:
-    from symphony.workflow.validation.level import Level
-    from symphony.workflow.validation.scope import Scope
+from symphony.workflow.validation.scope import Scope
 
 _WITHOUT: Final = re.compile(
     r"printf|\becho\s+-\w*n|\btr\s+-|\bhead\s+-c|\bend\s*=|\.write\(|\bjq\s+-\w*j|\\c"
@@ -19,8 +16,8 @@ _WITHOUT: Final = re.compile(
 _COMPARING: Final = ("==", "!=")
 
 
-def warn_of_newline(level: "Level", text: str, place: str, scope: "Scope") -> None:
-    """Warn of the first comparison with what a command prints, in a condition or in the `${{ }}` of a text.
+def newline_fault(text: str, scope: Scope) -> tuple[str, str] | None:
+    """Return what is wrong with a comparison in a condition, or in the `${{ }}` of a text, and what to write.
 
     Only literals without a newline at their end count; `== ''` asks whether anything was printed.
     """
@@ -29,11 +26,11 @@ def warn_of_newline(level: "Level", text: str, place: str, scope: "Scope") -> No
         message = f"{port} is compared with {literal}, but what a command prints ends with a newline"
         test = f"{'!' if sign == '!=' else ''}{port}.startsWith({literal})"
         hint = f"write {test}, or let the command print no newline: printf"
-        level.sheet.warnings.add("bad-expression", place, message, hint)
-        return
+        return message, hint
+    return None
 
 
-def _compared(text: str, scope: "Scope") -> Iterator[tuple[str, str, str]]:
+def _compared(text: str, scope: Scope) -> Iterator[tuple[str, str, str]]:
     """Yield the ports of commands that are compared with literals, each with the operator and the literal."""
     found = tokens(text)
     number = {token.start: at for at, token in enumerate(found)}
@@ -50,7 +47,7 @@ def _compared(text: str, scope: "Scope") -> Iterator[tuple[str, str, str]]:
             yield str(read), *compared
 
 
-def _prints(name: str, scope: "Scope") -> bool:
+def _prints(name: str, scope: Scope) -> bool:
     level = scope.level_of(name)
     node = None if level is None else level.nodes.get(name)
     return isinstance(node, CommandNode) and node.for_each is None and not _WITHOUT.search(node.command)
