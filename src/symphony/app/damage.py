@@ -167,8 +167,9 @@ def _bodies(objects: ObjectFiles, referred: dict[Digest, str], found: Examined) 
         present.add(stored.digest)
         found.looked_at["artifact"] = found.looked_at.get("artifact", 0) + 1
         if why := _wrong(objects, stored.digest):
-            fix = "restore it from a copy; what made it can make it again with `symphony runs rerun`"
             run = referred.get(stored.digest)
+            again = "" if run is None else f", then make it again with `symphony runs rerun {short_id(run)}`"
+            fix = f"set it aside with `symphony artifacts fsck --repair`{again}, or restore it from a copy"
             by = "" if run is None else f", which run {short_id(run)} refers to,"
             problem = f"artifact {stored.digest}{by} {why}"
             found.damages.append(Damage(kind="artifact", name=stored.digest, problem=problem, fix=fix))

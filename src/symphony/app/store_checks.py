@@ -31,8 +31,8 @@ def check_store(home: Path, *, repair: bool = False) -> Iterator[StoreFault]:
         repaired = check.repair(fault) if repair else ""
         lost = fault.kind == "damaged" and (fault.run or fault.known_as) is not None
         yield StoreFault(
-            kind=fault.kind, name=fault.name, problem=_problem(fault), fix=_fix(fault), repaired=repaired,
-            left=not repaired or lost,
+            kind=fault.kind, name=fault.name, problem=_problem(fault),
+            fix=_fix(fault, repaired=bool(repaired)), repaired=repaired, left=not repaired or lost,
         )  # fmt: skip
 
 
@@ -56,12 +56,15 @@ def _problem(fault: BodyFault) -> str:
             return f"{fault.name} was left behind by a process that died"
 
 
-def _fix(fault: BodyFault) -> str:
+def _fix(fault: BodyFault, *, repaired: bool) -> str:
     run = "" if fault.run is None else short_id(fault.run)
-    again = f", or make it again with `symphony runs rerun {run}`" if run else ""
+    again = f"make it again with `symphony runs rerun {run}`, or " if run else ""
     match fault.kind:
+        case "damaged" if not repaired:
+            aside = "set it aside with `symphony artifacts fsck --repair`, then "
+            return f"{aside}{again}restore it from a copy with `symphony artifacts put FILE`"
         case "damaged" | "missing":
-            return f"restore it from a copy with `symphony artifacts put FILE`{again}"
+            return f"{again}restore it from a copy with `symphony artifacts put FILE`"
         case "log":
             return "restore it from a copy; until then no artifact is deleted"
         case _:

@@ -55,7 +55,8 @@ def corrupt(digest: str, why: str) -> ArtifactCorrupt:
     return ArtifactCorrupt(
         f"artifact {digest} is damaged: {why}",
         details={"digest": digest},
-        hint="check the disk, then run what made it again with --no-cache: storing it again repairs it",
+        hint="check the disk, then set it aside with symphony artifacts fsck --repair, and run again: what "
+        "made it runs again",
     )
 
 

@@ -183,6 +183,15 @@ class RerunSteps:
         self.changed[slot] = why
         self.enter(slot, "a part of it has changed")
 
+    def lose(self, slot: int, why: str) -> None:
+        """Let the slot run, for what it gave is gone; of what ran inside it, only what is gone as well."""
+        if slot in self.frames or slot in self._machine.groups:
+            self.entered.setdefault(slot, why)
+        elif slot not in self.asked:
+            self.asked.add(slot)
+            self.changed[slot] = why
+        self.enter(slot, why)
+
     def _in_round(self, name: str, known: Mapping[str, int]) -> list[int]:
         """The slots of a round of a loop."""
         parts, loop = parts_of(name), known.get(parent_of(name) or "")

@@ -22,6 +22,7 @@ from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.pit.tracker.nodes.prints import RunPrints
 from symphony.pit.tracker.nodes.reading import FilesRead, contents_read, reads_files
 from symphony.pit.tracker.nodes.work import ModelWork, OperatorWork
+from symphony.ports.artifacts import ArtifactMissing
 from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import Value
 
@@ -29,6 +30,7 @@ _ASKED = "it was asked for"
 _INPUT, _AFTER = "it reads an input that changed", "it depends on what runs again"
 _INNER = re.compile(r"[.#\[]")
 _CLOSED = "what it gave cannot be opened"
+_LOST = "its artifact is damaged or missing"
 _WHY = {
     Status.PENDING: "it had not begun",
     Status.READY: "it had not begun",
@@ -82,6 +84,8 @@ def reusable(
             results[slot] = ReusedResult(
                 outputs=bindings.values.of(slot), taken=record.taken, run=run, name=name
             )
+            if record.outputs is not None and not results[slot].held(executor):  # else its elements tell
+                closed.lost.add(slot)
             if scope.mended is not None and (file := _written_since(slot, record, bindings, executor)):
                 written[slot] = f"changed: {file}"
     steps = RerunSteps(replay, results, bindings, overcome.of(replay.errors))
@@ -91,6 +95,8 @@ def reusable(
         steps.mend(scope.mended, prints, borrow)
         for slot, why in written.items():
             steps.change(slot, why)
+    for slot in closed.lost - closed.once:
+        steps.lose(slot, _LOST)
     steps.divide(prints)
     reading = {i for i in range(len(graph.works)) if graph.inputs_read(i) & scope.inputs}
     choice.visit(replay.machine.root, reading)
@@ -121,6 +127,7 @@ class _Closed:
         self.results: set[int] = set()
         self.inputs: set[int] = set()
         self.once: set[int] = set()
+        self.lost: set[int] = set()  # with artifacts that are not in the store as they were
         self._why = ""
 
     def finished(self, slot: int, error: SymphonyError) -> None:
@@ -132,7 +139,16 @@ class _Closed:
         self._why = error.message
 
     def check(self, slot: int, name: str) -> None:
-        """Raise `secret-missing` if the slot has run and must not again."""
+        """Raise `secret-missing` if the slot has run and must not again.
+
+        Raises `artifact-missing` if it is its artifact that cannot be had.
+        """
+        if slot in self.once and slot in self.lost:
+            raise ArtifactMissing(
+                f"{name} must not run twice, and {_LOST}",
+                hint="restore it from a copy with symphony artifacts put FILE, or run the node again with "
+                f"--from {quote(name)}",
+            )
         if slot in self.once:
             raise SymphonyError(
                 f"{name} must not run twice, and what it gave cannot be opened: {self._why}",
@@ -188,8 +204,11 @@ class _Choice:
         if slot in self._steps.divided:
             self.divided.add(self._machine.name(slot))
             self._inside(slot)
-        else:
-            self.taken[self._machine.name(slot)] = self._results[slot]
+            return
+        name = self._machine.name(slot)
+        if slot in self._closed.lost:
+            self._closed.check(slot, name)
+        self.taken[name] = self._results[slot]
 
     def summary(self, run_id: str, seeds: set[int]) -> ReuseSummary:
         """Return a summary of the reuse, after the root was visited with `seeds`."""

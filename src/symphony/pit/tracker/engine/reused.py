@@ -43,6 +43,10 @@ class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
         outputs = {port: executor.store.keep_large(value) for port, value in self.outputs.items()}
         return msgspec.structs.replace(self, outputs=outputs)
 
+    def held(self, executor: Executor) -> bool:
+        """Are the bodies of all artifacts there, and of their size? They are not read."""
+        return all(executor.store.holds(reference) for _, reference in self.references())
+
     def references(self) -> Iterator[tuple[str, ArtifactRef]]:
         """The ports that hold artifacts."""
         for port, value in self.outputs.items():

@@ -87,6 +87,11 @@ class ValueStore:
         check_inputs(work, loaded, self.checked)
         return plain
 
+    def holds(self, ref: ArtifactRef) -> bool:
+        """Is the body there, and of its size? It is not read."""
+        size = self._artifacts.size
+        return size(ref.digest) == ref.size and (ref.sealed is None or size(ref.sealed) is not None)
+
     # ---- storing --------------------------------------------------------------------------
 
     def keep_large(self, value: StoredValue) -> StoredValue:
