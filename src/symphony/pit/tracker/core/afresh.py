@@ -8,7 +8,7 @@ from symphony.pit.tracker.core.plan import Plan
 
 
 class Afresh:
-    """Tells it of the slots of a run. `names`: nodes, elements, rounds and inner nodes, in full.
+    """Tells which slots of a run must run again. `names`: nodes, elements, rounds and inner nodes, in full.
 
     After a step comes what depends on it, in its own graph and outside of it, and in a loop every
     later round.
@@ -20,7 +20,7 @@ class Afresh:
         self._after: dict[tuple[int, int], frozenset[int]] = {}  # by plan and node
 
     def __call__(self, slot: int) -> bool:
-        """Must the slot run?"""
+        """True if the slot must run."""
         way = list(self._way(slot))
         return any(self._is_in(path, way) for path in self._paths)
 

@@ -23,11 +23,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     calls: int | None = None
 
     def __bool__(self) -> bool:
-        """Is anything limited?"""
+        """True if anything is limited."""
         return not (self.money is None and self.tokens is None and self.calls is None)
 
     def strictest(self, other: "Limits") -> "Limits":
-        """Of each limit the lower one."""
+        """Return the lower one of each pair of limits."""
         return Limits(
             money=_lower(self.money, other.money),
             tokens=_lower(self.tokens, other.tokens),
@@ -64,7 +64,7 @@ class BudgetAccount:
         return len(self._reserved)
 
     def unpriced(self, most: Estimate) -> bool:
-        """Does a limit of money meet a request without a price?"""
+        """True if money is limited and the price of the request is not known."""
         return self.limits.money is not None and most.cost is None
 
     def excess(self, most: Estimate) -> Excess | None:

@@ -132,7 +132,7 @@ def _pieces(base: bytes, found: Sequence[object]) -> Iterator[bytes]:
 
 
 def _common(one: bytes, at: int, other: bytes, to: int) -> int:
-    """How many bytes are the same from `at` and `to` on. Compares slices, which the machine does fast."""
+    """Return how many bytes are the same from `at` and `to` on. Compares slices, which is fast."""
     same, most, size = 0, min(len(one) - at, len(other) - to), _CHUNK
     while size := min(size, most - same):
         if one[at + same : at + same + size] == other[to + same : to + same + size]:
@@ -143,7 +143,7 @@ def _common(one: bytes, at: int, other: bytes, to: int) -> int:
 
 
 def _common_end(one: bytes, other: bytes) -> int:
-    """How many bytes are the same at the ends."""
+    """Return how many bytes are the same at the ends."""
     same, most, size = 0, min(len(one), len(other)), _CHUNK
     while size := min(size, most - same):
         at, to = len(one) - same, len(other) - same
@@ -155,7 +155,7 @@ def _common_end(one: bytes, other: bytes) -> int:
 
 
 def _next(base: bytes, at: int, body: bytes, to: int, end: int) -> tuple[int, int]:
-    """How much of the base to skip, and of the body to put, until both go on alike.
+    """Return how much of the base to skip, and of the body to put, until both go on alike.
 
     Lengths change at the head of a list or text, and pieces come in: a few bytes that are found again
     near by tell where. `end`: so many bytes are the same at the ends; a few are as good as none.

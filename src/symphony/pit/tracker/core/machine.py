@@ -40,7 +40,7 @@ _SKIPPED_BEFORE, _SUCCEEDED_BEFORE, _WANTED = 1, 2, 4
 
 
 class Do(IntEnum):
-    """What a command asks of the shell."""
+    """The commands to the shell."""
 
     START = 0  # begin an attempt of the slot
     RETRY = 1  # call `retry_due` after the back-off of the slot's next attempt
@@ -169,12 +169,12 @@ class Machine:
         return self._flush()
 
     def needs_value(self, slot: int, *, final: bool = False) -> bool:
-        """Would a value stand in for the slot's outputs if it failed now?"""
+        """True if a value would stand in for the slot's outputs if it failed now."""
         over = self._frame[slot].stopping is None and not self.tried_again(slot, final=final)
         return over and self.node(slot).on_failure is OnFailure.VALUE
 
     def tried_again(self, slot: int, *, final: bool) -> bool:
-        """Would another attempt follow if the slot failed now?"""
+        """True if another attempt would follow if the slot failed now."""
         over = final or self._frame[slot].stopping is not None or slot in self.groups
         return not over and self.attempts[slot] < self.node(slot).attempts
 
@@ -271,7 +271,7 @@ class Machine:
 
     @property
     def done(self) -> bool:
-        """Has the run ended?"""
+        """True if the run has ended."""
         return self.root.ended is not None
 
     def node(self, slot: int) -> PlanNode:
@@ -288,7 +288,7 @@ class Machine:
         return self._frame[slot].plan.below[self.local(slot)]
 
     def holds(self, slot: int) -> bool:
-        """Is the slot at work itself, in a place that others cannot have?"""
+        """True if the slot is at work itself, in a place that others cannot have."""
         return bool(self._holds[slot])
 
     def outstanding(self) -> Iterator[Command]:
@@ -314,14 +314,14 @@ class Machine:
             yield Command(Do.END, -1)
 
     def stuck(self) -> bool:
-        """Does everything that is left wait for a person?"""
+        """True if everything that is left waits for a person."""
         return not self.done and not any(
             s in (Status.READY, Status.RETRYING) or (s == Status.RUNNING and self._moves(i))
             for i, s in enumerate(self.status)
         )
 
     def _moves(self, slot: int) -> bool:
-        """Does a running slot go on by itself, not only by what is inside it?"""
+        """True if a running slot goes on by itself, not only by what is inside it."""
         group, child = self.groups.get(slot), self.children.get(slot)
         if group is not None:
             return group.left == 0
@@ -335,7 +335,7 @@ class Machine:
         return name if frame.parent < 0 else f"{self.frame_name(frame)}.{name}"
 
     def frame_name(self, frame: Frame) -> str:
-        """The full name of what a frame is: `loop#2`, `child`; empty for the root."""
+        """Return the full name of a frame's step or round: `loop#2`, `child`; empty for the root."""
         if frame.parent < 0:
             return ""
         name = self.name(frame.parent)

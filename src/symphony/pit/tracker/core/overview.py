@@ -1,4 +1,4 @@
-"""How a run went, in a size that does not grow with its elements: rows, bars, and a few figures. Pure.
+"""A summary of a run, whose size does not grow with its elements: rows, bars, and a few figures. Pure.
 
 Made of the run's replay at once: what has the same name but for its elements and rounds is one row.
 A view of a run needs nothing more, so the record of an ended run need not be read again.
@@ -27,7 +27,7 @@ Span: TypeAlias = tuple[float, float]
 
 
 def overview_of(replay: RunReplay, now: float | None = None) -> Overview:
-    """How the run went so far; one that goes on, until `now`. O(slots), of which each takes a microsecond."""
+    """Return how the run went; one that goes on, until `now`. O(slots), of which each takes a microsecond."""
     rows = _Rows(replay, now)
     kept = rows.longest(BARS_MAX)
     lines = [rows.line(row) for row in _most(rows.listed(), LINES_MAX)]
@@ -404,7 +404,7 @@ def _shifted(tries: Sequence[Attempt]) -> Iterator[Attempt]:
 
 
 def _load(starts: Sequence[float], ends: Sequence[float], begin: float, whole: float) -> list[float]:
-    """How much of each slice the spans fill, added up; what is shorter than a slice fills some of it.
+    """Return how much of each slice the spans fill, added up; what is shorter than a slice fills some of it.
 
     O(spans): how much ran until a moment follows from sums over all that began and ended before it.
     Only slices between the first beginning and the last end are looked at: most spans are short.

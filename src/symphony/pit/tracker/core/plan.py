@@ -16,7 +16,7 @@ class Join(IntEnum):
 
 
 class OnFailure(IntEnum):
-    """What happens on the last failure of a node."""
+    """The ways to handle the last failure of a node."""
 
     FAIL = 0
     SKIP = 1

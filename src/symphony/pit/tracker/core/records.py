@@ -87,12 +87,12 @@ class FailedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=3):
     error: object
     """Code, message, hint."""
     ends: int | bool
-    """Is it the last one? Or UNHANDLED."""
+    """True if it is the last one; or UNHANDLED."""
     usage: object = None
     instead: bytes | None = None
     """The values of `on_error`, encoded."""
     label: str | None = None
-    """Of an element whose fan-out records none."""
+    """The label of an element whose fan-out records none."""
 
 
 class SkippedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=4):

@@ -100,7 +100,7 @@ class RunReplay:
         self.retried: set[int] = set()  # numbers of the failures after which another attempt followed
         self.causes: dict[int, ErrorTuple] = {}  # by number, of records whose slot failed before
         self.stopped_by: str | None = None
-        """What stopped its last process, a signal's name or nothing; None of one that nothing has stopped."""
+        """The signal that stopped its last process, empty if it was none; None if nothing has stopped it."""
         self.doubtful: list[int] = []  # slots that were in the middle of an effect then
         self.begun_at: float | None = None
         self.ended_at: float | None = None
@@ -247,7 +247,7 @@ class RunReplay:
             self.tries[slot] = [*before, (started, finished, why, at)]
 
     def _on_error_decides(self, record: FailedRecord) -> bool:
-        """Does `on_error` say what the last failure of a slot means?"""
+        """True if `on_error` says what the last failure of a slot means."""
         slot, machine = record.slot, self.machine
         if record.ends == UNHANDLED or machine.frame(slot).stopping is not None:
             return False
@@ -362,7 +362,7 @@ class RunReplay:
                 yield slot
 
     def fails(self, slot: int) -> bool:
-        """Is the slot's last error that of its present state, not that of an attempt since overcome?"""
+        """True if the slot's last error is that of its present state, not of an attempt since overcome."""
         if slot not in self.errors:
             return False
         return slot in self._on_error or self.machine.status[slot] not in _OVERCOME
@@ -386,7 +386,7 @@ class RunReplay:
         return [slot for slot in ended if self._lasts(slot, last)]
 
     def _lasts(self, slot: int, last: AbstractSet[int]) -> bool:
-        """Is the slot inside last attempts alone? `last` are the numbers of their frames."""
+        """True if the slot is inside last attempts alone. `last` are the numbers of their frames."""
         frame = self.machine.frame(slot)
         while frame.parent >= 0:
             if frame.number not in last:
@@ -421,7 +421,7 @@ class RunReplay:
         return out
 
     def title(self, slot: int) -> str:
-        """How people see a slot: its full name, and its label if it has one."""
+        """Return the title that people see of a slot: its full name, and its label if it has one."""
         return titled(self.machine.name(slot), self.label(slot))
 
     def nodes(self) -> dict[str, NodeResult]:
@@ -479,7 +479,7 @@ class RunReplay:
         )
 
     def _usage_by_slot(self) -> dict[int, Usage]:
-        """Of every slot that asked models, and of those that it is an element or a part of."""
+        """Return the usage of each slot that asked models, and of those it is an element or a part of."""
         machine, total = self.machine, dict[int, Usage]()
         for slot, usage in self.usage.items():
             at: int | None = slot
@@ -529,12 +529,12 @@ class RunReplay:
         return [self.machine.name(slot) for slot in at_work]
 
     def counts(self) -> dict[NodeStatus, int]:
-        """How many of the workflow's own nodes stand where."""
+        """Return how many of the workflow's own nodes have each status."""
         own = len(self.machine.root.plan.nodes)  # the root's slots come first
         return self.counted(self.machine.status[:own], sum(map(self.cached.__contains__, range(own))))
 
     def standing(self) -> dict[NodeStatus, int]:
-        """How many slots stand where; elements of fan-outs count, not their nodes.
+        """Return how many slots have each status; elements of fan-outs count, not their nodes.
 
         O(slots), of which 100,000 take 0.2 ms, and O(fan-outs).
         """
@@ -545,7 +545,7 @@ class RunReplay:
 
     @staticmethod
     def counted(slots: bytearray, hits: int) -> dict[NodeStatus, int]:
-        """So many slots by what people see of them; `hits` of them, which succeeded, were cached."""
+        """Return how many slots have each status that people see; `hits` that succeeded were cached."""
         out = dict.fromkeys(NodeStatus, 0)
         for status, shown in _NODE_STATUS.items():
             out[shown] += slots.count(status)

@@ -182,7 +182,7 @@ def _control(
 
 
 def _asks(level: PlannedLevel, name: str, target: int) -> bool:
-    """Is `name` an approval, at whose ports the node `target` does not look?"""
+    """True if `name` is an approval whose ports the node `target` does not read."""
     node = level.workflow.nodes[name]
     if not isinstance(node, ControlNode) or node.control != "approval":
         return False

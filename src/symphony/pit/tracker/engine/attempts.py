@@ -47,7 +47,7 @@ class Attempts:
 
     @property
     def pending(self) -> bool:
-        """Is anything under way, or due at some moment?"""
+        """True if anything is under way, or due at some moment."""
         if self.busy:
             return True
         for slot in self._timers.slots:  # of slots that were cancelled meanwhile
@@ -57,7 +57,7 @@ class Attempts:
 
     @property
     def busy(self) -> bool:
-        """Is anything under way?"""
+        """True if anything is under way."""
         return bool(self._tasks or self._deferred or self._batches.busy)
 
     @property
@@ -75,7 +75,7 @@ class Attempts:
             self.launch(slot, work)
 
     def quick(self, slot: int) -> bool:
-        """Were results of the fan-out's elements not kept because it is quicker to run them again?"""
+        """True if results of the fan-out's elements were not kept because it is quicker to run them again."""
         return self._batches.quick(slot)
 
     def flush(self) -> None:
@@ -135,7 +135,7 @@ class Attempts:
         task.add_done_callback(self._made)
 
     def undefer(self, slot: int) -> bool:
-        """Drop what was deferred for the slot. Was there anything?"""
+        """Drop what was deferred for the slot. Return False if there was nothing."""
         task = self._deferred.pop(slot, None)
         if task is None:
             return False

@@ -48,7 +48,7 @@ class Batches:
 
     @property
     def busy(self) -> bool:
-        """Is anything under way?"""
+        """True if anything is under way."""
         return bool(self._members)
 
     def add(self, slot: int, work: OperatorWork) -> bool:
@@ -71,13 +71,13 @@ class Batches:
         return True
 
     def quick(self, slot: int) -> bool:
-        """Were results of the fan-out's elements not kept because it is quicker to run them again?"""
+        """True if results of the fan-out's elements were not kept because it is quicker to run them again."""
         return self._worths.quick(slot)
 
     def _attempt(
         self, slot: int, work: OperatorWork, inputs: dict[str, StoredValue] | None
     ) -> NodeAttempt | Exception:
-        """Return the attempt with its expressions evaluated, or why there is none. Raises Deferred."""
+        """Return the attempt with its expressions evaluated, or the error if one fails. Raises Deferred."""
         try:
             if inputs is None:
                 inputs = self._bindings.inputs(slot, work)
@@ -92,7 +92,7 @@ class Batches:
         return NodeAttempt(work, inputs, self._machine.name(slot), number, base, afresh=afresh)
 
     def _heavy(self, attempt: NodeAttempt, work: OperatorWork) -> bool:
-        """Is the call for a worker process, by the operator's own bounds?"""
+        """True if the operator's own bounds say that the call is one for a worker process."""
         operator = work.operator
         if operator.bounds is None:
             return False
@@ -152,7 +152,7 @@ class Batches:
         return others
 
     def _quick(self, attempt: NodeAttempt) -> bool:
-        """Can the loop make the attempt's key, and take its result?"""
+        """True if the loop can make the attempt's key, and take its result."""
         work = attempt.work
         if work.node.artifact is not None or self._executor.cache is None:
             return False

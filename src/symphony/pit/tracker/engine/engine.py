@@ -95,7 +95,7 @@ class Engine:
         self._outputs: dict[str, StoredValue] = {}
         self._status = RunStatus.RUNNING
         self.attended: Callable[[Sequence[str]], bool] = lambda _: False
-        """Is somebody about to answer one of these nodes? Then a run that only waits does not end."""
+        """True if somebody is about to answer one of these nodes. Then a run that only waits does not end."""
 
     # ---- from outside ---------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Engine:
         return result if self._error is None else msgspec.structs.replace(result, error=self._error)
 
     def counts(self) -> dict[NodeStatus, int]:
-        """How many nodes stand where, live; elements of fan-outs count, not their nodes."""
+        """Return how many nodes have each status, live; elements of fan-outs count, not their nodes."""
         return self.replay.standing()
 
     def slowest(self, most: int = 5) -> list[tuple[str, str | None, float, int]]:
@@ -296,7 +296,7 @@ class Engine:
         self._ended = True
 
     def _attended(self) -> bool:
-        """Is somebody about to answer here what the run asks?"""
+        """True if somebody is about to answer here what the run asks."""
         if self._status is not RunStatus.WAITING or not self._going():
             return False
         return self.attended([one.node for one in questions(self.replay, self.clock.now_s())])
@@ -307,7 +307,7 @@ class Engine:
             self._transitions.woken.set()
 
     def _rests(self) -> bool:
-        """Can nothing go on without a person? A pause does not wait for moments."""
+        """True if nothing can go on without a person. A pause does not wait for moments."""
         if self.machine.paused:
             self._status = RunStatus.PAUSED
             return not self._attempts.busy

@@ -85,12 +85,12 @@ class Feed:
 
     @property
     def kept(self) -> int:
-        """How many records are kept for readers."""
+        """Return how many records are kept for readers."""
         return len(self._held)
 
     @property
     def closed(self) -> bool:
-        """Has the run ended?"""
+        """True if the run has ended."""
         return self._ended.is_set()
 
     async def ended(self) -> None:
@@ -190,7 +190,7 @@ class Reader:
     def take(
         self, most: int | None = None, wanted: Callable[[str], bool] | None = None
     ) -> Sequence[RunEvent]:
-        """What has come since, without waiting; of at most so many events those of wanted types."""
+        """Return the next events without waiting: of at most `most`, those of the wanted types."""
         found = self._feed.events(self.at, most, wanted)
         self.skip_to(self._feed.count if most is None else self.at + most)
         return found

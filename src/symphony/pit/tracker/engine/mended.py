@@ -52,13 +52,13 @@ class Mended(msgspec.Struct, frozen=True):
         return Mended(*({n: why for n, why in part.items() if n.startswith(f"{name}.")} for part in parts))
 
     def any_inside(self, name: str) -> bool:
-        """Has anything inside a step changed, or what it gives?"""
+        """True if anything inside a step has changed, or what the step gives."""
         start, parts = f"{name}.", (self.changed, self.opened, self.behind)
         return name in self.opened or any(one.startswith(start) for part in parts for one in part)
 
 
 class Mending:
-    """What has changed from the workflow `old` to `new`, and in the code behind it.
+    """The changes from the workflow `old` to `new`, and in the code behind it.
 
     `now` are the fingerprints of that code. Results of one run may come from code of several times,
     so that the fingerprints before are given for each.

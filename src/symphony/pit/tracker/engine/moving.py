@@ -60,7 +60,7 @@ class MovingElements:
         return self._noted.get(slot)
 
     def may(self, steps: RerunSteps, frame: Frame, node: int, again: AbstractSet[int]) -> bool:
-        """May elements of the fan-out `node` be taken, if these nodes of its graph run again?"""
+        """True if elements of the fan-out `node` may be taken when the nodes `again` of its graph rerun."""
         graph, plan, slot = self._graphs[id(frame.plan)], frame.plan, frame.base + node
         work = graph.works[node]
         if (

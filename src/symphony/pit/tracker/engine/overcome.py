@@ -73,7 +73,7 @@ class OvercomeFailures:
         return found
 
     def _clean(self, plan: int, node: int, rounds: int) -> bool:
-        """Is nothing of the state left, after so many more rounds, that follows from the node?"""
+        """True if nothing of the state that follows from the node is left after so many more rounds."""
         stained, seen = self._after(plan, {node}, frozenset()), set[frozenset[str]]()
         for _ in range(rounds):
             if not stained or stained in seen:

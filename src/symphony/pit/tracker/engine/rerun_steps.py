@@ -22,7 +22,7 @@ HANDLED_INSIDE: Final = "failures inside of it were handled"
 
 
 class TakenPart(NamedTuple):
-    """What is taken of a step that was itself taken over as a whole, and in which a part runs again.
+    """The results taken of a step that was itself taken over as a whole, and in which a part runs again.
 
     `elements`: of a fan-out how many are taken, and how many there are.
     """
@@ -58,7 +58,7 @@ class RerunSteps:
                 self.enter(slot, HANDLED_INSIDE)
 
     def sound(self, slot: int) -> bool:
-        """Did the slot end by itself? A handled failure or a person's decision does not count."""
+        """True if the slot ended by itself. A handled failure or a person's decision does not count."""
         status = self._machine.status[slot]
         if status == Status.SKIPPED:
             return slot not in self._replay.errors
@@ -234,7 +234,7 @@ class RerunSteps:
         return slot
 
     def _is_whole(self, slot: int) -> bool:
-        """Would more than the slot have run, had its result not been taken over?"""
+        """True if more than the slot would have run, had its result not been taken over."""
         machine = self._machine
         if self._bindings.work(slot).for_each is not None and slot not in machine.element_of:
             return slot not in machine.groups
@@ -327,7 +327,7 @@ def _alike(name: str, known: Mapping[str, int]) -> list[int]:
 
 
 def _means(asked: Sequence[StepPart], parts: Sequence[StepPart]) -> bool:
-    """May the parts of a step's name be meant by what was asked for, which may lack numbers?"""
+    """True if the name that was asked for, which may lack numbers, may mean a step with these parts."""
     return all(
         one.node == other.node and one.element in (None, other.element) and one.round in (None, other.round)
         for one, other in zip(asked, parts, strict=False)

@@ -179,7 +179,7 @@ class _Choice:
                 steps.entered[element[0].slot] = _CLOSED
 
     def visit(self, frame: Frame, seeds: Iterable[int] = ()) -> bool:
-        """Take what can be taken in a frame where the nodes `seeds` run again. Is it all that ran there?"""
+        """Take what can be taken in a frame where the nodes `seeds` run again. True if that is all of it."""
         steps, slots = self._steps, slots_of(frame)
         wanted = {*seeds, *(slot - frame.base for slot in slots if slot in steps.asked)}
         open_ = {s - frame.base for s in slots if s in steps.entered or not steps.sound(s)}
@@ -295,7 +295,7 @@ class _Choice:
             self.taken[start] = rows[number]
 
     def _take_element(self, element: int) -> bool:
-        """Take an element of a fan-out, or of one that runs again what is inside. Is it taken?"""
+        """Take an element of a fan-out, or of one that runs again what is inside. True if it is taken."""
         steps = self._steps
         if element in steps.asked:
             return False

@@ -16,9 +16,9 @@ from symphony.ports.values import ArtifactRef, StoredValue, Value
 
 
 class RerunScope(msgspec.Struct, frozen=True, kw_only=True):
-    """What shall run though it succeeded: the steps `first`, by full name, what reads one of `inputs`,
+    """The steps that shall run though they succeeded.
 
-    and what was `mended`.
+    They are the steps `first`, by full name, what reads one of `inputs`, and what was `mended`.
     """
 
     first: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reusable(msgspec.Struct, frozen=True, kw_only=True):
-    """What another run may take: results by full name, and a summary in a few words.
+    """The results that another run may take, by full name, and a summary in a few words.
 
     Nodes that are `divided` are taken in parts, all of them.
     """
@@ -75,7 +75,7 @@ class Reusable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Borrow(Protocol):
-    """What may be taken, by full name, from the run of this id if these steps run; None if it is gone."""
+    """Returns the results to take from the run of this id if these steps run; None if the run is gone."""
 
     def __call__(
         self, run_id: str, steps: Sequence[str], mended: Mending | None = None

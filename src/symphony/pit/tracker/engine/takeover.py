@@ -23,7 +23,7 @@ from symphony.ports.values import StoredValue
 def foreseen(
     job: Job, results: Mapping[str, ReusedResult], executor: Executor
 ) -> Mapping[str, tuple[int, int]]:
-    """Of the run's own fan-outs whose lists may be others: how many elements take a result, and of how many.
+    """Return how many elements take a result, and of how many, for own fan-outs whose lists may be others.
 
     Those whose lists nobody knows before the run are left out.
     """

@@ -21,9 +21,9 @@ class Worths:
         self._counts: dict[int, Counter[str]] = {}  # by graph: how many of its nodes call an operator
 
     def of(self, slot: int, work: OperatorWork, small: Callable[[], bool]) -> Worth:
-        """The measure of the slot's results; of what is called a few times, all results are kept.
+        """Return the measure of the slot's results. If the operator is called only a few times, all are kept.
 
-        `small`: is the key of the attempt no more than its inputs, and are these small?
+        `small` returns True if the key of the attempt is no more than its inputs, and these are small.
         """
         if not self._caching or not work.cacheable or work.cached_always:
             return self._always
@@ -51,7 +51,7 @@ class Worths:
         return found
 
     def quick(self, slot: int) -> bool:
-        """Were results of the fan-out's elements not kept because it is quicker to run them again?"""
+        """True if results of the fan-out's elements were not kept because it is quicker to run them again."""
         worth = self._elements.get(slot)
         return worth is not None and worth.cheap
 

@@ -46,7 +46,7 @@ async def apart(work: Callable[[], Awaitable[T]], name: str) -> T:
 async def _outcome(
     work: Callable[[], Awaitable[T]], ended: "asyncio.Future[None]"
 ) -> tuple[tuple[T, ...], Exception | None]:
-    """What `work` returned or raised. Waiting for `ended` saves one turn of the loop."""
+    """Return what `work` returned or raised. Waiting for `ended` saves one turn of the loop."""
     _inside.set(True)
     before = generation()
     try:

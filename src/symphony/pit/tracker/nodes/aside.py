@@ -56,11 +56,11 @@ class Aside:
         self._active = executor.expressions is not None
         self.light = executor.heavy_steps >= LIGHT_STEPS  # or not even light ones are evaluated on the loop
         self.slot: int | None = None
-        """What is rendered is for this slot; None: it is made at once, for nobody would ask again."""
+        """The slot that is rendered for. If None, values are made at once, for nobody would ask again."""
         self.found: dict[int, dict[Key, tuple[Value, Exception | None]]] = {}
-        """What was made, or the reason that there is none, by the slot that it is for."""
+        """The values that were made, or the reasons that there are none, by the slots that they are for."""
         self.tired = False
-        """Has the loop evaluated so much in this turn that others should have theirs?"""
+        """True if the loop has evaluated so much in this turn that others should have theirs."""
         self._spent = 0
         self._turn = asyncio.Event()
         self._sizes: Sizes = {}  # of what was measured in this turn
@@ -69,7 +69,7 @@ class Aside:
 
     @property
     def heeded(self) -> bool:
-        """Is somebody there who would ask again?"""
+        """True if somebody would ask again for a value that is deferred."""
         return self._active and self.slot is not None
 
     async def rest(self) -> None:
@@ -98,7 +98,7 @@ class Aside:
         return self._given(id(template), template, values)  # it lives as long as the run
 
     def made(self, template: ValueTemplate) -> bool:
-        """Has the template's value, or the reason that there is none, been made elsewhere?"""
+        """True if the template's value, or the reason that there is none, has been made elsewhere."""
         return bool(self.found) and self.slot is not None and id(template) in self.found.get(self.slot, ())
 
     def loaded(self, ref: ArtifactRef) -> Value:

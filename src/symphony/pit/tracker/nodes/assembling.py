@@ -27,7 +27,7 @@ class _NotSmallError(Exception):
 def assembled(
     source: ListMade | MapMade, base: int, held: Held, element: tuple[Value, int] | None, most: int
 ) -> Value:
-    """What `source` gives in the graph whose first slot is `base`, or None if it is not surely small.
+    """Return what `source` gives in the graph whose first slot is `base`; None if it is not surely small.
 
     `held` are the ports by slot; `most` bytes is how large a value may be.
     """

@@ -52,4 +52,4 @@ def never() -> bool:
 
 
 Cancelled = Callable[[], bool]
-"""Is the attempt cancelled? Asked by its code, from any thread."""
+"""Returns True if the attempt is cancelled. Called by its code, from any thread."""

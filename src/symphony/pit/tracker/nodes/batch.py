@@ -47,11 +47,11 @@ class BatchMember(msgspec.Struct, eq=False):
     gathered: float
     """When it was ready, in seconds since the epoch."""
     look: int = 0
-    """How often it had been looked for slow members by then; `announced`: is it recorded that it began?"""
+    """How many looks for slow members there had been by then. `announced`: True if its start is recorded."""
     announced: bool = False
     stopped: bool = False
     spared: bool = False
-    """Is its result not kept, for it is quicker to run again?"""
+    """True if its result is not kept because it is quicker to run again."""
     key: str | None = None
     seen: FilesRead = _NO_FILES
     hit: CacheEntry | None = None
@@ -78,7 +78,7 @@ class Batch(msgspec.Struct, eq=False):
     kept: deque[Kept] = msgspec.field(default_factory=deque)
     _known: Known = msgspec.field(default_factory=dict)
     _work: CallWork | None = None
-    """Of the last key that was made; `_of_inputs` makes those of the same work."""
+    """The work of the last key that was made; `_of_inputs` makes the keys of the same work."""
     _of_inputs: KeyOfInputs | None = None
     _plain: CallWork | None = None
     """The same work, if there are no secrets that might be among its inputs."""
@@ -95,11 +95,11 @@ class Batch(msgspec.Struct, eq=False):
     """How many members it ended; the results of `found` of them were taken from the cache."""
     found: int = 0
     alone: bool = True
-    """Was no other batch under way meanwhile? Others make it take longer than it has to."""
+    """True if no other batch was under way meanwhile. Others make it take longer than it has to."""
 
     @property
     def left(self) -> bool:
-        """Are there members that have not begun?"""
+        """True if there are members that have not begun."""
         return bool(self.waiting or self.looked_up)
 
     def take_back(self) -> list[BatchMember]:
@@ -191,7 +191,7 @@ class Batch(msgspec.Struct, eq=False):
             self.looked_up.append(member)
 
     def _is_keyed(self, member: BatchMember) -> bool:
-        """Is there anything to be found or kept under the key of the member's result?"""
+        """True if there may be anything to find or keep under the key of the member's result."""
         worth, hits = member.worth, self.executor.hits
         if (worth.cheap and not worth.of_nodes) or not hits.may_keep(member.attempt):
             return False
@@ -316,7 +316,7 @@ class Batch(msgspec.Struct, eq=False):
         return self.context.copy().run(self._called, attempt, arguments)
 
     def _called(self, attempt: NodeAttempt, arguments: dict[str, object]) -> Encoded | dict[str, Value]:
-        """What `_call` gives, in the context that the call has for itself."""
+        """Return the result of `_call`, in the context that the call has for itself."""
         executor, work, before = self.executor, attempt.work, generation()
         assert isinstance(work, OperatorWork)
         executor.contexts.enter(work, attempt.node)
@@ -332,7 +332,7 @@ class Batch(msgspec.Struct, eq=False):
 
 
 def _all_inline(hit: CacheEntry) -> bool:
-    """Is none of the outputs in the artifact store?"""
+    """True if none of the outputs is in the artifact store."""
     for value in hit.outputs.values():  # noqa: SIM110  (`all` of a generator takes twice as long)
         if type(value) is ArtifactRef:
             return False

@@ -57,7 +57,7 @@ class Bindings:
         return self.level(slot).graph.works[self._machine.local(slot)]
 
     def element(self, slot: int) -> Element:
-        """What `item` and `index` are for a slot."""
+        """Return what `item` and `index` are for a slot."""
         found = self._machine.element_of.get(slot)
         if found is None:
             return self.level(slot).element
@@ -113,7 +113,7 @@ class Bindings:
         return f"{what} of {'the workflow' if slot < 0 else self._machine.name(slot)}"
 
     def wanted(self, slot: int, work: Work) -> bool:
-        """Do the node's `when` and one of its conditional edges hold?"""
+        """True if the node's `when` and one of its conditional edges hold."""
         if work.conditions and not any(self._holds(slot, source, c) for source, c in work.conditions):
             return False
         return work.when is None or truth(self.render(work.when, slot), "when")
@@ -161,7 +161,7 @@ class Bindings:
         return out
 
     def looked_up(self, slot: int, work: Work) -> dict[str, StoredValue] | None:
-        """What `inputs` gives a node whose inputs are ports, constants and lists of small ports; else None.
+        """Return the inputs of a node that has only ports, constants and lists of small ports; else None.
 
         Nothing is loaded or evaluated for it: `at_hand` need not be asked, nor ports be looked up twice.
         """
@@ -192,7 +192,7 @@ class Bindings:
         return self.within(level, template, element, slot, f"input {name}")
 
     def must_load(self, slot: int, work: Work) -> bool:
-        """May expressions of an attempt need stored values, so that `preload` has something to do?"""
+        """True if expressions of an attempt may need stored values, so that `preload` has something to do."""
         base, held = self._machine.frame(slot).base, self.values.held
         for source in work.sources.values():
             if type(source) is ListMade and source.ports is not None:
@@ -211,7 +211,7 @@ class Bindings:
         )
 
     def only_reads(self, work: Work) -> bool:
-        """Are the inputs of an attempt no more than looked up, and all else constant?"""
+        """True if the inputs of an attempt are only looked up, and all else is constant."""
         known = self._plain.get(id(work))
         if known is None:
             constant = all(template.constant for template in work.config.values())
@@ -221,7 +221,7 @@ class Bindings:
         return known
 
     def at_hand(self, slot: int, work: Work) -> bool:
-        """Is all that the attempt's expressions read in memory, so that they may be evaluated at once?"""
+        """True if all that the attempt's expressions read is in memory: they may be evaluated at once."""
         if self.only_reads(work) or not self.must_load(slot, work):
             return True
         level = self.level(slot)
@@ -277,17 +277,17 @@ class Bindings:
         return self._executor.store.keep_declared(self.named(slot, work), outputs, self._machine.name(slot))
 
     def kept(self, value: StoredValue, name: str, slot: int) -> StoredValue:
-        """The value, or a reference if it is large: `name` of what runs in `slot`, the run if -1."""
+        """Return the value, or a reference if it is large: `name` of what runs in `slot`, the run if -1."""
         return self._executor.store.keep_output(name, value, "" if slot < 0 else self._machine.name(slot))
 
     # ---- graphs inside nodes --------------------------------------------------------------
 
     def base(self, slot: int) -> Base | None:
-        """What the state is recorded as of the round that the slot runs in, if it runs in one."""
+        """Return the recorded state of the round that the slot runs in, if it runs in one."""
         return None if slot < len(self._root) else self.level(slot).values.base
 
     def grows(self, slot: int, body: bytes) -> bool:
-        """Is little new in the outputs `body` of the slot, beside the state of its round?"""
+        """True if little is new in the outputs `body` of the slot, compared with the state of its round."""
         base = self.base(slot)
         return base is not None and base.difference(body) is not None
 
@@ -346,7 +346,7 @@ class Bindings:
             self.values.put(slot, self.values.of(source))
 
     def instead(self, slot: int) -> Mapping[str, StoredValue]:
-        """What `on_error: {value: …}` gives in place of outputs. Raises as `render`, and `type-mismatch`."""
+        """Return the outputs that `on_error: {value: …}` gives. Raises as `render`, and `type-mismatch`."""
         work, level, element = self.work(slot), self.level(slot), self.element(slot)
         if work.for_each is not None and slot not in self._machine.element_of:
             raise SymphonyError(

@@ -11,7 +11,7 @@ class Cache(Protocol):
     """Results of earlier runs, by key."""
 
     def has_any(self, operator: str) -> bool:
-        """Might there be a result of this operator?"""
+        """True if there might be a result of this operator."""
         ...
 
     def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:

@@ -30,7 +30,7 @@ class CheckedValues:
         self._known: dict[int, tuple[StoredValue, Check]] = {}  # held, so that the number stays the value's
 
     def fits(self, value: StoredValue, check: Check) -> bool:
-        """Was `note` called after the check accepted this very value?"""
+        """True if `note` was called after the check accepted this very value."""
         found = self._known.get(id(value))
         return found is not None and found[1] is check
 

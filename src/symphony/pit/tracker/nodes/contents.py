@@ -1,4 +1,4 @@
-"""What an element of a fan-out is made of, as a digest: what its node's expressions read of it and around it.
+"""A digest of an element of a fan-out: of all that its node's expressions read of it and around it.
 
 Two elements with one digest, of nodes that do the same, come to the same.
 """
@@ -79,7 +79,7 @@ def matched(old: Sequence[str | None], new: Sequence[str | None]) -> list[int | 
 
 
 def effectless(graph: WorkGraph, node: int) -> bool:
-    """Does the node, with all inside it, change nothing outside of the run?"""
+    """True if the node, with all inside it, changes nothing outside of the run."""
     work, inner = graph.works[node], graph.below.get(node)
     if isinstance(work, OperatorWork) and work.operator.info.effect == "write":
         return False

@@ -1,4 +1,4 @@
-"""What an operator may know of its run, and the environment of the processes that it starts."""
+"""The facts that an operator may know of its run, and the environment of the processes that it starts."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -102,6 +102,6 @@ class Executor(RunResources, frozen=True, kw_only=True, dict=True):
         return made if attempt.meter is None else msgspec.structs.replace(made, usage=attempt.meter.total)
 
     def _checked(self, attempt: NodeAttempt) -> bool:
-        """May the result be kept for other runs? Raises `type-mismatch`."""
+        """True if the result may be kept for other runs. Raises `type-mismatch`."""
         check_inputs(attempt.work, attempt.inputs, self.store.checked)
         return self.hits.may_keep(attempt)

@@ -27,7 +27,7 @@ _GRACE_S = 0.25
 
 
 def bound_s(work: CallWork, inputs: Mapping[str, Value]) -> float | None:
-    """How long a call in a worker may take by the operator's own bounds."""
+    """Return how long a call in a worker may take by the operator's own bounds."""
     operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is None or operator.bounds is None or operator.bounds.seconds is None:
         return None
@@ -72,7 +72,7 @@ _CAUSES_MAX: Final = 5
 
 
 def perhaps_stopped(error: BaseException) -> bool:
-    """Did a process end by a signal that may have been meant for this one as well?"""
+    """True if a process ended by a signal that may have been meant for this one as well."""
     found: BaseException | None = error
     for _ in range(_CAUSES_MAX):
         if found is None:

@@ -40,7 +40,7 @@ class WorkGraph(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def holds_values(self) -> bool:
-        """Does a list or map without expressions stand somewhere in it?"""
+        """True if a list or map without expressions is somewhere in it."""
         mine = (*self.outputs.values(), *(t for work in self.works for t in work.templates()))
         return any(map(_holds, mine)) or any(graph.holds_values() for graph in self.below.values())
 
@@ -52,7 +52,7 @@ class WorkGraph(msgspec.Struct, frozen=True, kw_only=True):
             graph.ready()
 
     def runs(self, operator: str) -> bool:
-        """Does any node, here or inside, run this operator?"""
+        """True if any node, here or inside, runs this operator."""
         mine = any(isinstance(work, OperatorWork) and work.runs == operator for work in self.works)
         return mine or any(graph.runs(operator) for graph in self.below.values())
 

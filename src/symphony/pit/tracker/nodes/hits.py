@@ -19,7 +19,7 @@ class Hits:
         self._resources, self._keys, self._store = resources, keys, store
 
     def may_keep(self, attempt: NodeAttempt) -> bool:
-        """May the attempt's result be kept for other runs, and taken from them? No secret is."""
+        """True if the attempt's result may be kept for other runs, and taken from them: no secret is."""
         if self._resources.cache is None or not attempt.work.cacheable:
             return False
         if not self._resources.sealer:
@@ -28,7 +28,7 @@ class Hits:
         return not any(map(self._resources.sealer.holds_secret, (*attempt.inputs.values(), *config.values())))
 
     def any_of(self, operator: str) -> bool:
-        """Might there be a result of the operator?"""
+        """True if there might be a result of the operator."""
         return self._resources.cache is not None and self._resources.cache.has_any(operator)
 
     def find(self, key: str, attempt: NodeAttempt) -> Finished | None:
@@ -66,7 +66,7 @@ class Hits:
         return key if self._keys.key(attempt) == key and same_code(attempt.work) else None
 
     def surely_still(self, attempt: NodeAttempt, seen: FilesRead) -> bool:
-        """Can a look tell that `still` gives the key?"""
+        """True if a look at the times of files suffices to tell that `still` gives the key."""
         return lasting(attempt.work, seen) and same_code(attempt.work)
 
     def entry(

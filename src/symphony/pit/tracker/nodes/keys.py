@@ -79,7 +79,7 @@ class ResultKeys:
         return cache_key(work.runs, work.version, shared.code, told, digests)
 
     def of_inputs(self, attempt: NodeAttempt, known: Known) -> KeyOfInputs | None:
-        """What makes the attempt's key of its inputs, and those of others with the same work.
+        """Return what makes keys of inputs, for the attempt and others with the same work.
 
         None if the key depends on anything else: on files, settings, or what the operator looks at.
         """

@@ -1,4 +1,4 @@
-"""How large a value may be: every path that makes one asks here, before it is written anywhere. Pure."""
+"""The limit of a value's size: every path that makes one asks here, before it is written anywhere. Pure."""
 
 from typing import Final
 
@@ -28,7 +28,7 @@ def bounded(value: object, what: str, most: int) -> None:
 
 
 def fits(value: object, most: int) -> bool:
-    """Does the value take at most `most` bytes?"""
+    """True if the value takes at most `most` bytes."""
     if isinstance(value, str | bytes):
         return _size(value, most) <= most
     try:

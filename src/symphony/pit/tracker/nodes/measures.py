@@ -32,7 +32,7 @@ Kept: TypeAlias = tuple[str, CacheEntry]
 
 
 class Pace(msgspec.Struct):
-    """How long an operator takes for one attempt in a batch, all told: a moving mean, in seconds.
+    """The time that an operator takes for one attempt in a batch, all told: a moving mean, in seconds.
 
     Batches that run at once take the processor from each other. What they took is then too much, and
     counts only if it is less than was thought; smaller batches would be more of them, and take longer yet.
@@ -40,10 +40,10 @@ class Pace(msgspec.Struct):
 
     mean_s: float | None = None
     found: bool = False
-    """Were the results of all the last ones taken from the cache?"""
+    """True if the results of all the last ones were taken from the cache."""
 
     def note(self, took_s: float, attempts: int, worked_s: float = 0.0, *, alone: bool = True) -> None:
-        """So many attempts took so long together, and the processor for `worked_s` of that."""
+        """Note that so many attempts took so long together, and the processor for `worked_s` of that."""
         each = took_s / attempts
         if self.mean_s is not None and not alone and each > self.mean_s:
             each = max(worked_s / attempts, self.mean_s)
@@ -51,14 +51,14 @@ class Pace(msgspec.Struct):
 
     @property
     def size(self) -> int:
-        """How many attempts go together: one, until one has been measured."""
+        """Return how many attempts go together: one, until one has been measured."""
         if self.mean_s is None:
             return 1
         return max(1, min(BATCH_MAX, int(BATCH_S / max(self.mean_s, 1e-9))))
 
 
 class Worth(msgspec.Struct):
-    """Whether results of one fan-out are worth keeping, by what its calls took.
+    """Tells whether results of one fan-out are worth keeping, by what its calls took.
 
     Until that is known they are held back. One call that waited, as others did not, had to wait for other
     threads or programs: what it had of the processor counts.
@@ -67,21 +67,21 @@ class Worth(msgspec.Struct):
     """
 
     always: bool = False
-    """Are results kept however quick the calls are?"""
+    """True if results are kept however quick the calls are."""
     calls: int = 0
     took_s: float = 0.0
-    """How long they took, those that waited as long as they had the processor."""
+    """How long they took; of those that waited, only how long they had the processor."""
     waited: int = 0
     keys: int = 0
     keys_took_s: float = 0.0
     cheap: bool = False
-    """It is quicker to run again than to look up."""
+    """True if it is quicker to run again than to look up."""
     held: list[Kept] = msgspec.field(default_factory=list)
     of_nodes: ClassVar[bool] = False
-    """Does each result belong to a node, which tells that it was not kept?"""
+    """True if each result belongs to a node, which tells that it was not kept."""
 
     def needs_key(self, found: Callable[[], bool]) -> bool:
-        """Is a key to be made before a call? `found` tells whether any result of the operator is kept."""
+        """True if a call needs a key before it. `found` tells whether any result of the operator is kept."""
         return not self.cheap
 
     def note(self, took_s: float, worked_s: float | None = None) -> None:
@@ -104,12 +104,12 @@ class Worth(msgspec.Struct):
         self.keys_took_s += took_s
 
     def keeps(self, took_s: float, worked_s: float) -> bool:
-        """May the result of such a call, which has been noted, be kept?"""
+        """True if the result of such a call, which has been noted, may be kept."""
         return not self.cheap
 
     @property
     def _least_s(self) -> float:
-        """How long a call takes at least whose result is worth keeping."""
+        """Return the least time of a call whose result is worth keeping."""
         return max(CHEAP_S, self.keys_took_s / self.keys) if self.keys else CHEAP_S
 
     def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:
@@ -132,7 +132,7 @@ class Worth(msgspec.Struct):
 
 
 class NodesWorth(Worth):
-    """Whether results of the nodes that call one operator with small inputs are worth keeping.
+    """Tells whether results of the nodes that call one operator with small inputs are worth keeping.
 
     Unlike elements of a fan-out they may have little in common: what was kept of their operator is looked
     for, and the result of a long call is kept, however quick the others are.
@@ -141,20 +141,20 @@ class NodesWorth(Worth):
     of_nodes = True
 
     def needs_key(self, found: Callable[[], bool]) -> bool:
-        """Also where calls are cheap, if there may be something to be found."""
+        """True also where calls are cheap, if there may be something to find."""
         return not self.cheap or found()
 
     def keeps(self, took_s: float, worked_s: float) -> bool:
-        """Also of a cheap operator, if the call took long."""
+        """True also for a cheap operator, if the call took long."""
         return not self.cheap or took_s >= LONG_S
 
     def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:
-        """The result of a long call at once."""
+        """Return the result of a long call at once."""
         return [result] if took_s >= LONG_S else Worth.kept(self, result)
 
 
 class LargeWorth(Worth):
-    """Whether a result of a node whose inputs are large, or name files, is worth keeping, by its own call.
+    """Tells by its own call whether a result is worth keeping, where inputs are large or name files.
 
     All are kept as long as the operator has not been found cheap by its `others`.
     """
@@ -163,13 +163,10 @@ class LargeWorth(Worth):
     of_nodes = True
 
     def note(self, took_s: float, worked_s: float | None = None) -> None:
-        """It tells nothing of others."""
+        """Do nothing: the call tells nothing of others."""
 
     def keeps(self, took_s: float, worked_s: float) -> bool:
-        """Should this result be kept?
-
-        Yes if the other calls are not cheap, or if this one took long itself.
-        """
+        """True if this result should be kept: the other calls are not cheap, or this one took long itself."""
         return not self.others.cheap or worked_s >= CHEAP_S or took_s >= SLOW_S
 
     def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:

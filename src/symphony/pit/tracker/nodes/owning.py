@@ -29,7 +29,7 @@ def copies_of(ports: Mapping[str, Port]) -> Copies:
 def own(
     copies: Copies, given: Mapping[str, StoredValue], shared: Mapping[str, StoredValue]
 ) -> dict[str, object]:
-    """Arguments for one call: `given`, with copies of what is the same object in `shared`."""
+    """Return the arguments for one call: `given`, with copies of what is the same object in `shared`."""
     arguments: dict[str, object] = dict(given)
     for name, copy in copies:
         value = given.get(name)

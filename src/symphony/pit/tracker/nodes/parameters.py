@@ -1,4 +1,4 @@
-"""What made an output besides its inputs: the settings of its operator or model, for people to read."""
+"""The settings of the operator or model that made an output, for people to read."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

@@ -45,7 +45,7 @@ def print_keys(work: CallWork, prefix: str) -> Iterator[str]:
 
 
 def reads_at_start(work: CallWork) -> bool:
-    """Does it read files that belong to the workflow, such as templates? Its path inputs name other files."""
+    """True if it reads files of the workflow itself, such as templates. Its path inputs name other files."""
     if not isinstance(work, OperatorWork) or work.operator.reads is None:
         return False
     return all(path_finder(port.type) is None for port in work.operator.info.inputs.values())
@@ -66,7 +66,7 @@ def code_prints(graph: WorkGraph, models: Models, prefix: str = "") -> dict[str,
 
 
 def read_any(graph: WorkGraph) -> bool:
-    """Does any node, here or inside, read files that belong to the workflow?"""
+    """True if any node, here or inside, reads files that belong to the workflow."""
     mine = any(isinstance(work, OperatorWork) and reads_at_start(work) for work in graph.works)
     return mine or any(map(read_any, graph.below.values()))
 
@@ -105,7 +105,7 @@ def _code(work: CallWork, models: Models) -> str | None:
 
 
 def same_print(before: str, now: str) -> bool:
-    """Do two fingerprints tell of one thing? Of a function in a file other parts of that file may differ."""
+    """True if two fingerprints are of the same code. The rest of the file around a function may differ."""
     (code, mark, part), (new, new_mark, new_part) = before.partition(_PART), now.partition(_PART)
     return code == new or (bool(mark and new_mark) and part == new_part)
 

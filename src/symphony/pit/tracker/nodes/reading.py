@@ -28,7 +28,7 @@ class FilesRead:
         self._files[path] = _state(path)
 
     def lasting(self) -> bool:
-        """Are they the same files, last changed well before the first was read?
+        """True if they are the same files, last changed well before the first was read.
 
         If not, only their content can tell: times of files are coarse.
         """
@@ -89,7 +89,7 @@ def contents_read(
 
 
 def reads_files(work: CallWork) -> bool:
-    """May the inputs of the work contain paths?"""
+    """True if the inputs of the work may contain paths."""
     return bool(_finders(work))
 
 
@@ -111,12 +111,12 @@ def surroundings(
 
 
 def lasting(work: CallWork, seen: FilesRead) -> bool:
-    """Can a look tell that what the node reads is as it was, also what its `reads` looked at?"""
+    """True if times of files suffice to tell that all that the node reads is as it was."""
     return (not isinstance(work, OperatorWork) or work.operator.reads is None) and seen.lasting()
 
 
 def same_code(work: CallWork) -> bool:
-    """Did a worker, should the node have run in one, import what this process has imported?"""
+    """True if a worker, should the node have run in one, imported what this process has imported."""
     operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is None or not (operator.cpu or work.timeout_s is not None):
         return True

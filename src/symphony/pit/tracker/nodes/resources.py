@@ -1,4 +1,4 @@
-"""What the nodes of a run use from outside: stores, models, clock, logs, limits. Values only."""
+"""The things that the nodes of a run use from outside: stores, models, clock, logs, limits. Values only."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What the expressions of one running graph see: its nodes, and those around a loop's body."""
+"""The scope of the expressions of one running graph: its nodes, and those around a loop's body."""
 
 from collections.abc import Mapping
 

@@ -33,31 +33,31 @@ class NoSecrets:
     ignored: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Nothing to look for."""
+        """False: there is nothing to look for."""
         return False
 
     def seal(self, value: StoredValue) -> SealedValue:
-        """As it is."""
+        """Return the value as it is."""
         return value  # type: ignore[return-value]  # every stored value is a sealed value
 
     def unseal(self, form: SealedValue) -> StoredValue:
-        """As it is."""
+        """Return the form as it is."""
         return form  # type: ignore[return-value]  # nothing was sealed
 
     def mask(self, text: str) -> str:
-        """As it is."""
+        """Return the text as it is."""
         return text
 
     def mask_cut(self, text: str) -> str:
-        """As it is."""
+        """Return the text as it is."""
         return text
 
     def holds_secret(self, value: StoredValue) -> bool:
-        """Never."""
+        """False: there are no secrets."""
         return False
 
     def stream(self) -> "Mask":
-        """Hides nothing."""
+        """Return a mask that hides nothing."""
         return _NoMask()
 
 

@@ -7,7 +7,7 @@ from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Va
 
 
 def large(value: StoredValue) -> bool:
-    """Does the value's encoding exceed what travels inline?"""
+    """True if the value's encoding exceeds what travels inline."""
     if value is None or isinstance(value, bool | int | float | ArtifactRef):
         return False
     if isinstance(value, str | bytes):
@@ -20,14 +20,14 @@ def large(value: StoredValue) -> bool:
 
 
 def surely_small(value: Value) -> bool:
-    """Does a quick look show that the value travels inline?"""
+    """True if a quick look shows that the value travels inline."""
     if isinstance(value, _TEXTS):
         return len(value) * 4 <= INLINE_BYTES_MAX
     return value is None or isinstance(value, _PLAIN_NUMBERS)
 
 
 def quickly_told(returned: object) -> bool:
-    """Is what an operator returned no more than a few scalars, alone or in one map or list?
+    """True if an operator returned no more than a few scalars, alone or in one map or list.
 
     If so, it is converted at once. Otherwise it is converted in a thread, because looking at each element may
     take long.
@@ -39,7 +39,7 @@ def quickly_told(returned: object) -> bool:
 
 
 def quickly_hashed(value: StoredValue) -> bool:
-    """Can the loop make a digest of the value: is it a scalar or a short text, or a few of them?"""
+    """True if the loop can make a digest of the value: a scalar, a short text, or a few numbers."""
     if isinstance(value, _HOLDERS):
         inner = value.values() if isinstance(value, dict) else value
         return len(value) <= _FEW and all(type(one) in _NUMBERS for one in inner)
@@ -47,7 +47,7 @@ def quickly_hashed(value: StoredValue) -> bool:
 
 
 def quickly_seen(value: StoredValue) -> bool:
-    """Can all of the value be looked at on the loop? Looks no further than `_MANY` elements."""
+    """True if all of the value can be looked at on the loop. Looks no further than `_MANY` elements."""
     if not isinstance(value, list | dict):
         return True
     left, stack = _MANY, [value]

@@ -131,7 +131,7 @@ class ValueStore:
         return msgspec.structs.replace(ref, sealed=sealed, own=own)
 
     def _sealed(self, value: Value) -> tuple[Value, Digest | None]:
-        """What people see of a value, `***` in place of secrets, and the body that the run opens."""
+        """Return what people see of a value, `***` in place of secrets, and the body that the run opens."""
         form = self._sealer.seal(value)
         if form is value:
             return value, None
@@ -223,7 +223,7 @@ class ValueStore:
         return out
 
     def _grows(self, base: Base, value: Value, body: bytes | None) -> bool:
-        """Is only a small part of an output new, compared with the state of its round?"""
+        """True if only a small part of an output is new, compared with the state of its round."""
         return base.difference(encode_value(self._sealer.seal(value)) if body is None else body) is not None
 
     def take_over(
@@ -313,5 +313,5 @@ class ValueStore:
 
 
 def _usual_type(value: Value) -> str:
-    """Of an artifact whose type is not declared: people and programs read it."""
+    """Return the content type of an artifact that declares none: people and programs read it."""
     return TEXT_TYPE if isinstance(value, str) else BYTES_TYPE if isinstance(value, bytes) else JSON_TYPE

@@ -75,7 +75,7 @@ class Gathered(Mapping[str, StoredValue]):
 
 
 def reference_at(ports: Mapping[str, StoredValue], port: str) -> ArtifactRef | None:
-    """The reference that a port holds, if it holds one: a fan-out's list is none, and loads itself."""
+    """Return the reference that a port holds, if any. A fan-out's list is no reference, and loads itself."""
     value = None if type(ports) is Gathered else ports.get(port)
     return value if isinstance(value, ArtifactRef) else None
 
@@ -226,7 +226,7 @@ class Values:
         return picked(pick, value, lambda read: self._lookup(read, slot_of, element))
 
     def _sound_whole(self, value: Value, *, lasts: bool) -> bool:
-        """Does the evaluator take the value as it is? Looked at once, if others will read it: it `lasts`."""
+        """True if the evaluator takes the value as it is. Remembered if others will read it: it `lasts`."""
         known = self._sound.get(id(value))
         if known is not None:
             return known[1]
@@ -275,7 +275,7 @@ class Values:
         return None
 
     def lacks(self, templates: Iterable[ValueTemplate], slot_of: SlotOf) -> bool:
-        """Would `preload` load anything?"""
+        """True if `preload` would load anything."""
         return any(True for _ in self._missing(templates, slot_of))
 
     async def preload(

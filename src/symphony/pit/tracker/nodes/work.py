@@ -55,7 +55,7 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Where each input comes from, with the numbers of nodes in place of their names."""
     output_types: Mapping[str, PortType] = {}
     output_checks: Mapping[str, Check] = {}
-    """Of the ports that do not take anything."""
+    """The checks of the outputs whose type is not `any`."""
     when: ValueTemplate | None = None
     for_each: ValueTemplate | None = None
     label: ValueTemplate | None = None
@@ -70,11 +70,11 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """May be run again when it was cut off half-way."""
     timeout_s: float | None = None
     version: str = ""
-    """Of what it calls, if it calls anything."""
+    """The version of what it calls, if it calls anything."""
 
     @property
     def runs(self) -> str:
-        """The name of the operator or model behind the node; empty if there is none."""
+        """Return the name of the operator or model behind the node; empty if there is none."""
         return ""
 
     def own(self) -> Iterator[ValueTemplate | None]:
@@ -92,7 +92,7 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class _Called(NodeWork, frozen=True, kw_only=True, eq=False):
-    """What an attempt calls."""
+    """The work of a node whose attempts call something."""
 
     input_ports: Mapping[str, Port] | None = None
     input_checks: Mapping[str, Check] = {}
@@ -110,9 +110,9 @@ class OperatorWork(_Called, frozen=True, kw_only=True, eq=False):
 
     operator: Operator
     copies: Copies = ()
-    """Of its inputs, so that what it changes in them is its own."""
+    """How its inputs are copied, so that what it changes in them is its own."""
     result: PlainResult | None = None
-    """Of an operator with one output that is not an artifact."""
+    """For an operator with one output that is not an artifact."""
     inline: bool = False
     direct: bool = False
     """Inline, and nothing stands before it: no condition, no fan-out, no timeout."""
@@ -164,7 +164,7 @@ class BranchWork(NodeWork, frozen=True, kw_only=True, eq=False):
     default: str | None = None
 
     def own(self) -> Iterator[ValueTemplate | None]:
-        """What chooses."""
+        """Yield the expression that chooses."""
         yield self.chooser
 
 

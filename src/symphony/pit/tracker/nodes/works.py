@@ -67,16 +67,16 @@ class _Target(NamedTuple):
     inline: bool
     short: bool
     keepable: bool
-    """Can results be kept at all?"""
+    """True if results can be kept at all."""
     cacheable: bool
-    """Are they, if the node does not say so?"""
+    """True if results are kept when the node does not say."""
 
     @classmethod
     def made(
         cls, operator: Operator | None, model: str | None, version: str,
         given: Mapping[str, Port] | None, gives: Mapping[str, Port],
     ) -> "_Target":  # fmt: skip
-        """What stands behind, with what follows from it."""
+        """Return the target with everything that follows from its operator or model."""
         info = None if operator is None else operator.info
         effect = "read" if model is not None else "pure" if info is None else info.effect
         return cls(
@@ -101,14 +101,14 @@ class _Target(NamedTuple):
 
 
 class _Targets:
-    """Finds what stands behind nodes: most of them run the same few operators."""
+    """Finds the operators and models behind nodes: most of them run the same few operators."""
 
     def __init__(self, catalog: Catalog, operators: Mapping[str, Operator]) -> None:
         self._catalog, self._operators = catalog, operators
         self._known: dict[str, _Target] = {}
 
     def of(self, node: Node) -> _Target:
-        """What stands behind a node."""
+        """Return the operator or model behind a node."""
         if not isinstance(node, OperatorNode):
             return self._made(node)
         found = self._known.get(node.operator)
@@ -177,7 +177,7 @@ def _conditions(compiled: Compiled) -> dict[str, tuple[tuple[str, ValueTemplate]
 
 
 class _Common(TypedDict):
-    """What every kind of work has."""
+    """The fields that every kind of work has."""
 
     name: str
     node: Node
@@ -312,7 +312,7 @@ def _typed(ports: Mapping[str, Port]) -> bool:
 
 
 def _short(operator: Operator | None) -> bool:
-    """Is it a function that is assumed to be short until shown otherwise?"""
+    """True if it is a function that is assumed to be short until shown otherwise."""
     return (
         operator is not None
         and operator.style == "thread"
