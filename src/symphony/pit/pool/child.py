@@ -104,12 +104,12 @@ class ModelProcess:
 
     @property
     def alive(self) -> bool:
-        """May it be asked?"""
+        """Return whether the process takes requests."""
         return not self.ended and not self._deaf and self._broken is None and not self._process.doomed
 
     @property
     def ended(self) -> bool:
-        """Is there no process, any more or yet?"""
+        """Return whether there is no process, any more or yet."""
         return self._process.over
 
     @property
@@ -171,7 +171,7 @@ class ModelProcess:
     # What the process tells.
 
     def _read(self, pipe: IO[bytes]) -> bool:
-        """Take what is in the pipe now; may there be more?"""
+        """Take what is in the pipe now; return whether there may be more."""
         try:
             data = os.read(pipe.fileno(), _CHUNK_BYTES)
         except BlockingIOError:

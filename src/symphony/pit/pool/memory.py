@@ -1,4 +1,4 @@
-"""How much memory processes take, and how much there is."""
+"""The memory that processes take, and the memory that there is."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How long to wait before a process that died is started again. Pure."""
+"""The delay before a process that died is started again. Pure."""
 
 from typing import Final
 

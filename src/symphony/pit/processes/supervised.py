@@ -93,12 +93,12 @@ class SupervisedProcess:
 
     @property
     def started(self) -> bool:
-        """Has it begun?"""
+        """Return whether the process has been started."""
         return self._child is not None
 
     @property
     def over(self) -> bool:
-        """Is nothing of it left, or did it never begin?"""
+        """Return whether nothing of the process is left, or it was never started."""
         return self._child is None or self._over.done()
 
     @property
@@ -132,7 +132,7 @@ class SupervisedProcess:
 
     @property
     def doomed(self) -> bool:
-        """Has the process been told when it will be killed?"""
+        """Return whether the time at which the process will be killed is set."""
         return self._killer is not None
 
     async def wait(self) -> None:

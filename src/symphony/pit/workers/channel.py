@@ -23,7 +23,7 @@ _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class ChannelBroken(SymphonyError):
-    """What arrives is not what the other side would send, or it does not take what is sent."""
+    """The other side sent something invalid, or does not take what is sent."""
 
     code = "worker-died"
 
@@ -49,7 +49,7 @@ class Parcel:
 
     @property
     def descriptors(self) -> list[int]:
-        """Of the files that go with the frame."""
+        """Return the descriptors of the files that go with the frame."""
         return [] if self._file is None else [self._file.fileno()]
 
     def send(self, connection: socket.socket) -> None:

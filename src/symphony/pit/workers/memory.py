@@ -39,7 +39,7 @@ def memory_limited(megabytes: int | None, operator: str) -> Iterator[None]:
 
 
 def _out_of_memory(error: BaseException | None) -> bool:
-    """Is it a MemoryError, or the SystemError that a native library makes of one?"""
+    """Return whether it is a MemoryError, or the SystemError that a native library makes of one."""
     while isinstance(error, SystemError):
         error = error.__cause__ or error.__context__
     return isinstance(error, MemoryError)

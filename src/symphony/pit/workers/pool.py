@@ -98,7 +98,7 @@ class Assignment(Question):
 
     @property
     def joins(self) -> bool:
-        """May it wait in a worker behind others, and begin again elsewhere?"""
+        """Return whether the call may wait in a worker behind others, and begin again elsewhere."""
         return self.frame is not None and self.task.repeatable and self.task.memory_mb is None
 
     def late(self) -> None:
@@ -281,7 +281,7 @@ class Workers:
         return min(able, key=lambda worker: len(worker.asked), default=None)
 
     def _batch(self, one: Assignment) -> int:
-        """How many like it make a message: 1 if it must be alone, or nobody knows what it takes."""
+        """Return how many such calls make a message: 1 if it must be alone, or its duration is not known."""
         cost_s = self._costs_s.get(one.key)
         if cost_s is None or not one.joins:
             return 1
@@ -402,7 +402,7 @@ def _fail(question: Question, error: WorkerDied) -> None:
 
 
 def is_small(inputs: Mapping[str, object]) -> bool:
-    """Is a message with these inputs surely made in less than a hop to a thread takes?"""
+    """Return whether encoding these inputs surely takes less time than a hop to a thread."""
     left, stack = _SMALL_BYTES, list(inputs.values())
     while stack and left >= 0:
         value = stack.pop()

@@ -1,4 +1,4 @@
-"""What a worker prints, cut into the lines of each call. No I/O.
+"""Cuts what a worker prints into the lines of each call. No I/O.
 
 After each call the worker writes a mark on both of its outputs, so that it is known whose a line is
 although several calls are under way.
@@ -29,7 +29,7 @@ class Printed:
         self._calls.append((call, output))
 
     def expects(self, call: object) -> bool:
-        """Is `call` the one that prints now?"""
+        """Return whether `call` is the one that prints now."""
         return bool(self._calls) and self._calls[0][0] is call
 
     def recall(self, count: int) -> None:
@@ -52,7 +52,7 @@ class Printed:
             self._lines.feed(b"")
 
     def end_call(self) -> None:
-        """What comes next is another call's."""
+        """End the output of the current call: what comes next is another call's."""
         self._lines.feed(b"")
         if self._calls:
             self._calls.popleft()
@@ -65,6 +65,6 @@ class Printed:
 
 
 def _begun(rest: bytes, mark: bytes) -> int:
-    """How many bytes at the end of `rest` may be the beginning of a mark."""
+    """Return how many bytes at the end of `rest` may be the beginning of a mark."""
     at = rest.rfind(mark[:1], max(0, len(rest) - len(mark) + 1))
     return len(rest) - at if at >= 0 and mark.startswith(rest[at:]) else 0

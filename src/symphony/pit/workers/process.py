@@ -249,7 +249,7 @@ def _log(text: str, stream: Literal["stdout", "stderr"]) -> None:
 
 
 def _alone() -> bool:
-    """Is no process left that the operator started, its zombies aside?"""
+    """Return whether no process is left that the operator started, its zombies aside."""
     reap_children()
     return not has_children()
 

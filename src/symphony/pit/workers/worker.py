@@ -54,11 +54,11 @@ class WorkerDied(SymphonyError):
 
     code = "worker-died"
     status: int | None = None
-    """As `subprocess` gives it: of a signal, its number below zero."""
+    """As `subprocess` gives it: a negative number is that of a signal."""
 
 
 class Question:
-    """What a worker is asked: it answers one after the other, in order.
+    """A question to a worker, which answers one after the other, in order.
 
     `reply` gets the answer, as bytes where it is large, or the worker that is to be made ready for the
     question. `limit_s` is how long it may take; `late` is called when that is over, counted from when
@@ -78,7 +78,7 @@ class Question:
 
 
 class Supervisor(Protocol):
-    """Who is told what becomes of the questions of a worker."""
+    """The receiver of what becomes of a worker's questions."""
 
     def answered(self, worker: "Worker", question: Question, answer: FromWorker | memoryview) -> None:
         """It has its reply."""
@@ -100,13 +100,13 @@ class Worker:
         """`rests`: there are times when the loop is not to listen to it."""
         self.origins: set[Origin] = set()
         self.reserved = False
-        """Is somebody about to ask it something that must be alone?"""
+        """True if a caller is about to ask it something that must be alone."""
         self.asked: deque[Question] = deque()
         """The calls that it has not answered. It works on the first."""
         self.since_s = 0.0
         """When the first one's turn came, by the loop's clock."""
         self.ended_by_us = False
-        """Is what it has not answered no fault of the first one?"""
+        """True if the first question is not to blame for what was left unanswered."""
         self._supervisor = supervisor
         self._loop = asyncio.get_running_loop()
         self._process = SupervisedProcess(
@@ -159,12 +159,12 @@ class Worker:
 
     @property
     def started(self) -> bool:
-        """Has its process begun?"""
+        """Return whether the process has been started."""
         return self._process.started
 
     @property
     def usable(self) -> bool:
-        """May it be asked?"""
+        """Return whether the worker takes calls."""
         return not self.ended_by_us and self._process.status is None and self._connection.fileno() >= 0
 
     async def end(self, *, politely: bool = False) -> None:
@@ -240,7 +240,7 @@ class Worker:
 
     @property
     def recalling(self) -> bool:
-        """Will it give back calls? Until it has, it is asked nothing."""
+        """Return whether the worker was told to give back calls. Until it has, it gets no others."""
         return self._recalling
 
     async def give_up(self, question: Question, number: int, patience_s: float) -> None:
@@ -281,7 +281,7 @@ class Worker:
     # ---- what arrives -----------------------------------------------------------------------
 
     def _receive(self) -> bool:
-        """Take what has arrived; may there be more?"""
+        """Take what has arrived; return whether there may be more."""
         try:
             bodies = self._receiver.receive()
             for body in bodies or ():
@@ -345,7 +345,7 @@ class Worker:
         self._words = ending(f"{self._words}\n{text}", _LAST_WORDS_CHARS)
 
     def _read(self, pipe: int) -> bool:
-        """Hand on what is in the pipe now; may there be more?"""
+        """Hand on what is in the pipe now; return whether there may be more."""
         try:
             chunk = os.read(pipe, _CHUNK_BYTES)
         except BlockingIOError:

@@ -71,7 +71,7 @@ def told_apart(path: PurePosixPath, mark: str, taken: Iterable[str]) -> PurePosi
 
 
 def key(path: PurePosixPath) -> str:
-    """What two paths share that are one file where case does not count."""
+    """Return a key that is equal for paths that differ only in case."""
     return str(path).casefold()
 
 
@@ -97,5 +97,5 @@ def _safe(part: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """As much of the beginning as takes `most` bytes."""
+    """Return the longest beginning of `text` that takes at most `most` bytes."""
     return text.encode()[: max(0, most)].decode("utf-8", "ignore")

@@ -247,7 +247,7 @@ class ObjectFiles:
         return io.BufferedReader(_Verifying(file, digest), CHUNK_BYTES)
 
     def intact(self, digest: Digest, size: int) -> bool:
-        """Is the body there, whole and unchanged?"""
+        """Return whether the body is there, whole and unchanged."""
         try:
             file = self.opened(digest)
         except (ArtifactMissing, ArtifactCorrupt):

@@ -126,7 +126,7 @@ class ResultCache:
         return content_digest(path, self._memo)
 
     def has_any(self, operator: str) -> bool:
-        """Might there be a result of this operator? Looks into memory after the first call."""
+        """Return whether there may be a result of this operator. After the first call it reads no file."""
         operators = self._operators
         if operators is None:
             found = self._file.read(tuple[str], "SELECT operator FROM operators")

@@ -38,7 +38,7 @@ class CacheEntry(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class CacheSize(NamedTuple):
-    """How many results are kept, and the bytes of what they hold inline."""
+    """The number of results kept, and the bytes of what they hold inline."""
 
     entries: int
     bytes: int

@@ -213,7 +213,7 @@ class WriteBehind:
                     self._changed.notify_all()
 
     def _pressed(self) -> bool:
-        """Is what has gathered to be committed now?"""
+        """Return whether the gathered statements must be committed now."""
         return self._stopping or bool(self._flushing) or self._queued_bytes >= _GATHER_BYTES
 
     def _commit(self, batch: list[Write]) -> None:

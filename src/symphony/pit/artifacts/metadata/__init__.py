@@ -1,1 +1,1 @@
-"""What is known of the bodies: a log, which is authoritative, and an index made from it."""
+"""The metadata of the stored bodies: a log, which is authoritative, and an index made from it."""

@@ -139,13 +139,13 @@ _provenance = msgspec.msgpack.Decoder(Provenance)
 
 
 def _require(sound: object) -> None:
-    """The result of comparing a checksum, which is null where there is none."""
+    """Raises DatabaseBroken unless the comparison of a checksum gave 1; it is null where there is none."""
     if sound != 1:
         raise DatabaseBroken("a row does not match its checksum")
 
 
 class Position(NamedTuple):
-    """How far which log has been read, and how many damaged lines it had in between."""
+    """The log that was read, the offset up to which it was read, and the damaged lines before that."""
 
     log: str
     offset: int
@@ -253,7 +253,7 @@ class Index:
         return bool(self._rows(tuple[int], "SELECT 1 FROM objects WHERE digest = ?", digest))
 
     def kept(self, digest: Digest) -> bool:
-        """Does a run refer to it, or has somebody outside of any run named it?"""
+        """Return whether a run refers to the artifact, or it was given a name outside of any run."""
         return self._rows(tuple[int], _KEPT, digest, digest) == [(1,)]
 
     def keys(self, query: str) -> set[tuple[str | int, ...]]:

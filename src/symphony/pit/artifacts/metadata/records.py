@@ -1,4 +1,4 @@
-"""The append-only log of what is known of the stored bodies. The index is made from it.
+"""The append-only log of the stored bodies' metadata. The index is made from it.
 
 One line a record: eight hexadecimal digits of CRC-32, a space, JSON. The first line names the
 log; a line that does not match its checksum was torn by a crash or damaged since.

@@ -125,7 +125,7 @@ class StoreCheck:
                     yield self._fault("missing" if now.kept(digest) else "stale", digest, now)
 
     def _index_differs(self, known: Index) -> bool:
-        """Does an index that has read all of the log say something else? One that is broken is not read."""
+        """Return whether an index that has read all of the log differs from it. A broken one is not read."""
         path = self._root / "index.db"
         if not path.is_file():
             return False

@@ -132,7 +132,7 @@ class FileArtifacts:
         return None if found is None else found.size
 
     def holds(self, ref: ArtifactRef) -> bool:
-        """Is a body of this size there? If so, it is safe from collection as if put now. Not verified."""
+        """Return whether a body of this size is there, unverified; collection spares it as if put now."""
         if (body := self._unsettled.body(ref.digest)) is not None:
             return len(body) == ref.size
         found = self._objects.stat(ref.digest)
@@ -298,7 +298,7 @@ class FileArtifacts:
             return staged.now_s()
 
     def _refreshed(self, digest: Digest, size: int, name: str | None, content_type: str) -> bool:
-        """Was an intact body there already? Then it counts as put now."""
+        """Return whether an intact body was there already. Then it counts as put now."""
         if not self._objects.intact(digest, size):
             return False
         with self._sharing():
@@ -326,7 +326,7 @@ class FileArtifacts:
             self._unclaimed[name, digest] += 1
 
     def _claimed(self, ref: ArtifactRef) -> int:
-        """How often this store itself has put what is now linked: that name is a run's, not a person's."""
+        """Return how often this store has put the artifact that is now linked to a run, and forget it."""
         if ref.name is None:
             return 0
         with self._unclaimed_mutex:

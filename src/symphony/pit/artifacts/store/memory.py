@@ -123,7 +123,7 @@ class MemoryArtifacts:
         return None if entry is None else len(entry.body)
 
     def holds(self, ref: ArtifactRef) -> bool:
-        """Is the body there? If so, it is safe from collection as if put now."""
+        """Return whether the body is there; collection spares it as if put now."""
         with self._mutex:
             entry = self._entries.get(ref.digest)
             if entry is not None:

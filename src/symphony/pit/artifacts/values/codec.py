@@ -69,7 +69,7 @@ def encode_value(value: StoredValue | SealedValue) -> bytes:
 
 
 def encode_plain(value: Value | dict[str, Value]) -> bytes:
-    """As `encode_value`, of what is known to be plain: scalars, a map of them, or as `plain_size` says."""
+    """Like `encode_value`, for plain values: scalars, a map of them, or as `plain_size` says."""
     try:
         return _encode(value)
     except UnicodeEncodeError:  # the long way words what is wrong
@@ -102,7 +102,7 @@ def decode_value(body: bytes) -> StoredValue:
 
 
 def decode_map(body: bytes) -> Mapping[str, StoredValue]:
-    """As `decode_value`, of a map; one of scalars takes a third of the time."""
+    """Like `decode_value`, for a map; one of scalars takes a third of the time."""
     try:
         value: StoredValue = _plain_decoder.decode(body)
     except (ValueError, TypeError, RecursionError, OverflowError):  # the long way words what is wrong
@@ -121,7 +121,7 @@ def decode_map(body: bytes) -> Mapping[str, StoredValue]:
 
 
 def decode_sealed(body: bytes) -> SealedValue:
-    """As `decode_value`, for bytes that may hold sealed forms (see `redaction.unseal`)."""
+    """Like `decode_value`, for bytes that may hold sealed forms (see `redaction.unseal`)."""
     with _decoding():
         value: SealedValue = _decoder.decode(body)
         _ready(value, 0, by_content=False)

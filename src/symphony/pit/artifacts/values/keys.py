@@ -49,9 +49,9 @@ class KeyBeginning:
         return hashed.hexdigest()
 
     def of(self, names: Collection[str], others: Mapping[str, str]) -> Callable[[Sequence[str]], str]:
-        """What makes keys of digests of inputs called `names`, sorted, beside `others` that stay the same.
+        """Return a function that makes keys from digests of the inputs `names`, sorted, and from `others`.
 
-        It gives what `key` does; only the digests are filled in where that encodes all names each time.
+        It gives what `key` does; only the digests are filled in, where `key` encodes all names each time.
         """
         blanks = encode_value(_by_name({**others, **dict.fromkeys(names, _BLANK)}))
         parts = blanks.split(_BLANK.encode())

@@ -1,4 +1,4 @@
-"""What content types tell about the bytes under them. Pure."""
+"""Content types: what they tell about the bytes of an artifact. Pure."""
 
 import codecs
 import re
@@ -59,7 +59,7 @@ def media(content_type: str) -> Media:
 
 
 def in_utf8(content_type: str) -> str:
-    """`content_type` with the charset of what was written as UTF-8; one without a charset stays so."""
+    """Return `content_type` with UTF-8 as its charset; one without a charset stays as it is."""
     return _CHARSET.sub("; charset=utf-8", content_type)
 
 

@@ -54,7 +54,7 @@ class Redactor:
         self._numbers = [needle for needle in self._texts if _NUMERIC.issuperset(needle.text)]
 
     def __bool__(self) -> bool:
-        """Is there anything to look for?"""
+        """Return whether there is anything to look for."""
         return bool(self._texts)
 
     def mask(self, text: str) -> str:
@@ -102,11 +102,11 @@ class Redactor:
         return unseal(form, self._secrets)
 
     def holds_secret(self, value: StoredValue) -> bool:
-        """Would sealing change anything, or has it done so already?"""
+        """Return whether sealing would change the value, or has done so already."""
         return value.sealed is not None if isinstance(value, ArtifactRef) else self.seal(value) is not value
 
     def settled(self, text: str) -> int:
-        """How much of `text` is sure to hold no beginning of a secret that ends after it."""
+        """Return the length of the beginning of `text` in which no secret starts that ends after `text`."""
         needles = self._of_lines if text.endswith("\n") else self._texts
         return min((needle.begun(text) for needle in needles), default=len(text))
 
@@ -178,7 +178,7 @@ class StreamMask:
 
     @property
     def idle(self) -> bool:
-        """Is nothing held back?"""
+        """Return whether no text is held back."""
         return not self._held and self._masked < 0
 
     def feed(self, text: str) -> str:

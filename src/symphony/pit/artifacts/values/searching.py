@@ -57,7 +57,7 @@ class Needle(Generic[Text]):
         return len(text) - matched
 
     def ended(self, text: Text) -> int:
-        """How much of its beginning `text` has of the needle's end, but not of all of it."""
+        """Return the length of the longest beginning of `text` that ends the needle, but is not all of it."""
         longest = min(len(self.text) - 1, len(text))
         return next((n for n in range(longest, 0, -1) if text[:n] == self.text[-n:]), 0)
 

@@ -1,4 +1,4 @@
-"""How a secret may be spelled once it has passed through JSON, a URL, a shell, base64 and the like. Pure."""
+"""The spellings of a secret after it has passed through JSON, a URL, a shell, base64 and the like. Pure."""
 
 import base64
 import json

@@ -196,7 +196,7 @@ def _spelled(value: object) -> JSON:
 
 
 def _spelled_ref(ref: ArtifactRef) -> JSON:
-    """As results show it, and what else a run needs to open it."""
+    """Return the reference as results show it, with what else a run needs to open it."""
     told: dict[str, JSON] = {
         _REF_KEY: ref.digest, "size": ref.size, "content_type": ref.content_type, "name": ref.name,
         "encoding": ref.encoding,

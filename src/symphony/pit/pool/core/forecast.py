@@ -101,7 +101,7 @@ _EDGES_S: Final = tuple(0.25 * 2 ** (step / 2) for step in range(38))
 
 
 class IdleTimes:
-    """How long a model was idle before it was asked for again, as a histogram.
+    """A histogram of how long a model was idle before it was asked for again.
 
     Source: M. Shahrad et al., "Serverless in the Wild: Characterizing and Optimizing the
     Serverless Workload at a Large Cloud Provider", USENIX ATC 2020, section 4: keep until the

@@ -67,5 +67,5 @@ class Lifecycle:
 
     @property
     def loaded(self) -> bool:
-        """Does a process of the model occupy memory?"""
+        """Return whether a process of the model occupies memory."""
         return self.phase not in (ModelPhase.COLD, ModelPhase.FAILED)

@@ -125,7 +125,7 @@ PoolAction: TypeAlias = StartModel | StopModel | GrantLease | RefuseLease | Lose
 
 @dataclass(slots=True)
 class PrewarmCounts:
-    """How useful loading ahead was so far. `late` counts models that were requested while still loading."""
+    """Counts of models loaded ahead. `late` counts models that were requested while still loading."""
 
     started: int = 0
     hits: int = 0
@@ -378,7 +378,7 @@ class PoolMachine:
         return actions
 
     def _serve(self, now_s: float) -> bool:
-        """Grant what can be granted, in order. Does a request want memory that is not free yet?"""
+        """Grant what can be granted, in order. Return whether a request wants memory that is not free yet."""
         blocked = False
         for waiting in list(self._waiting):
             entry = self._entries[waiting.request.model]
@@ -419,7 +419,7 @@ class PoolMachine:
         return phase is COLD or (phase is FAILED and now_s >= entry.retry_at_s)
 
     def _room(self, entry: _Entry, now_s: float) -> bool:
-        """Is there room for a model that is waited for? If not, models that must leave are asked to."""
+        """Return whether there is room for a model that is waited for. If not, ask models to leave."""
         if self._fits(entry):
             return True
         leaving = [other for other in self._entries.values() if self._leaving(other)]
@@ -444,7 +444,7 @@ class PoolMachine:
         )
 
     def _fits(self, entry: _Entry, leaving: Iterable[_Entry] = ()) -> bool:
-        """Would the model fit into the budget if the `leaving` ones had ended?"""
+        """Return whether the model would fit into the budget if the `leaving` ones had ended."""
         gone = list(leaving)
         freed = sum(other.bytes_now for other in gone)
         return (
@@ -458,7 +458,7 @@ class PoolMachine:
 
     @staticmethod
     def _evictable(entry: _Entry) -> bool:
-        """May the model be asked to leave? Not while it is being loaded for a caller."""
+        """Return whether the model may be asked to leave: not while it is being loaded for a caller."""
         if entry.draining:
             return False
         return entry.life.phase is HOT or (entry.life.phase is WARMING and not entry.waiting)
@@ -505,7 +505,7 @@ class PoolMachine:
                 loading += 1
 
     def _room_ahead(self, entry: _Entry, distance: float, now_s: float) -> bool:
-        """Is there room for a model that nobody waits for yet?
+        """Return whether there is room for a model that nobody waits for yet.
 
         Only models that are needed later must leave.
         """

@@ -1,4 +1,4 @@
-"""How a long input is split for a model that takes it element by element. Pure."""
+"""Splits long inputs for models that take them element by element. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Elementwise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
-    """How to run one model. `argv` starts its process, `fingerprint` names its weights and code.
+    """The process of one model. `argv` starts it, `fingerprint` names the model's weights and code.
 
     Without `elementwise`, a call travels whole. `size_bytes` estimates the memory that the process
     takes; once it is loaded, what it takes is measured.

@@ -128,14 +128,14 @@ def _nodes(
 
 
 def _same(one: Mapping[str, str], other: Mapping[str, str]) -> bool | None:
-    """Are the results the same? What was taken over as a whole has nothing to say of its parts."""
+    """Return whether the results are the same; None where one side lacks some, or both have none."""
     if any(one[name] != other[name] for name in one.keys() & other.keys()):
         return False
     return True if one and one.keys() == other.keys() else None
 
 
 def _reused(a: NodeSide, in_a: RunResult, b: NodeSide, in_b: RunResult) -> bool:
-    """Is the result of one run that of the other, or are both that of a third?"""
+    """Return whether one run's result is that of the other, or both are that of a third."""
     return (a.reused_from or in_a.run_id) == (b.reused_from or in_b.run_id)
 
 
@@ -148,7 +148,7 @@ def _all_above(name: str) -> Iterator[str]:
 
 
 def _is_inside_of_reused(name: str, side: Mapping[str, NodeSide]) -> bool:
-    """Was something taken over as a whole that the step is a part of?"""
+    """Return whether the step is part of something that was taken over as a whole."""
     return any(one in side and side[one].status is NodeStatus.CACHED for one in _all_above(name))
 
 

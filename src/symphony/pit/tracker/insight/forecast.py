@@ -1,4 +1,4 @@
-"""What a run is likely to take, judged by earlier ones: median and range for each node, and the path
+"""The time a run is likely to take, judged by earlier ones: median and range for each node, and the path
 that no run can be faster than. Pure.
 
 A node is judged by itself in earlier runs of the same workflow, else by all that ran the same operator
@@ -40,7 +40,7 @@ class Past:
                 _keep(self._kinds, kind_of(outline.node(step.name)), took)
 
     def guess(self, outline: Outline, node: str, again: int | None = None) -> Guess | None:
-        """How long the node may take; None where nothing is known.
+        """Return a guess of how long the node takes; None where nothing is known.
 
         Of a fan-out, so many elements run `again`; None means all. They run side by side as far as its
         own `concurrency` lets them.

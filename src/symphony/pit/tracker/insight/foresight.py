@@ -40,7 +40,7 @@ _NEVER = ("run", "state", "iteration")
 
 @dataclass(frozen=True, slots=True)
 class _Foreseen:
-    """What is known of a node: whether it would run, why, and its outputs if they are there."""
+    """The forecast of a node: whether it would run, why, and its outputs if they are there."""
 
     reuse: Reuse
     why: str = ""
@@ -49,7 +49,7 @@ class _Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class TakenOver:
-    """What a rerun takes from another run.
+    """The results that a rerun takes from another run.
 
     `results`: the run that each ran in, and its outputs, by full name; `elements`: of fan-outs that run
     in part how many are taken, and of how many; `again`: why the other nodes run.
@@ -102,7 +102,7 @@ class Foresight:
     # ---- results that are there -----------------------------------------------------------
 
     def _again(self, name: str) -> int | None:
-        """How many elements of a fan-out a rerun runs again, where it takes the others."""
+        """Return how many elements of a fan-out a rerun runs again if it takes the others; else None."""
         if self._taken is None or name not in self._taken.elements:
             return None
         reused, count = self._taken.elements[name]
@@ -281,7 +281,7 @@ def _brief(text: str) -> str:
 
 
 def _trusted(work: OperatorWork) -> bool:
-    """Is it one of the kit's, whose look at the world is known to change nothing?"""
+    """Return whether the operator is the kit's: those are known to change nothing when they read."""
     return work.operator.function.__module__.startswith("symphony.kit.")
 
 

@@ -1,4 +1,4 @@
-"""What happened in a run, step by step, made from its events alone. Pure.
+"""The history of a run, step by step, made from its events alone. Pure.
 
 A step is whatever has a full name: a node, `parse[3]`, `refine#2.draft`. The summary, the metrics and
 the traces are all made from here, so that they agree; nothing is counted while nodes run.
@@ -36,7 +36,7 @@ class Attempt(msgspec.Struct):
 
     @property
     def took_s(self) -> float:
-        """How long it took, 0 while it runs; clocks that jumped back do not make it negative."""
+        """Return how long it took, 0 while it runs; clocks that jumped back do not make it negative."""
         return 0.0 if self.finished_at is None else max(0.0, self.finished_at - self.started_at)
 
 
@@ -50,7 +50,7 @@ class Step(msgspec.Struct):
     finished_at: float | None = None
     count: int | None = None
     label: str | None = None
-    """Of an element of a fan-out, and of what runs inside one."""
+    """For an element of a fan-out and for what runs inside one."""
     cached_from: str | None = None
     usage: Usage | None = None
     """What the models of all its attempts used."""
@@ -144,7 +144,7 @@ class History:
     # ---- inside ---------------------------------------------------------------------------
 
     def _lose_attempts(self, at: float | None) -> None:
-        """What runs ends with its process: when, is known of one that was stopped."""
+        """End the attempts under way, whose process is gone: at `at`, None if the time is not known."""
         for step in self._running.values():
             step.attempts[-1].finished_at, step.attempts[-1].error = at, INTERRUPTED
         self._running.clear()

@@ -48,7 +48,7 @@ def made_of(
 
 
 def _is_inside(one: MadeArtifact, node: str, told: Container[tuple[str, str]]) -> bool:
-    """Was the artifact made by an element of the node, or in a graph inside of it that it did not hand on?"""
+    """Return whether an element of the node made it, or a graph inside the node that did not hand it on."""
     if one.node.startswith(f"{node}["):
         return True
     return one.node.startswith((f"{node}#", f"{node}.")) and (one.ref.name or "", one.ref.digest) not in told

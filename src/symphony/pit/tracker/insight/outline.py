@@ -55,7 +55,7 @@ class Outline:
 
 
 def settled(step: Step, node: Node | None) -> NodeStatus:
-    """How the step counts: a failure that its node handles counts as what `on_error` makes of it."""
+    """Return the status that the step counts as: a handled failure counts as what `on_error` makes of it."""
     if step.status is not NodeStatus.FAILED or node is None:
         return step.status
     handled = {"skip": NodeStatus.SKIPPED, "value": NodeStatus.SUCCEEDED, "fallback": NodeStatus.SUCCEEDED}

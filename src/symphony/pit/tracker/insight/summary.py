@@ -14,7 +14,7 @@ SLOWEST = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How a run went. `slowest`: (name, seconds) of steps, the longest first."""
+    """The figures of a run. `slowest`: (name, seconds) of steps, the longest first."""
 
     took_s: float
     steps: int

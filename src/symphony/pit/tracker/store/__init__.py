@@ -1,1 +1,1 @@
-"""What a run leaves behind: its journal, lock, logs and requests, and how long they are kept."""
+"""The files of a run (its journal, lock, logs and requests) and how long they are kept."""

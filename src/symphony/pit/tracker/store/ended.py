@@ -94,7 +94,7 @@ class EndedRuns:
         return out
 
     def overview(self, run_id: str, stamp: str) -> Overview | None:
-        """How the run went, if a sound row with this stamp tells it."""
+        """Return the overview of the run, or None if there is no sound row with this stamp."""
         for one in list(self._pending):
             if one.summary.run_id == run_id and one.stamp == stamp:
                 return one.overview and one.overview()

@@ -59,12 +59,12 @@ class Tails:
             self._alike[tail[:SHORT_ID]].append(tail)
 
     def shortest(self, run_id: str) -> str:
-        """As much of the end of an id as tells it from all others."""
+        """Return the shortest end of the id that no other id shares."""
         return shortest(run_id, self._alike[tail_of(run_id)[:SHORT_ID]])
 
 
 def shortest(run_id: str, tails: Iterable[str]) -> str:
-    """As much of the end of the id as tells it from these others, which may hold its own."""
+    """Return the shortest end of the id that none of the `tails` shares; they may include its own."""
     tail = tail_of(run_id)
     if tail == run_id:
         return run_id

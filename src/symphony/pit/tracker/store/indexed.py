@@ -1,4 +1,4 @@
-"""What lists say of runs: from the index of ended runs, or else from a run's journal. Blocking."""
+"""The summaries of runs for lists, from the index of ended runs or else from a run's journal. Blocking."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class IndexedRuns:
         self._index = EndedRuns(files.journals / INDEX)
 
     def summaries(self, run_ids: Sequence[str]) -> Iterator[tuple[str, RunSummary | SymphonyError]]:
-        """One line about each of these runs, or why there is none."""
+        """Yield each run's id with its summary, or with the error that prevents one."""
         inside = segments.stamps(self._files.journals) if len(run_ids) > 1 else None
         try:
             for at in range(0, len(run_ids), MANY):
@@ -52,7 +52,10 @@ class IndexedRuns:
         return found
 
     def overview(self, run_id: str) -> Overview | None:
-        """How an ended run went; None of one that goes on. Raises RunNotFound, JournalFailed."""
+        """Return the overview of an ended run; None for one that has not ended, or is not in the index.
+
+        Raises RunNotFound, JournalFailed.
+        """
         if self.summary(run_id).status not in ENDED:
             return None
         with contextlib.suppress(FileNotFoundError):
@@ -60,7 +63,7 @@ class IndexedRuns:
         return None
 
     def status(self, run_id: str) -> RunStatus | None:
-        """How a run ended that the index knows as it is now, without a look into any journal."""
+        """Return how a run ended, from the index alone; None if the index does not know its present state."""
         row = self._index.find([run_id]).get(run_id)
         with contextlib.suppress(FileNotFoundError):
             if row is not None and row.stamp == self._files.stamp(run_id):

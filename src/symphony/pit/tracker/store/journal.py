@@ -150,7 +150,7 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What another process asks of the run's owner. `node`, `by`, `comment`: of an answer."""
+    """A request of another process to the run's owner. Answers have `node`, `by` and `comment`."""
 
     kind: Literal["cancel", "pause", "approve", "reject"]
     node: str | None = None
@@ -191,7 +191,7 @@ class JournalStore(Protocol):
 
     def records(self) -> Iterator[Record]: ...
     def requests(self) -> list[tuple[int, RunRequest]]:
-        """What other processes ask of the run's owner, by number, the oldest first."""
+        """Return the requests of other processes to the run's owner with their numbers, the oldest first."""
         ...
 
     def settled(self, numbers: Sequence[int]) -> None:
@@ -205,7 +205,7 @@ class JournalStore(Protocol):
     def writer(
         self, committed: Committed, failed: Failed, settle: Settle = nothing, post: Post = at_once
     ) -> Buffer:
-        """What gathers records and commits them here, each time after `settle`, and tells it by `post`."""
+        """Return a buffer that commits records here, each time after `settle`, and reports by `post`."""
         ...
 
     def close(self) -> None: ...
@@ -477,13 +477,13 @@ def _meta(path: Path, db: sqlite3.Connection) -> RunMeta:
 
 
 def file_of(path: Path) -> Path:
-    """The file that holds the run: its own, `path`, also if there is none at all; or a segment."""
+    """Return the file that holds the run: its segment, or else its own, `path`, which may not exist."""
     place = segments.find(path)
     return path if place is None else place.segment
 
 
 def _looked(path: Path, look: Callable[[sqlite3.Connection], Found]) -> Found:
-    """What `look` finds in one state of the journal, wherever that is. Raises as `reading`."""
+    """Return what `look` finds in one state of the journal, in a segment or not. Raises as `reading`."""
     with _lifted(path) as db:
         if db is not None:
             return look(db)
@@ -538,7 +538,7 @@ def request(path: Path, what: RunRequest) -> int:
 
 
 def is_asked(path: Path, number: int) -> bool:
-    """Has the request not been settled yet? Raises JournalFailed."""
+    """Return whether the request is still to be settled. Raises JournalFailed."""
 
     def look(db: sqlite3.Connection) -> bool:
         return db.execute("SELECT 1 FROM asked WHERE id = ?", (number,)).fetchone() is not None

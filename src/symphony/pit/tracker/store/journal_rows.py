@@ -85,7 +85,7 @@ def damaged(path: Path, why: str) -> JournalDamaged:
 
 
 def failure(path: Path, error: Exception) -> JournalFailed:
-    """What SQLite or the system says, as ours."""
+    """Return the JournalFailed for an error of SQLite or of the system."""
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     # A text that is not UTF-8 comes without a code.
     if isinstance(error, sqlite3.DatabaseError) and (primary in _DAMAGE or "decode" in str(error)):
@@ -147,7 +147,7 @@ def _undo(path: Path) -> None:
 
 
 def _writes(path: Path) -> bool:
-    """Does somebody write the file, or was killed while doing so?"""
+    """Return whether a process is writing the file, or was killed while writing it."""
     name = os.fspath(path)  # 10,000 runs are listed at once: a Path for each takes half of the time
     return any(os.path.exists(f"{name}{suffix}") for suffix in ("-wal", "-journal"))  # noqa: PTH110
 
@@ -174,7 +174,7 @@ class Opening(Protocol):
 
 
 def looked(path: Path, look: Callable[[sqlite3.Connection], Found], opening: Opening = reading) -> Found:
-    """What `look` finds in one state of the file. Raises as `opening`.
+    """Return what `look` finds in one state of the file. Raises as `opening`.
 
     A file that nobody writes is read without SQLite's files beside it, which it would leave there:
     reading changes nothing. Where somebody begins to write meanwhile, it is looked at once more.
@@ -239,7 +239,7 @@ def check_format(path: Path, db: sqlite3.Connection) -> None:
 
 
 def check_later(path: Path, number: int, known: int, sound: Callable[[], bool] = lambda: True) -> None:
-    """Raises JournalNewer for a format later than the `known` one; is what tells the format `sound`?"""
+    """Raises JournalNewer for a format later than the `known` one; its details say if the row is `sound`."""
     if number > known:
         raise JournalNewer(
             f"the journal {path.name} has format {number}; this version knows formats up to {known}",
@@ -250,7 +250,7 @@ def check_later(path: Path, number: int, known: int, sound: Callable[[], bool] =
 
 
 def _told_format(db: sqlite3.Connection, number: int) -> bool:
-    """Does the row that tells the format match its checksum, if it has one?"""
+    """Return whether the row with the format matches its checksum, or the journal has no checksums."""
     if not _summed(db, "meta"):
         return True
     (told,) = db.execute("SELECT sum FROM meta WHERE key = 'format'").fetchone()
@@ -293,7 +293,7 @@ def rows(path: Path, db: sqlite3.Connection, table: str, where: str = "") -> Ite
 
 
 def meta_rows(path: Path, db: sqlite3.Connection) -> Mapping[str, object]:
-    """What is known of the run from its start, by key."""
+    """Return the rows of `meta`, which describe the run from its start, by key."""
     return {str(key): value for key, value in rows(path, db, "meta")}
 
 
@@ -306,7 +306,7 @@ def batch_records(path: Path, db: sqlite3.Connection, since: int = 0) -> Iterato
 
 
 def batches(path: Path, db: sqlite3.Connection, since: int = 0) -> Iterator[tuple[int, bytes]]:
-    """What was committed together, by number, after `since`. Raises JournalDamaged."""
+    """Yield the number and the body of each batch after number `since`. Raises JournalDamaged."""
     expected = since + 1
     for seq, _, body in rows(path, db, "batches", f"WHERE seq > {since:d}"):
         if seq != expected:
@@ -333,12 +333,12 @@ def upgrade(db: sqlite3.Connection) -> None:
 
 
 def put_meta(db: sqlite3.Connection, key: str, value: bytes | int) -> None:
-    """One row of what is known of the run."""
+    """Write one row of `meta`, with its checksum."""
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, value, row_sum("meta", key, value)))
 
 
 def summed(db: sqlite3.Connection) -> bool:
-    """Does the journal have checksums?"""
+    """Return whether the journal has checksums."""
     return _summed(db, "meta")
 
 

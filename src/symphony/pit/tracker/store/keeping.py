@@ -20,7 +20,7 @@ _DAY_S = 86_400.0
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of the logs stays: days since the last line, number of runs, megabytes of all together."""
+    """The limits of the logs: days since the last line, number of runs, megabytes of all together."""
 
     days: int = 30
     runs: int = 1_000
@@ -49,7 +49,7 @@ def prunable(
 
 
 def foreseen(runs: Runs, *, before_s: float, statuses: Sequence[RunStatus], keep: int) -> Pruned:
-    """What `prune` would delete, and what it would leave since it cannot be read."""
+    """Return the runs that `prune` would delete, and the errors of those that it could not read."""
     unread: list[SymphonyError] = []
     found = prunable(runs, before_s=before_s, statuses=statuses, keep=keep, passed_over=unread.append)
     return Pruned(runs=list(found), dry_run=True, unread=unread)

@@ -1,4 +1,4 @@
-"""Who owns a run: an operating-system lock for each, which dies with its holder."""
+"""Ownership of runs: an operating-system lock for each, which ends with its holder."""
 
 import fcntl
 import os
@@ -69,7 +69,7 @@ class RunLock:
         self._fd = self._byte = None
 
     def held(self) -> bool:
-        """Does a living process own the run? Blocks for at most three times `_PATIENCE_S`."""
+        """Return whether a living process owns the run. Blocks for at most three times `_PATIENCE_S`."""
         if self._file_held():
             return True
         byte = self._within()
@@ -105,7 +105,7 @@ class LockedByte(NamedTuple):
         return fd
 
     def held(self) -> bool:
-        """Does a living process hold it? Blocks for at most `_PATIENCE_S`."""
+        """Return whether a living process holds the lock. Blocks for at most `_PATIENCE_S`."""
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
@@ -150,7 +150,7 @@ class SegmentLock:
 
 
 def segments_can_be_locked() -> bool:
-    """Does this system have locks on bytes that belong to an open file, not to a process?"""
+    """Return whether this system has locks on bytes that belong to an open file, not to a process."""
     return _SET_LOCK is not None
 
 

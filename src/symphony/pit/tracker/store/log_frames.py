@@ -1,4 +1,4 @@
-"""Whether the write-ahead log beside a journal is broken in its middle, from the log alone.
+"""Detects a write-ahead log that is broken in its middle, from the log alone.
 
 SQLite takes a log up to the first frame whose checksum is wrong, as a power cut leaves it. Each commit is
 synced before the next begins: if two stand behind that frame, they were once durable.
@@ -43,7 +43,7 @@ class SoundLogs:
         """How many frames were compared with their checksums."""
 
     def broken(self, journal: Path) -> bool:
-        """Is the log of this journal broken in its middle?"""
+        """Return whether the log of this journal is broken in its middle."""
         try:
             # A writer may be in the middle of a frame just now, but not of the same one twice.
             return self._broken_at(journal) is not None and self._broken_at(journal) is not None
@@ -96,7 +96,7 @@ def _file_of(log: BinaryIO) -> tuple[int, int]:
 
 
 def _commits_behind(log: BinaryIO, head: bytes, frames: int) -> int:
-    """How many frames behind the first `frames` end a transaction of the log's current generation."""
+    """Return how many frames after the first `frames` end a transaction of the log's current generation."""
     size = _page_bytes(head)
     log.seek(_HEAD + frames * (_FRAME_HEAD + size))
     found = list[bytes]()

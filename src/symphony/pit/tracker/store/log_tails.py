@@ -35,7 +35,7 @@ _ends = msgspec.json.Decoder(EndOfLog)
 
 
 def text_bytes(text: str, stream: Stream) -> int:
-    """How much of its share a record takes: its bytes as UTF-8, and the end of its last line."""
+    """Return the bytes that a record counts against its share: its text as UTF-8, and the last line's end."""
     count = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
     return count if stream == "tokens" else count + 1
 
@@ -94,7 +94,7 @@ class Wanted:
             yield LogLine(at=end.at, node=end.node, stream="stderr", text=_FULL)
 
     def _wants(self, name: str, stream: Stream) -> bool:
-        """Is the step `name` the named node itself, one of its elements or rounds, or inside it?"""
+        """Return whether the step `name` is the wanted node, one of its elements or rounds, or inside it."""
         node = self._node
         return (self._stream is None or stream == self._stream) and (
             node is None or name == node or (name.startswith(node) and name[len(node)] in "[#.")
@@ -121,7 +121,7 @@ class _Record:
 
     @property
     def lines(self) -> int:
-        """How many lines it ends."""
+        """Return how many line ends the record has."""
         return self.text.count("\n") + (self.stream != "tokens")
 
 

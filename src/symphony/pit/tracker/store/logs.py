@@ -224,7 +224,7 @@ class _Unfinished:
 
     @property
     def empty(self) -> bool:
-        """Is nothing held back?"""
+        """Return whether no text is held back."""
         return not self._line and self._mask.idle
 
     def feed(self, text: str) -> str | None:
@@ -315,7 +315,7 @@ class _Tail:
         self._rest = b""
 
     def moved(self) -> bool:
-        """Is another file now where this one was opened?"""
+        """Return whether the path leads to another file than the one that was opened."""
         if self._file is None:
             return False
         try:

@@ -112,7 +112,7 @@ class RunNames:
         return self._quietly(lambda: self._change(give))
 
     def reserve(self, base: str, count: int) -> list[int]:
-        """So many numbers, increasing, that no other run has or had, durably; none if that cannot be."""
+        """Durably reserve `count` increasing numbers that no run has or had; none if that is impossible."""
         return self._quietly(lambda: self._change(lambda db: _reserved(db, base, count))) or []
 
     def give_back(self, base: str, unused: Sequence[int]) -> None:
@@ -171,7 +171,7 @@ class RunNames:
         return self._look(lambda db: _holder(db, name))
 
     def catch_up(self) -> bool:
-        """Take note of runs that the file does not know, or says something unsound of; were there any?"""
+        """Add the runs that are missing from the file or have unsound rows; return whether there were any."""
 
         def fill(db: sqlite3.Connection) -> bool:
             rows = db.execute("SELECT run_id, name, sum FROM runs").fetchall()
@@ -185,7 +185,7 @@ class RunNames:
         return found or self._filled != before
 
     def shorts(self, run_ids: Sequence[str]) -> dict[str, str] | None:
-        """What tells each of these runs from all others, or None if that is not known here."""
+        """Return the shortest unique end of each id, or None if the file cannot tell."""
         query = "SELECT tail FROM runs WHERE tail >= ? AND tail < ?"
 
         def look(db: sqlite3.Connection) -> dict[str, str]:
@@ -215,7 +215,7 @@ class RunNames:
     # ---- the file ---------------------------------------------------------------------------
 
     def _quietly(self, work: Callable[[], R]) -> R | None:
-        """What it gives; None where the file cannot be used: a run without a name is better than none."""
+        """Return what `work` gives; None where the file cannot be used: a run may go without a name."""
         try:
             return work()
         except (DatabaseBroken, SymphonyError, OSError) as error:
@@ -223,7 +223,7 @@ class RunNames:
             return None
 
     def _look(self, look: Callable[[sqlite3.Connection], R]) -> R | None:
-        """What the file says; None where there is no sound one."""
+        """Return what `look` finds in the file; None where there is no sound file."""
         try:
             with self._lock, database_errors(f"read {self._path}"):
                 if self._db is None and not self._path.is_file():

@@ -1,4 +1,4 @@
-"""Steering a run from outside: its owner is asked, or the journal written where there is none. Blocking."""
+"""Steering a run from outside: asks its owner, or writes its journal where no process owns it. Blocking."""
 
 import os
 import threading
@@ -80,7 +80,7 @@ class RunRequests:
                 lock.release()
 
     def _was_done(self, run_id: str, request: RunRequest, slot: int | None) -> bool:
-        """Does the journal say that the owner has done it? It may have ended before it noted so elsewhere.
+        """Return whether the journal shows the request done; its owner may have ended before it settled it.
 
         `slot` is what is answered. Equal answers of one person are the same answer.
         """

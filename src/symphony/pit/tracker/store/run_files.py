@@ -51,7 +51,7 @@ class RunFiles:
         return None if place is None else LockedByte(self.segment_lock(place.segment), place.number)
 
     def log_path(self, run_id: str) -> Path:
-        """The run's log of what nodes printed."""
+        """Return the path of the run's log, which has what its nodes printed."""
         return self._logs / f"{run_id}.jsonl"
 
     def untold(self, run_id: str) -> Untold:
@@ -76,7 +76,7 @@ class RunFiles:
         return sorted(found, reverse=True)
 
     def has(self, run_id: str) -> bool:
-        """Is there a run, or a segment, of exactly this name? Raises JournalFailed if that cannot be said."""
+        """Return whether a run or segment has exactly this name. Raises JournalFailed if that is unknown."""
         path = self.journal_path(run_id)
         # It may get a file of its own between the two looks.
         return path.is_file() or segments.find(path) is not None or path.is_file()
@@ -88,7 +88,7 @@ class RunFiles:
         return run_id
 
     def expected(self, run_id: str) -> bool:
-        """Is there such a run, or will there be one soon?"""
+        """Return whether there is such a run, or a process is about to make it."""
         try:
             return self.has(run_id) or self.lock(run_id).held()
         except JournalFailed:
@@ -108,7 +108,7 @@ class RunFiles:
             return stamp_of(path) if found is None else found
 
     def recorded(self, run_id: str) -> tuple[RunMeta, Sequence[Record]]:
-        """What was recorded at the start, and every record since. Raises RunNotFound, JournalFailed."""
+        """Return the metadata of the run and all its records. Raises RunNotFound, JournalFailed."""
         try:
             return journal.read_run(self.journal_path(run_id))
         except JournalFailed:
@@ -116,7 +116,7 @@ class RunFiles:
             raise
 
     def replayed(self, run_id: str) -> tuple[RunMeta, RunReplay]:
-        """What was recorded at the start, and the replay of all since. Raises as `recorded`."""
+        """Return the metadata of the run and the replay of its records. Raises as `recorded`."""
         meta, records = self.recorded(run_id)
         return meta, replay_of(self.journal_path(run_id), meta, records)
 

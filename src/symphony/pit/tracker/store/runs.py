@@ -54,7 +54,7 @@ _PRINTED = re.compile(r"(\S+) \([0-9a-f]{8,36}\)")
 
 
 class Runs:
-    """What is known of the runs under `home`; reads journals without owning them.
+    """The runs under `home`; reads journals without owning them.
 
     A run is named as `find` takes it, for instance `runs.result("last")`. What gives a place for a run (its
     journal, lock, log, note or marks) takes full ids alone: the run may not be there yet.
@@ -82,7 +82,7 @@ class Runs:
         return self._files.segment_lock(segment)
 
     def log_path(self, run_id: str) -> Path:
-        """The run's log of what nodes printed."""
+        """Return the path of the run's log, which has what its nodes printed."""
         return self._files.log_path(run_id)
 
     def untold(self, run_id: str) -> Untold:
@@ -94,7 +94,7 @@ class Runs:
         return self._files.ids()
 
     def has(self, run_id: str) -> bool:
-        """Is there a run, or a segment, of exactly this name? Raises JournalFailed if that cannot be said."""
+        """Return whether a run or segment has exactly this name. Raises JournalFailed if that is unknown."""
         return self._files.has(run_id)
 
     def find(self, run: str) -> str:
@@ -135,7 +135,7 @@ class Runs:
         return found[0]
 
     def shorts(self, run_ids: Sequence[str]) -> Mapping[str, str]:
-        """What tells each of these runs from all others: eight characters of the end of its id, or more."""
+        """Return the shortest end of each id that no other run shares, at least eight characters."""
         found = self.names.shorts(run_ids)
         if found is not None:
             return found
@@ -143,12 +143,12 @@ class Runs:
         return {run_id: tails.shortest(run_id) for run_id in run_ids}
 
     def label(self, run_id: str) -> str:
-        """What a person may type to mean the run: its name if it has one, else what is shown of its id."""
+        """Return what a person may type for the run: its name if it has one, else its short id."""
         run_id = self._full(run_id)
         return self._name(run_id) or self.shorts([run_id])[run_id]
 
     def called(self, run_id: str) -> str:
-        """How people are told of the run: `words-12 (3f1c09ab)`."""
+        """Return the name of the run and its short id, for messages: `words-12 (3f1c09ab)`."""
         run_id = self._full(run_id)
         name, short = self._name(run_id), self.shorts([run_id])[run_id]
         return short if name is None else f"{name} ({short})"
@@ -206,7 +206,7 @@ class Runs:
                 yield found
 
     def summaries(self, run_ids: Sequence[str]) -> Iterator[tuple[str, RunSummary | SymphonyError]]:
-        """One line about each of these runs, or why there is none."""
+        """Yield each run's id with its summary, or with the error that prevents one."""
         return self._indexed.summaries(run_ids)
 
     def summary(self, run_id: str) -> RunSummary:
@@ -214,7 +214,7 @@ class Runs:
         return self._indexed.summary(self._full(run_id))
 
     def overview(self, run_id: str) -> Overview:
-        """How the run went, in a size that does not grow with its elements; of an ended run from the index.
+        """Return the overview of the run, bounded in size; that of an ended run comes from the index.
 
         Raises RunNotFound, JournalFailed.
         """
@@ -280,7 +280,7 @@ class Runs:
             return status_of(reader.replay(), owned=owned)
 
     def _reader(self, run_id: str) -> RunReader:
-        """Of the runs that were looked at last, each has a reader."""
+        """Return the run's reader; those of the runs that were read last are kept."""
         run_id = self._require(run_id)
         with self._reading:
             reader = self._readers.pop(run_id, None) or RunReader(self.journal_path(run_id))
@@ -343,13 +343,13 @@ class Runs:
     def logs(
         self, run_id: str, node: str | None = None, *, stream: Stream | None = None
     ) -> Iterator[LogLine]:
-        """What nodes printed and models said, of one node or one stream if they are named."""
+        """Yield what nodes printed and models said, for one node or one stream if they are given."""
         run_id = self._require(run_id)
         self.meta(run_id)
         return self._labelled(run_id, read_log(self.log_path(run_id), node, stream))
 
     def printed(self, run_id: str) -> bool:
-        """Is there anything in what `logs` would give of the run?"""
+        """Return whether `logs` would give any line of the run."""
         return next(read_log(self.log_path(self._require(run_id))), None) is not None
 
     def changed_files(self, run_id: str) -> Sequence[str]:
@@ -460,7 +460,7 @@ class Runs:
         return self._files.require(self._full(run))
 
     def _full(self, run: str) -> str:
-        """What `find` gives, without a look at the disk for a full id. Raises RunNotFound."""
+        """Return the full id that `find` gives, which a full id is without a search. Raises RunNotFound."""
         return run if tail_of(run) != run or self.has(run) else self.find(run)
 
 

@@ -67,7 +67,7 @@ def segment_path(folder: Path, name: str) -> Path:
 
 
 def is_segment(path: Path) -> bool:
-    """Is it a segment, by its name?"""
+    """Return whether the name of the file is that of a segment."""
     return path.name.startswith(PREFIX)
 
 
@@ -99,7 +99,7 @@ def names(segment: Path) -> dict[str, int]:
 
 
 def stamps(folder: Path) -> dict[str, str]:
-    """Of every run in segments that can be read: what changes whenever something is written of it."""
+    """Return the stamp of every run in readable segments; it changes with each write to the run."""
     found = dict[str, str]()
     for segment in segments(folder):
         with suppress(JournalFailed):
@@ -124,7 +124,7 @@ def stamp_at(segment: Path, number: int, epoch: int, last: int) -> str:
 
 
 def is_shared(stamp: str) -> bool:
-    """Is it the stamp of a run in a segment?"""
+    """Return whether the stamp is that of a run in a segment."""
     return stamp.startswith(PREFIX)
 
 

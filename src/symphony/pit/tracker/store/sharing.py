@@ -92,12 +92,12 @@ class Segment:
 
     @property
     def full(self) -> bool:
-        """Is there no room for another run?"""
+        """Return whether the segment has no room for another run."""
         return self._count >= segments.RUNS_MAX
 
     @property
     def idle(self) -> bool:
-        """Does this process own none of its runs any more?"""
+        """Return whether this process owns none of the segment's runs any more."""
         return not self._going
 
     def add(self, meta: RunMeta, done: Done) -> "SegmentStore":
@@ -126,7 +126,7 @@ class Segment:
         return self.path.with_name(f"{run_id}.db"), self._own_lock(run_id)
 
     def requests(self, number: int) -> list[tuple[int, bytes, int]]:
-        """What was asked of a run. Raises sqlite3.Error."""
+        """Return the rows of the requests to a run, the oldest first. Raises sqlite3.Error."""
         if self._reading is None:  # of its own: a look must not wait for a commit
             self._reading = connect(self.path, read_only=True)
         query = "SELECT id, body, sum FROM requests WHERE number = ? ORDER BY id"
@@ -201,7 +201,7 @@ class Segment:
         _tell([work for work in found if work.here], outcome)
 
     def _failure_of(self, write: Callable[[], None]) -> JournalFailed | None:
-        """What goes wrong with one run, which others must not suffer for."""
+        """Return the failure of `write`, which concerns one run alone; None if it succeeds."""
         try:
             write()
         except JournalFailed as error:
@@ -300,7 +300,7 @@ class SegmentStore:
             self.own.close()
 
     def stamp(self) -> str | None:
-        """What lists know the journal by as it is now, in its segment; None if it has a file of its own."""
+        """Return the stamp of the journal in its segment as it is now; None if it has a file of its own."""
         if self.own is not None:
             return None
         return segments.stamp_at(self.segment.path, self.number, _FIRST_EPOCH, self.seq)
@@ -314,7 +314,7 @@ class SegmentStore:
 
     @property
     def crowded(self) -> bool:
-        """Is the run too large for the segment that it is in?"""
+        """Return whether the run is too large for the segment that it is in."""
         return self.made and self.own is None and self.error is None and self.size > segments.RUN_BYTES_MAX
 
     def grow(self) -> None:
@@ -362,7 +362,7 @@ class _Sharing(Buffer):
 
 
 class _Work(ABC):
-    """What the segment's thread does for one run."""
+    """A task of the segment's thread for one run."""
 
     def __init__(
         self, store: SegmentStore, done: Done, *, here: bool = False, settle: Settle = nothing
@@ -376,7 +376,7 @@ class _Work(ABC):
         return self.store.error
 
     def prepare(self) -> None:  # noqa: B027  (most have nothing to prepare)
-        """What is to be done before the transaction."""
+        """Do what must come before the transaction."""
 
     @abstractmethod
     def write(self, db: sqlite3.Connection) -> None:

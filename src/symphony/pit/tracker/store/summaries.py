@@ -56,7 +56,7 @@ def status_of(replay: RunReplay, *, owned: bool) -> RunStatus:
 
 
 def damaged_summary(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
-    """What can be said of a run whose journal says nothing that counts."""
+    """Return the summary of a run whose journal is damaged, from its id and its file."""
     begins = run_id.replace("-", "")[:12]  # of a UUID of version 7: milliseconds
     at = int(begins, 16) / 1000 if re.fullmatch("[0-9a-f]{12}", begins) else path.stat().st_mtime
     told = RunError(code=error.code, message=error.message, hint=error.hint)

@@ -25,7 +25,7 @@ class Untold:
         sync_directory(self._path.parent)
 
     def is_there(self) -> bool:
-        """Has the end yet to be told?"""
+        """Return whether the end of the run has yet to be told."""
         return self._path.exists()
 
     def take(self) -> bool:

@@ -30,7 +30,7 @@ Settle: TypeAlias = Callable[[], None]
 
 
 class Committing(Protocol):
-    """What keeps records."""
+    """A store that makes records durable."""
 
     def commit(self, records: list[Record]) -> None:
         """Make the records durable. Raises `JournalFailed`."""
