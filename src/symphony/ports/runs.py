@@ -140,6 +140,8 @@ class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     """Why it failed; None once a later attempt has succeeded."""
     cached_from: str | None = None
     """The run that a cache hit or a reused result came from."""
+    cached_as: str | None = None
+    """What the node was called there, if it had another name."""
     not_cached: str | None = None
     """Why the results of a fan-out were not cached for other runs, though they could have been."""
     asks: str | None = None

@@ -1,10 +1,16 @@
 """Nodes and runs may be typed as they are printed: with a label, with an id behind the name."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from symphony import RunResult, Symphony
+from symphony.cli.actions.run_nodes import reused_step, step_named
 from symphony.cli.main import main
+from symphony.cli.views.transcript import elsewhere
+from symphony.commons.errors import SymphonyError
+from symphony.workflow import loads
 
 FLOW = """\
 name: Fan
@@ -82,3 +88,37 @@ def test_a_difference_names_elements_with_their_labels(capsys: pytest.CaptureFix
     assert main(["runs", "diff", "fan-1", "fan-2"]) == 1
     lines = capsys.readouterr().out.split("\n")
     assert any(line.startswith("  t[1] b b  succeeded → failed") for line in lines), lines
+
+
+def test_the_log_of_a_step_is_asked_for_without_numbers_and_of_a_reused_one_elsewhere(tmp_path: Path) -> None:
+    text = """
+name: logs
+nodes:
+  u:
+    control: loop
+    for_each: [1, 2]
+    state: {n: 0}
+    body: {b: {command: echo hello}}
+    next: {n: '${{ state.n + 1 }}'}
+    until: state.n >= 1
+    max_iterations: 3
+"""
+
+    async def whole() -> tuple[RunResult, RunResult]:
+        async with Symphony.open(tmp_path) as symphony:
+            old = await (await symphony.start(loads(text, "yaml"))).result()
+            assert len(list(symphony.runs.logs(old.run_id, "u.b"))) == 2
+            assert len(list(symphony.runs.logs(old.run_id, "u[0].b"))) == 1
+            assert not list(symphony.runs.logs(old.run_id, "u.c"))
+            return old, await (await symphony.rerun(old.run_id, first="u[1]")).result()
+
+    old, new = asyncio.run(whole())
+    assert [step_named(old, name) for name in ("u.b", "u[1]#0.b", "u[1].b")] == ["u.b", "u[1]#0.b", "u[1].b"]
+    assert step_named(new, "u[0]#0.b") == "u[0]#0.b"
+    assert reused_step(new, "u[0]#0.b") == (old.run_id, "u[0]#0.b")
+    assert reused_step(new, "u[1]#0.b") is None
+    with pytest.raises(SymphonyError, match="has no node"):
+        step_named(new, "u.c")
+    assert elsewhere("u[0]", "logs-1", "u[0]") == (
+        "u[0] was reused from logs-1, which has its log: symphony runs logs logs-1 'u[0]'"
+    )

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 _NAMED_MAX: Final = 20
 _ONLY_NODE: Final = re.compile(r"[\[#]")
+_NUMBERS: Final = re.compile(r"\[[0-9]+\]|#[0-9]+")
+_ROUNDS: Final = re.compile(r"#[0-9]+")
+_INNER: Final = re.compile(r"[\[#.]")
 _UNENDED: Final = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
 
 
@@ -32,6 +35,30 @@ def node_named(result: RunResult, typed: str) -> str:
 
     hint = did_you_mean(name, known, f"symphony runs show {result.label} lists them")
     raise SymphonyError(f"run {result.label} has no node {name[:200]!r}", code="unknown-node", hint=hint)
+
+
+def step_named(result: RunResult, typed: str) -> str:
+    """Return the full name of a step, or one without numbers, which means all elements and rounds.
+
+    Steps inside of what was reused as a whole are not checked. Raises SymphonyError `unknown-node`.
+    """
+    name = typed.strip().partition(" ")[0]
+    if name not in result.nodes:
+        plain = {numbers.sub("", one) for one in result.nodes for numbers in (_NUMBERS, _ROUNDS)}
+        if name in plain or reused_step(result, name) is not None:
+            return name
+    return node_named(result, typed)
+
+
+def reused_step(result: RunResult, name: str) -> tuple[str, str] | None:
+    """Return the run that a step was reused from, alone or with what is around it, and its name there."""
+    above = name
+    while above:
+        node = result.nodes.get(above)
+        if node is not None and node.status is NodeStatus.CACHED and node.cached_from is not None:
+            return node.cached_from, (node.cached_as or above) + name[len(above) :]
+        above = above[: max(above.rfind(mark) for mark in "[#.") if _INNER.search(above) else 0]
+    return None
 
 
 def without_label(result: RunResult, typed: str) -> str:
@@ -123,7 +150,7 @@ def run_and_node(runs: FoundRuns, first: str, second: str | None) -> tuple[str, 
     except SymphonyError as unknown:
         last = runs.find("last")
         try:
-            return last, node_named(runs.result(last), first)
+            return last, step_named(runs.result(last), first)
         except SymphonyError:
             if _ONLY_NODE.search(first):
                 raise

@@ -206,16 +206,16 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
     """Print what the nodes of a run wrote to their stdout and stderr, and what their models said.
 
     NODE may be an element, such as 'parse[3]', or a node with all its elements and rounds. Without RUN
-    it is the last run: `symphony runs logs NODE`.
+    it is the last run: `symphony runs logs NODE`. What a reused node printed is in the run that it ran in.
     """
     from symphony.app import Symphony
-    from symphony.cli.actions.run_nodes import node_named, run_and_node
+    from symphony.cli.actions.run_nodes import reused_step, run_and_node, step_named
     from symphony.cli.views import following, transcript
 
     runs, wanted = Symphony.open().runs, transcript.stream_named(stream)
     run_id, node = run_and_node(runs, run, node)
     if node is not None and follow:
-        node_named(runs.result(run_id), node)
+        step_named(runs.result(run_id), node)
     lines = (
         runs.follow_logs(run_id, following.pause, node, stream=wanted)
         if follow
@@ -232,8 +232,14 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
             output.flush()
     output.say(writer.end())
     if silent:
-        if node is not None and not follow:  # a look at all nodes, which may be many
-            node_named(runs.result(run_id), node)
+        reused = None
+        if node is not None:  # a look at all nodes, which may be many
+            result = runs.result(run_id)
+            step_named(result, node)
+            reused = reused_step(result, node)
+        if reused is not None:
+            output.note(transcript.elsewhere(node or "", runs.label(reused[0]), reused[1]))
+            return 0
         who = runs.label(run_id) if node is None else f"{node} of {runs.label(run_id)}"
         where = "" if stream is None else f" to {stream}"
         output.note(f"{output.shown(who)} has printed nothing{where}")

@@ -1,5 +1,6 @@
 """Shows what nodes print and models say, for `runs logs`."""
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,3 +64,9 @@ def _json(line: "LogLine") -> str:
     told = {"at": moments.iso(line.at), "node": line.node, "stream": line.stream, "text": line.text}
     label = {} if line.label is None else {"label": line.label}
     return output.quiet_json(msgspec.json.encode(told | label).decode()) + "\n"
+
+
+def elsewhere(node: str, run: str, name: str) -> str:
+    """`u[0] was reused from ci-4, which has its log: symphony runs logs ci-4 'u[0]'`."""
+    command = output.shown(f"symphony runs logs {quote(run)} {quote(name)}")
+    return f"{output.shown(node)} was reused from {output.shown(run)}, which has its log: {command}"

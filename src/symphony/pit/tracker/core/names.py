@@ -31,6 +31,17 @@ def parts_of(name: str) -> tuple[StepPart, ...]:
     return tuple(found)
 
 
+def pattern_of(name: str) -> str:
+    """A regular expression for a full name in which numbers of elements and rounds may be left out."""
+    parts = [
+        re.escape(one.node)
+        + (r"(?:\[[0-9]+\])?" if one.element is None else rf"\[{one.element}\]")
+        + (r"(?:#[0-9]+)?" if one.round is None else f"#{one.round}")
+        for one in parts_of(name)
+    ]
+    return r"\.".join(parts) or re.escape(name)
+
+
 def parent_of(name: str) -> str | None:
     """The step that a step belongs to: `a[3]` to `a`, `loop#2.b` to `loop#2`, `loop#2` to `loop`."""
     if name.endswith("]"):

@@ -472,6 +472,7 @@ class RunReplay:
             error=self.failure(slot) if failed else None,
             label=self.label(slot),
             cached_from=self.cached.get(slot),
+            cached_as=self.cached_as.get(slot),
             not_cached=QUICKER if slot in self.quick else None,
             usage=usage,
             asks=self.asked.get(slot),

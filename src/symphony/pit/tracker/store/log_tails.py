@@ -4,12 +4,14 @@ A record of a log holds one line or several, as they were printed; a piece of wh
 never divided.
 """
 
+import re
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
+from symphony.pit.tracker.core.names import pattern_of
 from symphony.ports.logs import LogLine, Stream
 
 NODES_MAX: Final = 64
@@ -56,7 +58,8 @@ class Wanted:
     """
 
     def __init__(self, node: str | None, stream: Stream | None) -> None:
-        self._node, self._stream = node, stream
+        self._meant = None if node is None else re.compile(rf"{pattern_of(node)}(?:$|[\[#.])")
+        self._stream = stream
         self._missing: dict[str, EndOfLog] = {}
 
     def of(self, records: Iterable[bytes]) -> Iterator[LogLine]:
@@ -95,9 +98,8 @@ class Wanted:
 
     def _wants(self, name: str, stream: Stream) -> bool:
         """Return whether the step `name` is the wanted node, one of its elements or rounds, or inside it."""
-        node = self._node
         return (self._stream is None or stream == self._stream) and (
-            node is None or name == node or (name.startswith(node) and name[len(node)] in "[#.")
+            self._meant is None or self._meant.match(name) is not None
         )
 
 
