@@ -157,6 +157,10 @@ class ArtifactStore(Protocol):
         """True if the body is there; it is then kept from collection for a while."""
         ...
 
+    def require_room(self) -> None:
+        """Raise StorageFull if there is no room for any further body."""
+        ...
+
     def find(self, digest_or_name: str) -> ArtifactRecord:
         """Find an artifact by digest, unambiguous digest prefix (8 or more digits) or the newest of a
         name.

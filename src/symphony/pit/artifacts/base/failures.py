@@ -29,9 +29,11 @@ def io_errors(doing: str) -> Iterator[None]:
         raise IoFailed.of(error, doing, hint=hint if error.errno in _REFUSED else None) from error
 
 
-def no_room(doing: str, *, reason: str = "", needed: int = 0, free: int | None = None) -> StorageFull:
-    """The error for a full disk; `needed` and `free` are in bytes."""
-    why = reason or f"{free} bytes are free"
+def no_room(
+    doing: str, *, reason: str = "", needed: int = 0, free: int | None = None, kept: int = 0
+) -> StorageFull:
+    """The error for a full disk; `needed`, `free` and `kept`, which is left free, are in bytes."""
+    why = reason or f"{free} bytes are free, and Symphony leaves {kept} of the disk for its journals"
     return StorageFull(
         f"cannot {doing}: {why}",
         details={"needed_bytes": needed, "free_bytes": free},

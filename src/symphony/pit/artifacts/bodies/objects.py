@@ -152,7 +152,8 @@ class ObjectFiles:
             return
         free = disk.f_bavail * disk.f_frsize
         if disk.f_blocks and free < size + SPARE_BYTES:
-            raise no_room(f"store {size} bytes in {self._root}", needed=size, free=free)
+            doing = f"store {size} bytes in {self._root}" if size else f"store anything in {self._root}"
+            raise no_room(doing, needed=size, free=free, kept=SPARE_BYTES)
 
     def remove(self, digest: Digest) -> None:
         with io_errors(f"delete a body from {self._objects}"), suppress(FileNotFoundError):

@@ -141,6 +141,10 @@ class FileArtifacts:
         with self._sharing():
             return self._objects.touch(ref.digest, sync=False)
 
+    def require_room(self) -> None:
+        """Raise StorageFull if there is no room for any further body."""
+        self._objects.require_room(0)
+
     def find(self, digest_or_name: str) -> ArtifactRecord:
         """By digest, by a prefix of 8 or more digits, or the newest of a name, in this order."""
         self._tell_damage()

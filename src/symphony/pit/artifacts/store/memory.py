@@ -162,6 +162,9 @@ class MemoryArtifacts:
             if ref.name is not None and (claimed := self._unclaimed.pop((ref.name, ref.digest), 0)):
                 entry.names[ref.name] -= claimed
 
+    def require_room(self) -> None:
+        """Memory has room."""
+
     def settle(self) -> None:
         """Nothing waits."""
 

@@ -83,7 +83,10 @@ class Attempts:
         self._batches.flush()
 
     def launch(self, slot: int, work: CallWork) -> None:
-        """Begin an attempt in a task of its own."""
+        """Begin an attempt in a task of its own; the run stops before an effect if the disk is full."""
+        if work.barrier and (full := self._executor.store.full()) is not None:
+            self._transitions.halt(full)  # what it gives could not be kept: it does not begin
+            return
         attempt = self._machine.attempts[slot]
         self._transitions.started(slot, attempt)
         durable = self._recorder.reached() if work.barrier else None

@@ -92,6 +92,14 @@ class ValueStore:
         size = self._artifacts.size
         return size(ref.digest) == ref.size and (ref.sealed is None or size(ref.sealed) is not None)
 
+    def full(self) -> StorageFull | None:
+        """Return the error if there is no room for any further value."""
+        try:
+            self._artifacts.require_room()
+        except StorageFull as error:
+            return error
+        return None
+
     # ---- storing --------------------------------------------------------------------------
 
     def keep_large(self, value: StoredValue) -> StoredValue:
