@@ -25,7 +25,7 @@ class Afresh:
         return any(self._is_in(path, way) for path in self._paths)
 
     def _way(self, slot: int) -> Iterator[tuple[Frame, int, int | None]]:
-        """From the inside out: the graph, the number of the node in it, the element."""
+        """Yield, from the inside out, the graph, the number of the node in it, and the element."""
         machine = self._machine
         while slot >= 0:
             frame, element = machine.frame(slot), machine.element_of.get(slot)

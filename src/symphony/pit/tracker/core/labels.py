@@ -13,7 +13,7 @@ from symphony.commons.unicode import escaped
 from symphony.ports.values import Value
 
 LABELLED_MAX: Final = 10_000
-"""Of fan-outs with more elements only those that fail have their label recorded."""
+"""In fan-outs with more elements, only those that fail have their label recorded."""
 SHORT: Final = 60
 """Characters of an element that is its own label."""
 _CHARS_MAX: Final = 100

@@ -22,7 +22,7 @@ _ON_FAILURE: Final[Mapping[OnFailure, Literal["fail", "skip", "value", "fallback
     OnFailure.FAIL: "fail", OnFailure.SKIP: "skip", OnFailure.VALUE: "value", OnFailure.FALLBACK: "fallback",
 }  # fmt: skip
 _LEAST: Final = 1e-6
-"""Of a slice: what took no time that could be measured is seen anyway."""
+"""The least part of a slice that is shown, for what took no time that could be measured."""
 Span: TypeAlias = tuple[float, float]
 
 
@@ -115,7 +115,7 @@ class _Rows:
         self._rows = {row.name: row for row in ordered}
 
     def all(self) -> Iterable[_Row]:
-        """Every row."""
+        """Return every row."""
         return self._rows.values()
 
     def listed(self) -> list[_Row]:
@@ -396,7 +396,7 @@ def _reversed(plan: Plan) -> dict[int, list[int]]:
 
 
 def _shifted(tries: Sequence[Attempt]) -> Iterator[Attempt]:
-    """Each with the moment at which it could begin, which is that at which the one before was over."""
+    """Yield each with the moment at which it could begin: that at which the one before was over."""
     ready: float | None = None
     for start, end, error, over in tries:
         yield start, end, error, ready

@@ -207,14 +207,14 @@ _LATER_FIELDS = {
     ExpandedRecord: 1,
     PausedRecord: 2,
 }
-"""How many fields stand last and only where they say something."""
+"""The number of fields at the end that are written only where they say something."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[_Read])
 
 
 def encode_batch(records: Sequence[Record]) -> bytes:
-    """One blob for the records of one commit."""
+    """Return one blob for the records of one commit."""
     return _encoder.encode([one if type(one) not in _LATER_FIELDS else _short(one) for one in records])
 
 

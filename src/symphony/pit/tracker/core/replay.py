@@ -49,7 +49,7 @@ from symphony.ports.values import StoredValue
 
 QUICKER = "quicker to run again"
 _OVERCOME = frozenset({Status.READY, Status.RUNNING, Status.SUCCEEDED})
-"""Where a slot stands once an attempt has followed the one that failed."""
+"""The statuses of a slot once an attempt has followed the one that failed."""
 _NODE_STATUS = {
     Status.PENDING: NodeStatus.PENDING,
     Status.READY: NodeStatus.PENDING,
@@ -262,13 +262,13 @@ class RunReplay:
                 self.tries.setdefault(slot, []).append((self.started[slot], last, INTERRUPTED, None))
 
     def took_s(self, now: float | None = None) -> float | None:
-        """From its beginning to its end, or else to `now`, or to its last event; None before it begins."""
+        """Return the time from its start to its end, or else to `now` or the last event; None before."""
         if self.begun_at is None:
             return None
         return max(0.0, self.until(now) - self.begun_at)
 
     def node_took_s(self, slot: int) -> float | None:
-        """From the start of a slot's first attempt to its end; None before it has both."""
+        """Return the time from the start of a slot's first attempt to its end; None before it has both."""
         started, finished = self.started.get(slot), self.finished.get(slot)
         if started is None or finished is None:
             return None
@@ -276,7 +276,7 @@ class RunReplay:
         return max(0.0, finished - (started if tries is None else min(tries[0][0], started)))
 
     def until(self, now: float | None = None) -> float:
-        """When it ended, or else `now`, or the time of its last event."""
+        """Return the time of its end, or else `now`, or the time of its last event."""
         if self.ended_at is not None:
             return self.ended_at
         return self.last_at if now is None else now
@@ -295,7 +295,7 @@ class RunReplay:
         return event_of(record, seq, name=name, label=label, final=final, cause=cause)
 
     def status(self, slot: int) -> NodeStatus:
-        """Where a slot stands, as people see it."""
+        """Return the status of a slot as people see it."""
         status = Status(self.machine.status[slot])
         if status is Status.SUCCEEDED and slot in self.cached:
             return NodeStatus.CACHED
@@ -310,13 +310,13 @@ class RunReplay:
         }
 
     def left_as(self) -> RunStatus:
-        """Where the run stands, which has not ended, once no process owns it."""
+        """Return the status of a run that has not ended, once no process owns it."""
         if self.machine.paused and self.stopped_by is None:
             return RunStatus.PAUSED
         return RunStatus.WAITING if self.seq and self.machine.stuck() else RunStatus.INTERRUPTED
 
     def run_error(self) -> RunError | None:
-        """Why the run failed: the first failure that nothing handled."""
+        """Return why the run failed: the first failure that nothing handled."""
         frame = self.machine.root
         if frame.failed is None:
             return None

@@ -310,7 +310,7 @@ class Attempts:
         await self._aside.make(slot, deferred, name, self._pool, work)
 
     def _meter(self, node: str) -> Meter:
-        """For an attempt that asks a model."""
+        """Return the meter of an attempt that asks a model."""
         return self._executor.meter(node, lambda text: self._tell(node, text, self._clock.now_s()))
 
 

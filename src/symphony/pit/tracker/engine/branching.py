@@ -59,7 +59,7 @@ class Branching:
         return elements_failed(names, len(failed), len(elements), self._replay.told(failed[0]))
 
     def _began(self, slot: int) -> float:
-        """When the first element of the fan-out began."""
+        """Return when the first element of the fan-out began."""
         now, started = self._clock.now_s(), self._replay.started
         return min((started.get(one, now) for one in self._bindings.elements(slot)), default=now)
 

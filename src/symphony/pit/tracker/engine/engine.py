@@ -549,4 +549,4 @@ class Engine:
 
 
 def _nowhere(name: str) -> None:
-    """Where a step of a workflow stands that came from no file."""
+    """Return None: the steps of a workflow that came from no file have no place in one."""

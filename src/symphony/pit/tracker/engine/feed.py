@@ -57,7 +57,7 @@ class Feed:
         self._ended = asyncio.Event()
 
     def publish(self, records: Sequence[Record]) -> None:
-        """These have become durable. Call it on the loop."""
+        """Publish records that have become durable. Call it on the loop."""
         for seq, record in enumerate(records, self.count + 1):
             if type(record) in _NOTABLE:
                 self.failed += type(record) is FailedRecord
@@ -98,7 +98,7 @@ class Feed:
         await self._ended.wait()
 
     def reader(self, at: int = 0) -> "Reader":
-        """One who reads from event number `at` + 1 on. Use it as a context manager."""
+        """Return a reader from event number `at` + 1 on. Use it as a context manager."""
         return Reader(self, at)
 
     def live_since(self, told: int) -> Sequence[RunEvent]:

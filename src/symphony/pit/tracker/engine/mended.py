@@ -25,9 +25,9 @@ _MANNER: Final = frozenset(
 )  # fmt: skip
 _LOOP: Final = frozenset({"body"})
 _LISTING: Final = frozenset({"for_each", "when"})
-"""What says of a fan-out which elements there are, and nothing of what they do."""
+"""The keys that say which elements a fan-out has, and nothing of what they do."""
 _ENDING: Final = frozenset({"while", "until", "max_iterations"})
-"""What says of a loop how many rounds there are, and nothing of what they do."""
+"""The keys that say how many rounds a loop has, and nothing of what they do."""
 _TOLD_MAX: Final = 3
 
 
@@ -193,7 +193,7 @@ def _without(told: Mapping[str, object], keys: frozenset[str]) -> Mapping[str, o
 
 
 def _differences(old: Mapping[str, object], new: Mapping[str, object]) -> str:
-    """Where two definitions differ, such as `inputs.text, when`; empty if they do not."""
+    """Return where two definitions differ, such as `inputs.text, when`; empty if they do not."""
     places = list(islice(_places(old, new, ""), _TOLD_MAX + 1))
     return ", ".join(places[:_TOLD_MAX]) + (", …" if len(places) > _TOLD_MAX else "")
 

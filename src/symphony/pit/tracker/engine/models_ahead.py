@@ -10,7 +10,7 @@ from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.pit.tracker.nodes.work import ModelWork
 
 STAGES: Final = 2
-"""How many stages ahead are looked at."""
+"""The number of stages ahead that are looked at."""
 SETTLED_S: Final = 0.05
 """Nodes that end sooner, such as those with a cached result, load nothing for the nodes behind them."""
 _FAR: Final = STAGES + 1
@@ -72,7 +72,7 @@ def models_of(graph: WorkGraph) -> dict[int, frozenset[str]]:
 
 
 def predecessors(plan: Plan) -> list[list[int]]:
-    """For each node those that it waits for. A node that it stands in for may never need it."""
+    """Return for each node those that it waits for. A node that it stands in for may never need it."""
     before: list[list[int]] = [[] for _ in plan.nodes]
     for source, links in enumerate(plan.links):
         for link in links:
@@ -84,7 +84,7 @@ def predecessors(plan: Plan) -> list[list[int]]:
 def needed(
     models: Mapping[int, frozenset[str]], before: Sequence[Sequence[int]], status: Sequence[int]
 ) -> dict[str, int]:
-    """In how many stages each model is needed, 1 or 2; what is needed later is left out.
+    """Return in how many stages each model is needed, 1 or 2; what is needed later is left out.
 
     `models` and `before` are by the number of a node, and so is `status`. A node that goes on counts as
     needing its models in one stage: its retries and rounds do.
@@ -99,7 +99,7 @@ def needed(
 
 
 def _until(node: int, before: Sequence[Sequence[int]], status: Sequence[int], deep: int = 0) -> int:
-    """In how many stages the node begins, at least 1: after the last of those that it waits for."""
+    """Return in how many stages the node begins, at least 1: after the last of those that it waits for."""
     now = status[node]
     if now >= FINAL or now in _STANDING:
         return _FAR

@@ -51,7 +51,7 @@ class OvercomeFailures:
             self._digests[slot] = digest
 
     def of(self, failed: Iterable[int]) -> set[int]:
-        """Those of the slots `failed` whose failure was made good."""
+        """Return those of the slots `failed` whose failure was made good."""
         frames, found = self._replay.inner_frames(), set[int]()
         for slot in failed:
             frame = self._machine.frame(slot)

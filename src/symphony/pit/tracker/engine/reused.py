@@ -44,7 +44,7 @@ class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, outputs=outputs)
 
     def held(self, executor: Executor) -> bool:
-        """Are the bodies of all artifacts there, and of their size? They are not read."""
+        """True if the bodies of all artifacts are there, and of their size. They are not read."""
         return all(executor.store.holds(reference) for _, reference in self.references())
 
     def references(self) -> Iterator[tuple[str, ArtifactRef]]:

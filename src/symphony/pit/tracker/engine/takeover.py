@@ -105,7 +105,7 @@ class Takeover:
         return None if above is None else f"{above}{mark}.{node}"
 
     def _matches(self, group: Group, row: str) -> list[int | None]:
-        """For each element of the fan-out the one of the other run that it is."""
+        """Return for each element of the fan-out the one of the other run that it is."""
         known = self._places.get(group.base)
         if known is None:
             told = decode_sealed(decode_reused(self._rows[row]).outputs)

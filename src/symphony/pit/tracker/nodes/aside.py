@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from symphony.pit.workers import Task
 
 TURN_STEPS: Final = 20_000
-"""What the loop evaluates before others have a turn."""
+"""The steps that the loop evaluates before others have a turn."""
 MEMORY_PER_VALUE: Final = 8
-"""How much memory an expression may take, by the size that a value may have."""
+"""The memory that an expression may take, as a multiple of the size that a value may have."""
 MEMORY_MB_MIN: Final = 1_024
 END: Final = -1
 """The slot of the workflow's own outputs."""

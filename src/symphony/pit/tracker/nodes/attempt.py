@@ -47,7 +47,7 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 def never() -> bool:
-    """For attempts that nobody can cancel while their code runs."""
+    """Return False, for attempts that nobody can cancel while their code runs."""
     return False
 
 

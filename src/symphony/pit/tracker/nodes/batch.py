@@ -31,7 +31,7 @@ from symphony.sdk.sizes import ports_of
 T = TypeVar("T")
 
 _NO_FILES = FilesRead(0.0)
-"""Of attempts without a key."""
+"""The files of attempts without a key: none."""
 
 
 class BatchMember(msgspec.Struct, eq=False):
@@ -217,7 +217,7 @@ class Batch(msgspec.Struct, eq=False):
             worth.note_key(time.perf_counter() - began)
 
     def _ask(self) -> None:
-        """One query for all keys."""
+        """Look up all keys with one query."""
         keyed = [
             member for member in list(self.looked_up) if member.key is not None and not member.attempt.afresh
         ]
@@ -295,7 +295,7 @@ class Batch(msgspec.Struct, eq=False):
         return self.executor.result_keys.key(attempt)
 
     def _worked_s(self, took_s: float) -> float:
-        """For how long a call that has just taken `took_s` had the processor."""
+        """Return for how long a call that has just taken `took_s` had the processor."""
         return took_s if took_s < CHEAP_S else min(took_s, time.thread_time() - self._noted_s)
 
     def _give(

@@ -73,7 +73,7 @@ class AttemptCalls:
     async def _here(
         self, attempt: NodeAttempt, plain: Mapping[str, Value], pool: Pool
     ) -> Mapping[str, Value]:
-        """In this process: a model's answer, a coroutine, or a thread."""
+        """Make the call in this process: ask a model, run a coroutine, or use a thread."""
         work, node, loop = attempt.work, attempt.node, asyncio.get_running_loop()
         if isinstance(work, ModelWork):
             assert attempt.config is not None

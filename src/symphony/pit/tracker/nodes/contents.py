@@ -69,7 +69,7 @@ def read_digest(level: FrameScope, node: int, element: Element) -> str | None:
 
 
 def matched(old: Sequence[str | None], new: Sequence[str | None]) -> list[int | None]:
-    """For each new element the old one with its digest; of several alike each once, in order."""
+    """Return for each new element the old one with its digest; of several alike each once, in order."""
     places: dict[str, list[int]] = {}
     for number in reversed(range(len(old))):
         digest = old[number]

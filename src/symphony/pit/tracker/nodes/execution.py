@@ -53,7 +53,7 @@ class Executor(RunResources, frozen=True, kw_only=True, dict=True):
         return AttemptCalls(self, self.store, self.contexts)
 
     def meter(self, node: str, told: Callable[[str], None]) -> Meter:
-        """For one attempt of a node that asks a model; `told` gets what it writes, secrets hidden."""
+        """Return a meter for one attempt that asks a model; `told` gets what it writes, secrets hidden."""
 
         def tell(text: str) -> None:
             self.log(node, text, "tokens")

@@ -51,7 +51,7 @@ def too_late(work: Work, limit_s: float | None = None) -> SymphonyError:
 
 
 ELEMENTS_NAMED = 5
-"""Of so many failed elements the fan-out's error gives the names."""
+"""The fan-out's error names at most so many failed elements."""
 
 
 def elements_failed(names: Sequence[str], failed: int, count: int, first: RunError) -> SymphonyError:

@@ -19,7 +19,7 @@ class Hits:
         self._resources, self._keys, self._store = resources, keys, store
 
     def may_keep(self, attempt: NodeAttempt) -> bool:
-        """True if the attempt's result may be kept for other runs, and taken from them: no secret is."""
+        """True if the attempt may share results with other runs. Not if its inputs hold a secret."""
         if self._resources.cache is None or not attempt.work.cacheable:
             return False
         if not self._resources.sealer:

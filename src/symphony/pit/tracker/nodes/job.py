@@ -35,5 +35,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def plan(self) -> Plan:
-        """Its plan."""
+        """The plan of the workflow."""
         return self.graph.plan

@@ -31,7 +31,7 @@ class SharedKeyParts(NamedTuple):
 
 KeyOfInputs: TypeAlias = Callable[[Mapping[str, StoredValue]], str]
 Known: TypeAlias = dict[tuple[str, Path | None], SharedKeyParts | None]
-"""What keys that are made at one moment have in common, by operator and folder of its file."""
+"""The parts that keys made at one moment have in common, by operator and folder of its file."""
 
 
 class ResultKeys:

@@ -19,7 +19,7 @@ from symphony.workflow.types import kind_name
 logger = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 500
-"""So many labels are evaluated before the loop gets a turn."""
+"""The number of labels that are evaluated before the loop gets a turn."""
 _NOBODY: Final = -2
 """The slot that no heavy expression is evaluated for."""
 
@@ -54,7 +54,7 @@ class Labels:
         return None if own is None else shown_label(own, self._sealer.mask_cut)
 
     def _written(self, slot: int, label: ValueTemplate, items: Sequence[Value]) -> list[str | None]:
-        """Those that the node asks for. Raises Deferred after some of them: ask again for the others."""
+        """Return the labels that the node asks for. Raises Deferred after some: ask again for the others."""
         made = self._made.setdefault(slot, [])
         last = len(made) + _AT_ONCE if self._aside.heeded else len(items)
         for index in range(len(made), len(items)):

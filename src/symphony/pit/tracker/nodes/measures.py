@@ -15,17 +15,17 @@ SLOW_S = 0.02
 SLOW_BATCH_S = 0.1
 """Nor do many together that take so long."""
 CHEAP_S = 100e-6
-"""To look a result up and to keep it takes about as long: what is quicker is not kept.
+"""The time that it takes to look a result up and to keep it: what is quicker is not kept.
 
 Nor is what is quicker than its own keys are made, as those of short files are.
 """
 LONG_S = 0.5
-"""What takes as long is worth keeping whatever other calls take: no accident of the machine lasts so long."""
+"""A call that takes as long is worth keeping whatever others take: no accident lasts so long."""
 SAMPLES_MIN = 16
-"""So many calls tell whether the others are quick, too."""
+"""The number of calls that suffice to tell whether the others are quick, too."""
 _NEW_SHARE = 0.25
 _WAITING_SHARE = 0.25
-"""If so many calls wait, for a server or a library's own threads, waiting is what the operator does."""
+"""If this share of calls waits for a server or a library's own threads, the operator is one that waits."""
 
 Kept: TypeAlias = tuple[str, CacheEntry]
 """A result and its key."""
@@ -85,7 +85,7 @@ class Worth(msgspec.Struct):
         return not self.cheap
 
     def note(self, took_s: float, worked_s: float | None = None) -> None:
-        """A call took so long, and had the processor for `worked_s` of that."""
+        """Note that a call took so long, and had the processor for `worked_s` of that."""
         self.calls += 1
         if worked_s is None or took_s >= LONG_S:
             worked_s = took_s
@@ -99,7 +99,7 @@ class Worth(msgspec.Struct):
         )
 
     def note_key(self, took_s: float) -> None:
-        """To make a key took so long."""
+        """Note that making a key took so long."""
         self.keys += 1
         self.keys_took_s += took_s
 

@@ -14,7 +14,7 @@ from symphony.workflow.types import PortType
 
 Copy: TypeAlias = Callable[[object], object]
 Copies: TypeAlias = tuple[tuple[str, Copy], ...]
-"""Of the inputs that may hold a list or a map, by name."""
+"""The copiers of the inputs that may hold a list or a map, by name."""
 
 _HOLDERS: Final = frozenset({"list", "map"})
 _ANYTHING: Final = frozenset({"any", "json"})

@@ -13,7 +13,7 @@ from symphony.ports.values import ArtifactRef, StoredValue
 from symphony.workflow.model import CommandNode
 
 CHARACTERS_MAX: Final = 500
-"""Of one parameter; a longer one is cut. Its digest is among the inputs, if it is one."""
+"""The characters of one parameter; a longer one is cut. Its digest is among the inputs, if it is one."""
 PARAMETERS_MAX: Final = 40
 
 

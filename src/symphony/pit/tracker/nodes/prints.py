@@ -18,7 +18,7 @@ from symphony.sdk.fingerprints import is_own
 from symphony.sdk.paths import path_finder
 
 Prints: TypeAlias = Mapping[str, str]
-"""By `print_keys`. What is not known has none."""
+"""Fingerprints by the names that `print_keys` gives. What is not known has none."""
 
 
 class RunPrints(msgspec.Struct, frozen=True):

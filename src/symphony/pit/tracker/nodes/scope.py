@@ -66,7 +66,7 @@ class FrameScope:
         return self.values.render(template, self.slot_of, element)
 
     def kept(self, template: ValueTemplate, element: Element) -> StoredValue:
-        """Like `render`, but a template that is a single reference stays a reference."""
+        """Render the template as `render` does, but leave one that is a single reference a reference."""
         if template.bare is not None and template.bare.kind in ("port", "input", "state"):
             return self.values.stored(template.bare, self.slot_of)
         return self.render(template, element)

@@ -75,7 +75,7 @@ class Sources:
         self._known: dict[ValueTemplate, Source] = {}  # of those that are met again: references and constants
 
     def of(self, template: ValueTemplate) -> Source:
-        """Where the template's value comes from."""
+        """Return where the template's value comes from."""
         if template.elements is not None:
             return self._list(template)
         found = self._known.get(template)

@@ -26,7 +26,7 @@ class Spending:
 
     @property
     def spent(self) -> Usage:
-        """All that was used up, by earlier processes of the run too."""
+        """Return all that was used up, by earlier processes of the run too."""
         return self._ledger.spent
 
     def recall(self, usage: Usage) -> None:

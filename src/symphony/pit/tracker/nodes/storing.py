@@ -35,7 +35,7 @@ from symphony.sdk.sizes import PlainOutputs
 from symphony.workflow.model import ArtifactSpec
 
 _OWN_TYPES = {"text": TEXT_TYPE, "bytes": BYTES_TYPE, "msgpack": MSGPACK_TYPE}
-"""Of values whose type nobody has declared, by the encoding of their own form."""
+"""The content types of values whose type nobody has declared, by the encoding of their own form."""
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class ValueStore:
         return plain
 
     def holds(self, ref: ArtifactRef) -> bool:
-        """Is the body there, and of its size? It is not read."""
+        """True if the body is there, and of its size. It is not read."""
         size = self._artifacts.size
         return size(ref.digest) == ref.size and (ref.sealed is None or size(ref.sealed) is not None)
 

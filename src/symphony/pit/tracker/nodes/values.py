@@ -112,7 +112,7 @@ class Values:
         iteration: int | None = None,
         base: Base | None = None,
     ) -> "Values":
-        """These values as a graph inside sees them: with inputs of its own, or a loop's state."""
+        """Return these values as a graph inside sees them: with inputs of its own, or a loop's state."""
         other = copy.copy(self)
         if inputs is not None:
             other.inputs = inputs

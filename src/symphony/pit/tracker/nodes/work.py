@@ -82,7 +82,7 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         yield from ()
 
     def templates(self) -> Iterator[ValueTemplate]:
-        """Every expression of the node itself, compiled."""
+        """Yield every expression of the node itself, compiled."""
         mine = (self.when, self.for_each, self.label, self.artifact_name, *self.own())
         yield from (template for template in mine if template is not None)
         yield from self.inputs.values()
@@ -193,7 +193,7 @@ class ApprovalWork(NodeWork, frozen=True, kw_only=True, eq=False):
 
 
 CallWork: TypeAlias = OperatorWork | ModelWork
-"""What takes an attempt."""
+"""The work that takes an attempt."""
 Work: TypeAlias = CallWork | SubWorkflowWork | LoopWork | BranchWork | MergeWork | DelayWork | ApprovalWork
 """One node, ready to run, by what it does."""
 
