@@ -247,14 +247,25 @@ def _counted(summary: ReuseSummary, job: Job, found: Reusable, executor: Executo
     """Return the summary with the elements counted of fan-outs whose lists may be others."""
     if not summary.moving:
         return summary
-    counts, again = foreseen(job, found.results, executor), dict(summary.again)
+    counts, again = foreseen(job, found.results, executor, found.digests), dict(summary.again)
+    whole = 0
     for name in summary.moving & again.keys():
-        told = "elements that are as before are reused"
-        if name in counts:
-            reused, count = counts[name]
-            told = f"{count - reused:,} of {count:,} elements new"
+        reused, count, tried = counts.get(name, (0, 0, 0))
+        if name in counts and reused == count:
+            del again[name]  # nothing of it runs
+            whole += 1
+            continue
+        parts = [f"{count - reused - tried:,} of {count:,} elements new"] if count - reused - tried else []
+        parts += [f"{tried:,} of {count:,} again"] if tried else []
+        told = ", ".join(parts) if name in counts else "elements that are as before are reused"
         again[name] = f"{again[name]}; {told}"
-    return replace(summary, again=again, elements={**summary.elements, **counts})
+    return replace(
+        summary,
+        reused=summary.reused + whole,
+        again=again,
+        elements={**summary.elements, **{name: (one[0], one[1]) for name, one in counts.items()}},
+        tried={name: one[2] for name, one in counts.items()},
+    )
 
 
 def _retold(reusable: Reusable, found: Mended, workflow: Workflow) -> ReuseSummary:

@@ -56,6 +56,8 @@ class ReuseSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Fan-outs that run in part, by full name: how many elements are reused, of how many."""
     moving: frozenset[str] = frozenset()
     """Fan-outs whose list may differ: unchanged elements are reused, wherever they are in it."""
+    tried: Mapping[str, int] = msgspec.field(default_factory=dict)
+    """Of the `moving` fan-outs, how many elements are not new, but run again."""
     inside: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Loops and sub-workflows that run in part: how many steps inside of them are reused."""
     stale: Mapping[str, StaleCode] = msgspec.field(default_factory=dict)

@@ -133,7 +133,7 @@ def test_elements_are_reused_by_the_code_that_each_ran_with(desk: Desk) -> None:
     assert desk.rerun(file=False) == ""
     desk.change("flow.yaml", "[1, 2, 3]", "[1, 2, 3, 4]")
     assert desk.rerun() == "1 3 4"
-    assert desk.again == {"z": "changed: for_each, the code of my.send; 3 of 4 elements new"}
+    assert desk.again == {"z": "changed: for_each, the code of my.send; 1 of 4 elements new, 2 of 4 again"}
     desk.change("flow.yaml", "[1, 2, 3, 4]", "[1, 2, 3, 4, 5]")
     assert desk.rerun() == "5"
     assert desk.again == {"z": "changed: for_each; 1 of 5 elements new"}

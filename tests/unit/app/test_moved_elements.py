@@ -301,3 +301,26 @@ def test_in_a_sub_workflow_whose_list_changed_only_new_elements_run(flow: Moving
     flow.change("[a, b]", "[b, c]", "child.yaml")
     assert flow.rerun() == ["c"]
     assert flow.outputs["o"] == ["b", "c"]
+
+
+def test_elements_that_failed_are_again_and_not_new_and_what_is_all_reused_does_not_run(flow: Moving) -> None:
+    flow.write(
+        "name: flow\nnodes:\n"
+        "  u: {operator: moved.fragile, for_each: [a, b, c], on_error: skip, concurrency: 1,"
+        " inputs: {name: '${{ item }}'}}\noutputs: {u: '${{ u.result }}'}\n"
+    )
+    BROKEN.update({"b", "c"})
+    flow.run()
+    BROKEN.clear()
+    flow.change("[a, b, c]", "[a, b, c, d]")
+    assert flow.rerun() == ["b", "c", "d"]
+    assert flow.again == {"u": "changed: for_each; 1 of 4 elements new, 2 of 4 again"}
+    assert flow.reused is not None
+    assert "  u: reused 1 of 4 elements, 1 new, 2 again" in reuse_text(flow.reused, "flow-1")
+    flow.change("[a, b, c, d]", "[a, b, d]")
+    assert flow.rerun() == []
+    assert flow.again == {}
+    assert (flow.reused.reused, flow.reused.nodes) == (1, 1)
+    assert reuse_text(flow.reused, "flow-2").startswith(
+        "rerun of flow-2: reused 1 of 1 node; nothing else runs"
+    )

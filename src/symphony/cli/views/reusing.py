@@ -18,8 +18,10 @@ def reuse_text(found: ReuseSummary, run: str) -> str:
         return f"{head}; nothing else runs (--from NODE runs a node again)"
     lines = [head]
     for name, (reused, count) in islice(found.elements.items(), _NAMED_MAX):
-        rest = f"{count - reused:,} {'new' if name in found.moving else 'again'}"
-        lines.append(f"  {output.shown(name)}: reused {reused:,} of {output.count(count, 'element')}, {rest}")
+        again = found.tried.get(name, 0) if name in found.moving else count - reused
+        new = count - reused - again
+        rest = (f", {new:,} new" if new else "") + (f", {again:,} again" if again else "")
+        lines.append(f"  {output.shown(name)}: reused {reused:,} of {output.count(count, 'element')}{rest}")
     if len(found.elements) > _NAMED_MAX:
         lines.append(f"  … and of {len(found.elements) - _NAMED_MAX:,} more nodes with elements")
     for name, count in islice(found.inside.items(), _NAMED_MAX):

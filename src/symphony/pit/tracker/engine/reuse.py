@@ -101,7 +101,9 @@ def reusable(
     reading = {i for i in range(len(graph.works)) if graph.inputs_read(i) & scope.inputs}
     choice.visit(replay.machine.root, reading)
     summary = choice.summary(executor.run_id, reading)
-    return Reusable(results=choice.taken, divided=frozenset(choice.divided), summary=summary)
+    return Reusable(
+        results=choice.taken, divided=frozenset(choice.divided), digests=choice.digests, summary=summary
+    )
 
 
 def _written_since(slot: int, record: FinishedRecord, bindings: Bindings, executor: Executor) -> str:
@@ -172,6 +174,7 @@ class _Choice:
         self._replay, self._machine, self._results = replay, replay.machine, results
         self._closed, self._steps = closed, steps
         self.taken: dict[str, ReusedResult] = {}
+        self.digests: dict[str, frozenset[str | None]] = {}  # of the elements of fan-outs that may move
         self.divided: set[str] = set()  # what is taken in parts, all of it
         self._parts: dict[str, tuple[int, int]] = {}
         for slot in closed.results:  # the lists of a fan-out follow from its elements
@@ -271,6 +274,7 @@ class _Choice:
         name, digests, before = self._machine.name(slot), self._moving.digests(slot), self.taken
         if digests is None:
             return
+        self.digests[name] = frozenset(digests)
         kept: list[Value] = []
         for number, digest in enumerate(digests):
             self.taken = {}

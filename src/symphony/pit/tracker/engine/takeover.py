@@ -1,6 +1,6 @@
 """The results that a run takes of another one, found for the slots of this run."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
@@ -21,18 +21,22 @@ from symphony.ports.values import StoredValue
 
 
 def foreseen(
-    job: Job, results: Mapping[str, ReusedResult], executor: Executor
-) -> Mapping[str, tuple[int, int]]:
-    """Return how many elements take a result, and of how many, for own fan-outs whose lists may be others.
+    job: Job,
+    results: Mapping[str, ReusedResult],
+    executor: Executor,
+    known: Mapping[str, Collection[str | None]],
+) -> Mapping[str, tuple[int, int, int]]:
+    """Return for own fan-outs whose lists may be others how many elements take a result, how many there are,
 
-    Those whose lists nobody knows before the run are left out.
+    and how many of the rest ran before, by the `known` digests. Fan-outs whose lists nobody knows before
+    the run are left out.
     """
     values = Values(job.inputs, job.environment, job.run_id, "", executor.store.load)
     level = FrameScope(job.graph, 0, Machine(job.plan, limit=1), values)
     for name, number in job.plan.index.items():
         if name in results:
             values.put(number, results[name].outputs)
-    out: dict[str, tuple[int, int]] = {}
+    out: dict[str, tuple[int, int, int]] = {}
     for name, number in job.plan.index.items():
         work, row = job.graph.works[number], results.get(moved_name(name))
         if row is None or work.for_each is None:
@@ -50,7 +54,12 @@ def foreseen(
             continue
         places = matched(_digests(row.outputs), new)
         whole = [one for one in places if one is not None and moved_name(name, one) in results]
-        out[name] = len(whole), len(new)
+        again = sum(
+            key is not None and key in known.get(name, ())
+            for key, one in zip(new, places, strict=True)
+            if one is None
+        )
+        out[name] = len(whole), len(new), again
     return out
 
 

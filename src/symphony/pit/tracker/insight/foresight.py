@@ -20,6 +20,7 @@ from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.insight.forecast import Past
 from symphony.pit.tracker.insight.outline import Outline, kind_of
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
+from symphony.pit.tracker.nodes.contents import moved_name
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.values import Element, Values
@@ -116,6 +117,10 @@ class Foresight:
         why = taken.again.get(work.name, "")
         if work.name in taken.elements:
             reused, count = taken.elements[work.name]
+            if 0 < reused == count and work.name not in taken.again:
+                start = moved_name(work.name)[:-1]
+                runs = (run for name, (run, _) in taken.results.items() if run and name.startswith(start))
+                return _Foreseen("reused", f"run {self._run_of(next(runs, ''))}")
             told = f"{reused:,} of {count:,} elements"
             told += f": {why}" if work.name in taken.moving else f", {count - reused:,} again: {why}"
             return _Foreseen("partly" if reused else "runs", told if reused else why)
