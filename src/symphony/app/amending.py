@@ -1,4 +1,4 @@
-"""What a resume or a rerun changes from the earlier run. Values only."""
+"""The changes of a resume or a rerun to the earlier run. Values only."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an artifact is handed out as: its bytes, or JSON if it is a value without a content type."""
+"""The content of an artifact: its bytes, or JSON if it is a value without a content type."""
 
 import hashlib
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def content(store: ArtifactStore, ref: ArtifactRef) -> Iterator[ArtifactContent]
 
 
 def shown_type(ref: ArtifactRef) -> str:
-    """Return the content type of what is handed out."""
+    """Return the content type under which the artifact is handed out."""
     return JSON_TYPE if _is_untyped(ref) else ref.content_type
 
 

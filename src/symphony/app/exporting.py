@@ -167,7 +167,7 @@ def opened(store: ArtifactStore, record: ArtifactRecord, home: Path, name: str |
 
 
 def copied(store: ArtifactStore, ref: ArtifactRef, home: Path, name: str) -> Path:
-    """Return a copy in `home` of what is handed out of an artifact, called by its own name or else `name`.
+    """Return a copy in `home` of an artifact's content, called by the artifact's own name or else `name`.
 
     A copy is made again when it is missing: old ones are deleted when there are many. Raises as `export`.
     """

@@ -51,7 +51,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LazyOverview:
-    """How a run went. Once the run has ended, the overview is computed once, whichever threads ask."""
+    """The overview of a run. Once the run has ended, it is computed once, whichever threads ask."""
 
     def __init__(self, replay: RunReplay) -> None:
         self._replay, self._lock = replay, threading.Lock()
@@ -99,7 +99,7 @@ class RunHandle:
         self.artifacts = artifacts
         """What nodes declared as artifacts and have made so far. Blocking; reads the journal."""
         self.resumable = resumable
-        """Can another process go on with the run? Not with one in memory."""
+        """Return whether another process can go on with the run: not if it is in memory."""
         self.known = known
         """How many events earlier processes have recorded; `events` begins with these."""
         self._telling = telling
@@ -126,9 +126,10 @@ class RunHandle:
         return self._live.follow(self.run_id, self._engine.feed)
 
     def notable(self, after: int = 0) -> AsyncIterator[RunEvent]:
-        """Of the durable events after number `after` failures, further tries, and what befell the run.
+        """Yield the durable events after number `after` about failures, further tries and the run itself.
 
-        Of very many the first 1,000. A caller that needs no more spares the run telling of the others.
+        Of very many it yields the first 1,000. A caller that needs no more spares the run telling of the
+        others.
         """
         return self._engine.feed.notable(after)
 

@@ -81,7 +81,7 @@ class Launcher:
         self._writing: asyncio.TimerHandle | None = None
         self._written: asyncio.Future[None] | None = None
         self.ran = False
-        """Has any run begun?"""
+        """True once any run has begun."""
 
     @functools.cached_property
     def _replanning(self) -> "RerunPlanner":

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OperatorsAtHand:
-    """What workflows of one Symphony may use, and what stands behind it.
+    """The operators that workflows of one Symphony may use, and the code behind them.
 
     Those that were given to this Symphony come before those of its settings, these before a workflow's own;
     only the kit's are replaced by given ones and by those of the settings. With `load`, files are run as

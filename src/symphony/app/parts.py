@@ -1,4 +1,4 @@
-"""What the runs of one Symphony are made of: settings, operators, stores, models, the bus.
+"""The parts that the runs of one Symphony need: settings, operators, stores, models, the bus.
 
 Each part is imported and made when first needed: commands that only look at runs need few of them.
 `close` ends those that were made.
@@ -95,7 +95,7 @@ class Parts:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """What workflows may name. Files of operators that the settings name are read, not run."""
+        """The catalogue of what workflows may name. Operator files of the settings are read, not run."""
         from symphony.workflow.builtin import builtin_catalog
 
         shipped = builtin_catalog()  # the kit's catalogue, so that the kit need not be loaded
@@ -164,7 +164,7 @@ class Parts:
 
     @cached_property
     def views(self) -> RunViews:
-        """What is seen of the runs under the home. Raises SymphonyError in memory, where none are kept."""
+        """The views of the runs under the home. Raises SymphonyError in memory, where none are kept."""
         from symphony.app.views import HomeViews
 
         runs, home = self.runs, self.home

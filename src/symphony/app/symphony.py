@@ -140,7 +140,7 @@ class Symphony:
 
     @property
     def catalog(self) -> Catalog:
-        """What workflows may name."""
+        """The catalogue of what workflows may name."""
         return self.parts.catalog
 
     @property
@@ -165,7 +165,7 @@ class Symphony:
 
     @property
     def views(self) -> RunViews:
-        """What is seen of the runs under the home: overviews, documents, metrics, events as they happen."""
+        """The views of the runs under the home: overviews, documents, metrics, events as they happen."""
         return self.parts.views
 
     def recorded(self, run_id: str) -> "Nested":

@@ -37,8 +37,8 @@ log = logger(__name__)
 
 
 class RunEnding(msgspec.Struct, frozen=True, kw_only=True):
-    """What a notification says about the end of a run; `error` is masked, and None if the run did not
-    fail.
+    """The content of a notification about the end of a run; `error` is masked, and None if the run did
+    not fail.
     """
 
     run: str
@@ -185,7 +185,7 @@ class _CommandEnded(Exception):
 
 
 def _last_lines(error: BaseException) -> str:
-    """Return the end of what a command that ended badly has printed, to stderr or else to stdout."""
+    """Return the end of the output of a command that failed, on stderr or else on stdout."""
     if not isinstance(error, _CommandEnded):
         return ""
     return ending(error.printed.decode("utf-8", "replace"), _OUTPUT_CHARS_MAX)

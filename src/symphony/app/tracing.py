@@ -1,4 +1,4 @@
-"""Whether runs are traced, and following one run's events for it."""
+"""Tracing of runs: whether it is on, and how it follows one run's events."""
 
 import logging
 from collections.abc import Mapping, Sequence

@@ -41,7 +41,7 @@ class WrittenFiles:
                     self._remember(found[2], found[1])
 
     def holds(self, name: str, digest: str) -> bool:
-        """Did Symphony write the file `name`, a path in the folder, with this content?"""
+        """Return whether Symphony wrote the file `name`, a path in the folder, with this content."""
         return digest in self._known.get(name, ())
 
     def add(self, name: str, digest: str) -> None:

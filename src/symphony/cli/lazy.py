@@ -1,4 +1,4 @@
-"""Groups of commands: whole lines of help, near names for wrong ones, imports only of what is used."""
+"""Groups of commands: whole lines of help, near names for wrong ones, imports only when needed."""
 
 import importlib
 from collections.abc import Iterator

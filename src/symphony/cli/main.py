@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _was_stopped(error: Exception) -> bool:
-    """Did Ctrl-C come while a class was made? Before Python 3.12 that raises a RuntimeError from it."""
+    """Return whether Ctrl-C came while a class was made: before Python 3.12 a RuntimeError hides it."""
     return isinstance(error, RuntimeError) and isinstance(error.__cause__, KeyboardInterrupt)
 
 

@@ -1,4 +1,4 @@
-"""What every part may use: errors, logging, settings, safe files, rules, `duck`. Knows no other part.
+"""Code for every part: errors, logging, settings, safe files, rules, `duck`. Knows no other part.
 
 | module | holds |
 |---|---|

@@ -1,4 +1,4 @@
-"""How long to wait before the next try. Pure.
+"""The delay before the next try. Pure.
 
 Source of the jitter: M. Brooker, "Exponential Backoff And Jitter", AWS blog, 2015.
 """

@@ -1,4 +1,4 @@
-"""How Symphony is installed, and which command adds an extra to this installation.
+"""The way Symphony is installed, and the command that adds an extra to this installation.
 
 The commands name the libraries that an extra stands for, never Symphony itself: the name `symphony` on
 the public package index belongs to another project, and a wheel may come from anywhere.

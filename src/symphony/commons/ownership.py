@@ -1,4 +1,4 @@
-"""Who owns a folder, and who else may change its contents. Only `tighten` changes anything."""
+"""Ownership of folders, and who else may change their contents. Only `tighten` changes anything."""
 
 import os
 import stat

@@ -15,7 +15,7 @@ _stacks: Final[dict[tuple[tuple[CodeType, int], ...], list[str]]] = {}
 
 
 def place_of(error: BaseException) -> str | None:
-    """`FILE:LINE in FUNCTION` of the innermost frame that is the author's own; None if there is none.
+    """Return `FILE:LINE in FUNCTION` of the innermost frame in the author's own code; None without one.
 
     Frames of Symphony and of the standard library do not count. Those of installed packages count only
     if there are no others, as operators may come in a package.

@@ -1,4 +1,4 @@
-"""How long one thread may keep the others from running Python.
+"""The time for which one thread may keep the others from running Python.
 
 Python's own 5 ms starve a thread that writes while the event loop or other threads are busy: it takes
 its turn a few times in each commit. With 0.2 ms threads that compute take it from one another all the

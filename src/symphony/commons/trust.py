@@ -21,7 +21,7 @@ _BYTES_MAX = 1 << 20
 
 
 class _Note(msgspec.Struct, frozen=True):
-    """What was vouched for: the file's real path, and the SHA-256 of its bytes."""
+    """The file that was vouched for: its real path, and the SHA-256 of its bytes."""
 
     file: str
     sha256: str
@@ -60,7 +60,7 @@ class TrustStore:
         write_atomic(self._note(file), msgspec.json.encode(note), mode=0o600)
 
     def drop(self, file: Path) -> bool:
-        """Vouch for `file` no more; was it vouched for in any form?"""
+        """Vouch for `file` no more; return whether it was vouched for in any form."""
         with suppress(FileNotFoundError):
             self._note(file).unlink()
             return True

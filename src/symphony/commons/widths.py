@@ -1,4 +1,4 @@
-"""How wide texts are where every character has the same width: terminals, tables in plain text. Pure."""
+"""The width of texts in columns, for terminals and tables in plain text. Pure."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""How Symphony's processes talk to each other: envelopes, codecs, frames.
+"""Communication between Symphony's processes: envelopes, codecs, frames.
 
 `transports` carries them, `jsonrpc` speaks with editors and language servers. Names load when first
 used: a command that only spells values makes no codecs.

@@ -44,7 +44,7 @@ class TokenRefused(SymphonyError):
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """What the connector can do; lists hold the preferred first."""
+    """The abilities of the connector; lists hold the preferred first."""
 
     versions: Annotated[list[int], msgspec.Meta(max_length=16)]
     codecs: Annotated[list[_Text], msgspec.Meta(max_length=16)]
@@ -52,7 +52,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
-    """What holds from now on. `proof` is empty where no token is asked for."""
+    """The listener's choices for the connection. `proof` is empty where no token is asked for."""
 
     version: int
     codec: _Text
@@ -123,7 +123,7 @@ class Handshake:
         self.codec: str | None = None
         """The name of the codec agreed on."""
         self.done = False
-        """May messages flow?"""
+        """True once messages may flow."""
 
     def start(self) -> bytes | None:
         """Return what to send before anything has come."""

@@ -107,7 +107,7 @@ class _Cutting:
                     del one.value[-_PORTION:]
 
     def _guessed(self, here: _Open) -> bool:
-        """Was a cut found without a look at each token?
+        """Return whether a cut was found without a look at each token.
 
         If a piece from one cut to a comma is a list of whole values, that comma is a cut: no value
         that begins at the first can end elsewhere.

@@ -1,4 +1,4 @@
-"""What lists are sorted, grouped and joined by: a key for each element. No operators here.
+"""The keys by which lists are sorted, grouped and joined, one for each element. No operators here.
 
 Two keys are equal as values of CEL and JSON are: 1 and 1.0 are the same, 1 and true are not, and texts
 are compared by their code points.

@@ -144,7 +144,7 @@ def _check_known(names: Sequence[str], rows: Sequence[Value]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """How the values of one column are written. `right`: they are aligned to the right."""
+    """The format of one column's values. `right`: they are aligned to the right."""
 
     right: bool
     markdown: bool

@@ -38,7 +38,7 @@ OnBytes: TypeAlias = Callable[[bytes], None]
 
 
 class ProcessResult(msgspec.Struct, frozen=True):
-    """How a process ended; `exit_code` is -N if signal N killed it."""
+    """The result of a process; `exit_code` is -N if signal N killed it."""
 
     exit_code: int
     stdout: bytes
@@ -46,7 +46,7 @@ class ProcessResult(msgspec.Struct, frozen=True):
 
 
 class _Stream:
-    """What one pipe brings, from the first byte on. `seen` is told each chunk, and b"" at the end."""
+    """The output of one pipe, from the first byte on. `seen` is told each chunk, and b"" at the end."""
 
     def __init__(self, name: str, pipe: IO[bytes] | None, seen: OnBytes | None, limit: int) -> None:
         assert pipe is not None

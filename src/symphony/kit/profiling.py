@@ -284,7 +284,7 @@ class _Column:
         self.longest = max(self.longest, *lengths)
 
     def _look(self, found: dict[str, int]) -> None:
-        """What kind of values are these, how large, how early?"""
+        """Count the kinds of these values, their sizes and extremes."""
         bare = [text.strip() for text in found]
         kinds = kinds_of(bare)
         self.kinds.update(kinds)

@@ -84,7 +84,7 @@ def read_source(body: bytes, *, shapes: bool = False) -> Module:
 
 
 def _decoded(body: bytes) -> str:
-    """As text with \\n at the end of its lines, as Python reads it: marks and declarations count."""
+    """Return the text as Python reads it: by its mark or declaration, with \\n at the end of its lines."""
     if b"\0" in body:
         raise SourceProblem("it contains null characters", line_number(body, body.index(b"\0")))
     try:

@@ -216,7 +216,7 @@ def _nulls(found: list[KeyColumn]) -> Sequence[bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What becomes of fields: `names` of those of the right list that stay, by their name there.
+    """The fields of a joined record: `names` has those of the right list that stay, by their name there.
 
     `shared` are the fields that are a key under one name on both sides.
     """

@@ -162,7 +162,7 @@ async def opened(folder: Path) -> AsyncIterator[Repository]:
 
 @contextmanager
 def opened_now(folder: Path) -> Iterator[RepositoryNow | None]:
-    """The repository that `folder` lies in; None where there is none that can be read. Blocks."""
+    """Yield the repository that `folder` lies in; None where there is none that can be read. Blocks."""
     with guarded_git.stand_in() as place:
         try:
             found = RepositoryNow(guarded_git.find(folder, place))
@@ -188,7 +188,7 @@ def name_of(name: bytes) -> str:
 
 
 def moment(seconds: str) -> str | None:
-    """ISO 8601, UTC, of what git says in seconds; None where a commit's clock was out of range."""
+    """Return a time that git gives in seconds as ISO 8601 in UTC; None if it is out of range."""
     try:
         return datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):

@@ -120,7 +120,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def template_of(self, text: str) -> jinja2.Template:
-        """As `from_string`, which never looks for what is kept."""
+        """Like `from_string`, which never looks for a template that is kept."""
         kept = self.bytecode_cache
         assert kept is not None
         bucket = kept.get_bucket(self, "", None, text)

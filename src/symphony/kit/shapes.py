@@ -76,7 +76,7 @@ _LEAVES = frozenset({
 
 
 def _parts(node: ast.AST) -> list[ast.AST]:
-    """As `ast.walk`, in its order, without contexts and operators: half the nodes of a tree."""
+    """Like `ast.walk`, in its order, without contexts and operators: half the nodes of a tree."""
     found = [node]
     for one in found:  # which grows
         for name, value in one.__dict__.items():

@@ -57,7 +57,7 @@ class Slugs:
 
 
 def github_slug(text: str) -> str:
-    """What GitHub makes of a heading: letters, marks, decimal digits, `_` and the like, and `-` for a blank.
+    """Return GitHub's anchor of a heading: letters, marks, decimal digits, `_` and such; `-` for a blank.
 
     Superscripts, fractions, emoji and punctuation go; marks stay, such as the variation selector behind
     an emoji. Source: github-slugger 2.0, which follows GitHub's own `[^\\p{Word}\\- ]`.

@@ -321,7 +321,7 @@ def typed(column: Sequence[Value], missing: frozenset[str]) -> tuple[str, list[V
 
 
 def _kind_of_all(texts: Sequence[str]) -> str:
-    """As `widest` of what `kind_of` says of each; most columns are told by one look at many fields."""
+    """Return the `widest` kind of all the fields; most columns are settled by one look at many fields."""
     kinds: set[str] = set()
     for at in range(0, len(texts), _LOOK_ROWS):
         some = texts[at : at + _LOOK_ROWS]

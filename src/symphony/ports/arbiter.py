@@ -1,4 +1,4 @@
-"""The arbitration seam: may this node start now?"""
+"""The arbitration seam: when a node may start."""
 
 from typing import Protocol
 

@@ -26,7 +26,7 @@ class ArtifactMissing(SymphonyError):
 
 
 class ArtifactCorrupt(SymphonyError):
-    """What is stored under a digest is not the body that was put there."""
+    """The body stored under a digest is not the one that was put there."""
 
     code = "artifact-corrupt"
 
@@ -62,7 +62,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What the index knows of one artifact: the newest name first, every provenance."""
+    """The record of one artifact in the index: the newest name first, every provenance."""
 
     digest: Digest
     size: int
@@ -73,7 +73,7 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collected(NamedTuple):
-    """What a collection has deleted."""
+    """The objects and bytes that a collection has deleted."""
 
     objects: int
     bytes: int

@@ -31,8 +31,8 @@ class ValueChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeSide(msgspec.Struct, frozen=True, kw_only=True):
-    """How a node, or an element of one, went in one run. `reused_from` is the run that its result was
-    reused from.
+    """One run's side of the comparison of a node or an element. `reused_from` is the run that its result
+    was reused from.
 
     `label` is the element's.
     """

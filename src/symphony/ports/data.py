@@ -100,7 +100,7 @@ class NotAuthorized(DataError):
 
 
 class NotFound(DataError):
-    """What the request refers to does not exist, or is hidden from this user (HTTP 404)."""
+    """The target of the request does not exist, or is hidden from this user (HTTP 404)."""
 
     code = "not-found"
 

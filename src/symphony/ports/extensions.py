@@ -53,7 +53,7 @@ class ConfigurationField(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExtensionManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an extension declares about itself. `dependencies` maps names to version ranges."""
+    """The manifest of an extension. `dependencies` maps names to version ranges."""
 
     extension: ExtensionInfo
     capabilities: Capabilities = Capabilities()

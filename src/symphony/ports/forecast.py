@@ -1,6 +1,4 @@
-"""What a run is likely to do, and how long and how much it is likely to take, before it begins. Values
-only.
-"""
+"""The forecast of a run before it begins: what it is likely to do, to take and to use. Values only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -63,8 +63,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a run went. If it has very many nodes, the lines are those with errors and the first ones, and
-    the bars are the longest."""
+    """The overview of a run. If it has very many nodes, the lines are those with errors and the first
+    ones, and the bars are the longest."""
 
     began_at: float | None
     ended_at: float | None
@@ -118,7 +118,7 @@ class FanOutProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """What an approval asks a person; an answer counts for `left_s` more seconds, or for ever."""
+    """A question that an approval asks a person; an answer counts for `left_s` more seconds, or for ever."""
 
     node: str
     label: str | None = None

@@ -23,7 +23,7 @@ class ModelFailed(SymphonyError):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What calls of models used up, with tokens as the provider counts them.
+    """The usage of calls of models, with tokens as the provider counts them.
 
     `tokens_in` includes `tokens_cached`, those that the provider had seen before. `cost` is None where
     no price is known. `estimated`: the provider did not say, as when an answer broke off.

@@ -185,7 +185,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What a person calls the run, and may type: its name, or what is shown of its id."""
+        """The run as a person calls it, and may type it: its name, or else its short id."""
         return self.name or short_id(self.run_id)
 
     def __repr__(self) -> str:
@@ -219,7 +219,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What a person calls the run, and may type: its name, or what is shown of its id."""
+        """The run as a person calls it, and may type it: its name, or else its short id."""
         return self.name or short_id(self.run_id)
 
 

@@ -42,7 +42,7 @@ class StaleCode(msgspec.Struct, frozen=True):
 
 
 class ReuseSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rerun takes from the run `run_id`, and what runs again.
+    """A summary of a rerun: what it takes from the run `run_id`, and what runs again.
 
     `nodes` counts the workflow's own nodes, `reused` those that are taken over. `again` has the others,
     but for those that may be skipped, each with the reason.

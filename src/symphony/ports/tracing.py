@@ -17,7 +17,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shape(Protocol):
-    """What the steps of a run are, by their full names."""
+    """The kinds of a run's steps, by their full names."""
 
     def kind(self, step: str) -> tuple[str, str]:
         """Its kind (operator, instrument, command, …) and what it runs; `unknown` if that is not known."""

@@ -8,7 +8,7 @@ from symphony.ports.values import Value
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call may use, and which calls are sure to use little.
+    """The limits of a call, and which calls are sure to use little.
 
     `heavy` looks at the inputs and says whether the call might take long or much memory. It runs on the
     event loop, so it looks at no more than it needs. A heavy call runs in a worker process, which is

@@ -1,4 +1,4 @@
-"""What an operator may know about its run."""
+"""A run as its operators see it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ class LogSink(Protocol):
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator may know about its run. To get it, annotate a parameter with `Context`.
+    """A run as its operators see it. To get it, annotate a parameter with `Context`.
 
     `cwd`: the caller's directory, where `path` inputs and commands resolve. `base`: the folder of the
     workflow file, where templates and modules resolve. `attempt` counts from 1. `config` is what the

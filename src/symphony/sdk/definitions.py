@@ -61,7 +61,7 @@ def _statements(source: bytes) -> _Statements | None:
 
 
 def _runs_nothing(node: ast.stmt) -> bool:
-    """Is it a text, such as the file's docstring, or what only the file as a program runs?"""
+    """Return whether it is a text, such as the file's docstring, or runs only with the file as a program."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     return isinstance(node, ast.If) and ast.unparse(node.test) in (

@@ -78,7 +78,7 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def part(self) -> str | None:
-        """A digest of what it runs of its file, and of what that imports; None if that cannot be told."""
+        """A digest of the code that it runs in its file, and of its imports; None if that cannot be told."""
         return part_digest(self.function)
 
     def ports(self, returned: object, plain: Callable[[object], Value] = to_value) -> dict[str, Value]:

@@ -77,14 +77,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """As usual; while it runs, real time passes."""
+        """Run `func` in the executor; while it runs, real time passes."""
         future = super().run_in_executor(executor, func, *args)
         self._threads += 1
         future.add_done_callback(self._thread_ended)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # its own name for it
-        """As usual; while threads end, real time passes.
+        """Shut the executor down; while its threads end, real time passes.
 
         `timeout`, which Python 3.12 brought, is left out: it would be measured on a clock that may jump.
         """
@@ -100,7 +100,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     async def subprocess_exec(  # type: ignore[override]  # as usual, whatever the options
         self, protocol_factory: Callable[[], P], program: str, *args: str, **options: object
     ) -> tuple[asyncio.SubprocessTransport, P]:
-        """As usual; while the process lives, real time passes."""
+        """Start the process; while it lives, real time passes."""
         self._starting += 1
         try:
             started = await super().subprocess_exec(protocol_factory, program, *args, **options)  # type: ignore[arg-type]

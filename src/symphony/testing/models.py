@@ -122,7 +122,7 @@ class FakeModels:
         return "fake"
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
-        """As a real chat: at a temperature above 0."""
+        """Like a real chat, return True at a temperature above 0."""
         return drawn_at_random(inputs)
 
     def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:

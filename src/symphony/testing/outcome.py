@@ -11,7 +11,7 @@ from symphony.ports.values import Value
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Outcome:
-    """How a run ended. `outputs` are whole values, artifacts read; `elapsed_s` is the test clock's time.
+    """The outcome of a run. `outputs` are whole values, artifacts read; `elapsed_s` is on the test's clock.
 
     `told` is what the workflow's `on_finish` would have been told: RUN, WORKFLOW, STATUS and ERROR.
     """
@@ -28,7 +28,7 @@ class Outcome:
 
     @property
     def status(self) -> RunStatus:
-        """How it stands."""
+        """The status of the run."""
         return self.result.status
 
     @property
@@ -37,7 +37,7 @@ class Outcome:
         return History(self.events)
 
     def node(self, name: str) -> NodeResult:
-        """One node, element or inner node by its full name. Raises AssertionError if there is none."""
+        """Return one node, element or inner node by its full name. Raises AssertionError if there is none."""
         found = self.result.nodes.get(name)
         assert found is not None, f"no node {name!r}; there are {', '.join(self.result.nodes) or 'none'}"
         return found

@@ -91,7 +91,7 @@ class WorkflowBuilder:
         return self
 
     def description(self, text: str) -> "WorkflowBuilder":
-        """What the workflow is for."""
+        """Set the description: what the workflow is for."""
         self._document["description"] = text
         return self
 

@@ -1,4 +1,4 @@
-"""What a workflow may name: operators and models with their typed ports. Values only."""
+"""The names that a workflow may use: operators and models with their typed ports. Values only."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -19,7 +19,7 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperatorInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What validation and people see of an operator.
+    """An operator as validation and people see it.
 
     `effect`: `pure` (a function of its inputs and of the content of its `path` inputs: may be
     cached, re-run at will), `read` (looks at the outside world, changes nothing), `write`
@@ -38,7 +38,7 @@ class OperatorInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What validation and people see of a model."""
+    """A model as validation and people see it."""
 
     id: str
     version: str

@@ -1,4 +1,4 @@
-"""What could be read of a workflow file, and where its parts are in the file. Values only."""
+"""The readable parts of a workflow file, and their places in the file. Values only."""
 
 from collections.abc import Mapping
 

@@ -28,7 +28,7 @@ _HINT: Final = (
 
 
 def reported_as_foreign(document: Mapping[str, object], fields: Fields) -> bool:
-    """Is `document` plainly another tool's file? Then that is the one error of it."""
+    """Return whether `document` is plainly another tool's file. Then that is its only error."""
     if any(key in document for key in _OURS):
         return False
     for what, keys in _KINDS:

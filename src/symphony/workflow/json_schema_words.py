@@ -1,4 +1,4 @@
-"""What every key of a workflow file means, in one line each, for editors to show. Data only."""
+"""The meaning of every key of a workflow file, in one line each, for editors to show. Data only."""
 
 from collections.abc import Mapping
 from typing import Final

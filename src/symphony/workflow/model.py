@@ -26,7 +26,7 @@ ControlKind: TypeAlias = Literal["branch", "merge", "delay", "approval", "loop"]
 
 
 def duration_s(text: str) -> float:
-    """Seconds of a duration such as `1500ms` or `5m`. Raises ValueError if it is none."""
+    """Return the seconds of a duration such as `1500ms` or `5m`. Raises ValueError for another text."""
     match = DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:40]!r} is not a duration: at most 12 digits and one of ms, s, m, h, d")

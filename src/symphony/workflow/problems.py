@@ -1,4 +1,4 @@
-"""What is wrong with a workflow, and where: values, and the error that carries them."""
+"""The problems of a workflow and their places: values, and the error that carries them."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -37,7 +37,7 @@ _NONE: Final[dict[str, Tree]] = {}
 
 
 class _Shape(NamedTuple):
-    """What nodes with the same keys have in common. `texts` are those that the reader of their kind has
+    """The common part of nodes with the same keys. `texts` are those that the reader of their kind has
     accepted.
     """
 

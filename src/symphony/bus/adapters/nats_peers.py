@@ -1,4 +1,4 @@
-"""What each process on a NATS server knows of the others: their endpoints, and what they want to hear.
+"""The knowledge of each process on a NATS server about the others: their endpoints and subscriptions.
 
 Each tells its whole state when it changes and when somebody asks; its life signs carry the number of
 the state, so that a process that missed one notices and asks. No I/O.

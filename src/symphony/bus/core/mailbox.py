@@ -11,7 +11,7 @@ _Item = TypeVar("_Item")
 
 
 class Policy(StrEnum):
-    """What happens to an event for which a mailbox has no room."""
+    """The treatment of an event for which a mailbox has no room."""
 
     BLOCK = "block"
     """The event is taken, and its publisher waits. The mailbox holds at most one more for each publisher."""
@@ -35,7 +35,7 @@ class Bounded(Generic[_Item]):
         self.capacity, self.policy = capacity, policy
         self.dropped = 0
         self.overflowed = False
-        """Was it full when its policy was to take nothing from then on?"""
+        """True once it was full and its policy is to take nothing from then on."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -62,5 +62,5 @@ class Bounded(Generic[_Item]):
         return item
 
     def take(self) -> _Item:
-        """Return the oldest. Raises IndexError if there is none."""
+        """Return the oldest item. Raises IndexError if there is none."""
         return self._items.popleft()

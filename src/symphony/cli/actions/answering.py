@@ -61,7 +61,7 @@ class Prompt:
 
     @property
     def question(self) -> OpenQuestion | None:
-        """What is asked now."""
+        """The question that is open now; None if there is none."""
         return next((one for one in self._questions if one.node == self._put), None)
 
     @property
@@ -70,7 +70,7 @@ class Prompt:
         return sum(one.node not in self._left for one in self._questions)
 
     def see(self, questions: Sequence[OpenQuestion]) -> bool:
-        """Take what is asked now. Is another question put than before, or none any more?"""
+        """Take the open questions; return whether another question is put than before, or none any more."""
         before = self._put
         self._questions = () if self._over else questions
         if self.question is None and before is not None:

@@ -32,7 +32,7 @@ class LiveView:
         self._view: TerminalView | None = None
 
     def note(self, text: str) -> None:
-        """One line above the view: whatever goes to stderr goes there."""
+        """Print one line above the view: whatever goes to stderr goes there."""
         output.note(text)
 
     @contextlib.contextmanager
@@ -45,7 +45,7 @@ class LiveView:
         self._view = None
 
     def standing(self) -> AbstractContextManager[object]:
-        """What others print meanwhile goes above the view; the terminal is as it was afterwards."""
+        """Return a context in which others print above the view; afterwards the terminal is as it was."""
         return self._standing()
 
     def about_to_answer(self, nodes: Sequence[str]) -> bool:

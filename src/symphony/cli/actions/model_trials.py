@@ -68,7 +68,7 @@ class _Watch:
         self.usage += usage
 
     def token(self, text: str) -> None:
-        """When did the first come?"""
+        """Note when the first piece came."""
         self.first = self.first or time.monotonic()
 
 
@@ -204,7 +204,7 @@ def tried_document(tried: ModelTrial) -> dict[str, spelling.JSON]:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What is there of a model that can be removed: its settings, the folder of its files, or both."""
+    """The removable parts of a model: its settings, the folder of its files, or both."""
 
     model: str
     home: "Home"

@@ -23,7 +23,7 @@ def opener() -> str | None:
 
 
 def open_with(program: str, path: Path) -> bool:
-    """Open `path`; the program lives on when this process ends. Did it take the file?"""
+    """Open `path`; the program lives on when this process ends. Return whether it took the file."""
     try:
         process = subprocess.Popen(
             [program, str(path)],

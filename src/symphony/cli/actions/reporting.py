@@ -27,7 +27,7 @@ _ROWS_MAX = 12
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How to report: JSON, whether a run can be resumed afterwards, how it went as a chart.
+    """The form of a report: JSON or text, whether it says how to resume the run, whether it has a chart.
 
     The chart needs the outcome's overview.
     """

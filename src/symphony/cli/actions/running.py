@@ -38,7 +38,7 @@ DRAIN_S: Final = 2.0
 
 
 class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended here. `stopped_by` is the signal that this process got, if any."""
+    """The outcome of a run in this process. `stopped_by` is the signal that the process got, if any."""
 
     result: RunResult
     elapsed_s: float

@@ -38,7 +38,7 @@ class StoppedEarly(Exception):
 
 
 class Signals:
-    """What signals do while this is open; restores what was there before.
+    """Handles signals while it is open; afterwards restores the earlier handlers.
 
     Each kills, unless it is the first one while `gently` is open: that cancels what begins the run, or
     interrupts the run once it has `begun`. So there is no moment at which a signal ends this process

@@ -41,7 +41,7 @@ outputs:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What was written; each path that was there already is not in it."""
+    """The files that were written, without those that were there already."""
 
     folder: Path
     written: tuple[Path, ...]

@@ -17,7 +17,7 @@ from symphony.workflow.files import check_bytes
 
 
 class FileVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file came to, for people and for programs."""
+    """The verdict on a file, for people and for programs."""
 
     ok: bool
     text: str

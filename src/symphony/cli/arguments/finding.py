@@ -27,7 +27,7 @@ _GRAPH_LINE: Final = re.compile(
 
 
 class Named(msgspec.Struct, frozen=True):
-    """What was typed, as files: `one` if it can only be one, whatever lies in a folder."""
+    """The files that an argument names: `one` if it can only name one, whatever lies in a folder."""
 
     files: Sequence[Path]
     one: bool
@@ -124,7 +124,7 @@ def instead_of(path: Path) -> str | None:
 
 
 def is_document(path: Path) -> bool:
-    """Does the name of the file end as those of workflows do?"""
+    """Return whether the name of the file ends as those of workflows do."""
     try:
         format_of(path)
     except UnknownFormat:

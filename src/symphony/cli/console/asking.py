@@ -15,7 +15,7 @@ def asks(*, yes: bool) -> bool:
 
 
 def agreed(question: str) -> bool:
-    """What a person answers; says so if nothing is deleted. The default is no.
+    """Return whether a person says yes; says so if nothing is deleted. The default is no.
 
     The end of the input means no, too. Raises KeyboardInterrupt.
     """

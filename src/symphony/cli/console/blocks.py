@@ -23,7 +23,7 @@ _BEFORE_CARET: Final = 30
 
 
 class BlockPage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a block is made for: its width in columns, with colours or not."""
+    """The page that a block is made for: its width in columns, with colours or not."""
 
     width: int = 80
     colours: bool = False

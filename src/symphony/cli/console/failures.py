@@ -1,4 +1,4 @@
-"""How a command that could not do its work says so: one block, or JSON, and an exit status."""
+"""Reports of commands that could not do their work: one block, or JSON, and an exit status."""
 
 import sys
 import traceback
@@ -30,7 +30,7 @@ class BadUsage(SymphonyError):
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
-    """How to speak: JSON on stdout too, tracebacks too."""
+    """The form of failures: with JSON on stdout, with tracebacks."""
 
     json: bool = False
     debug: bool = False

@@ -192,7 +192,7 @@ def width(stream: TextIO | None) -> int:
 
 
 class StdoutFailed(OSError):
-    """stdout took nothing more: its disk is full, for example. A pipe without a reader is none of these."""
+    """stdout takes nothing more: its disk is full, for example. A pipe without a reader is another error."""
 
 
 def say(text: str) -> None:

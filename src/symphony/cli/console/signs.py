@@ -7,7 +7,7 @@ from symphony.ports.runs import NodeStatus
 
 
 class Sign(NamedTuple):
-    """How a status is shown: `plain` where there is no Unicode."""
+    """The sign of a status: `plain` where there is no Unicode."""
 
     unicode: str
     plain: str

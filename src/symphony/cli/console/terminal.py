@@ -152,7 +152,7 @@ class TerminalView:
                     return
 
     def _drain(self) -> bool:
-        """Print what has come; is there more to come?"""
+        """Print what has come; return whether there is more to come."""
         while True:
             try:
                 piece = os.read(self._read_end, _PIECE_BYTES)
@@ -210,7 +210,7 @@ class TerminalView:
         return shown
 
     def _erasing(self) -> str:
-        """Return the way to the beginning of what stands there, however the terminal has been made
+        """Return the escape sequence to the beginning of the drawn view, also if the terminal has been made
         narrower.
         """
         if not self._drawn:

@@ -21,7 +21,7 @@ def deliver(body: bytes, target: Path | None, *, binary: bool = False) -> None:
 
 
 class Readable(Protocol):
-    """What is delivered, piece by piece."""
+    """A source of bytes that are delivered piece by piece."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 

@@ -1,4 +1,4 @@
-"""What a legend has to explain of a drawing: the kinds, lines and signs that are in it. Pure."""
+"""The entries of a drawing's legend: the kinds, lines and signs that are in it. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -54,7 +54,7 @@ REPEATED: Final = "round after round"
 
 
 class BoxState(msgspec.Struct, frozen=True):
-    """How a node went in a run; of elements and rounds, how many stand where."""
+    """The state of a node in a run; for elements and rounds, how many have each status."""
 
     status: NodeStatus
     counts: Mapping[NodeStatus, int] = msgspec.field(default_factory=dict)

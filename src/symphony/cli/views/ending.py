@@ -37,7 +37,7 @@ BLOCK_CHARACTERS_MAX: Final = 20_000
 PathOf = Callable[[ArtifactRef], Path | None]
 """A file with what is in an artifact, if there is one."""
 OutputPathOf = Callable[[str, ArtifactRef], Path | None]
-"""As `PathOf`, for an output of that name."""
+"""Like `PathOf`, for an output of that name."""
 
 
 def outputs_text(run: RunResult, path_of: OutputPathOf, *, cut: bool = False, recorded: bool = True) -> str:

@@ -11,7 +11,7 @@ _GOING: Final = (RunStatus.PENDING, RunStatus.RUNNING)
 
 
 class Journal(Protocol):
-    """What is read of the runs."""
+    """The part of the runs that is read here."""
 
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]: ...
     def status(self, run_id: str) -> RunStatus: ...

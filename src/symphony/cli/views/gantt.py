@@ -23,7 +23,7 @@ _PLAIN_SHADES: Final = (" ", ".", "-", "=", "#")
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """How to draw: columns of the page, colours, Unicode or ASCII, and how many rows at most."""
+    """The form of a chart: columns of the page, colours, Unicode or ASCII, and how many rows at most."""
 
     width: int
     colours: bool = False

@@ -1,4 +1,4 @@
-"""What the live view of a run shows, as lines for a terminal of any size. Pure but for the clock."""
+"""The live view of a run, as lines for a terminal of any size. Pure but for the clock."""
 
 import time
 from collections import deque
@@ -40,13 +40,13 @@ class PutQuestion:
 
 
 class FanOutPace:
-    """How quickly the elements of a fan-out end, as seen in the last half a minute."""
+    """The pace at which the elements of a fan-out end, as seen in the last half a minute."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def note(self, now_s: float, done: int) -> None:
-        """So many have ended now."""
+        """Note how many elements have ended by now."""
         if self._seen and done < self._seen[-1][1]:  # another round of a loop
             self._seen.clear()
         if not self._seen or now_s - self._seen[-1][0] >= _SAMPLE_S:
@@ -64,7 +64,7 @@ class FanOutPace:
 
 
 class Board:
-    """What the view shows: always the present state."""
+    """The content of the view: always the present state."""
 
     def __init__(self, title: str, run: str) -> None:
         self.title, self.run = title, run
@@ -74,7 +74,7 @@ class Board:
         self._state: object = None
 
     def see(self, progress: ProgressView) -> bool:
-        """Take the present state. Has anything changed but the time that things take?"""
+        """Take the present state; return whether anything has changed but the time that things take."""
         self._now, self._seen_s = progress, time.monotonic()
         for fan in progress.fans:
             self._paces.setdefault(fan.name, FanOutPace()).note(self._seen_s, fan.done)
@@ -237,5 +237,5 @@ def _last_columns(text: str, room: int) -> str:
 
 
 def _last(said: str, room: int) -> str:
-    """Return the end of what a model has said, on one line of at most `room` columns."""
+    """Return the end of a model's answer so far, on one line of at most `room` columns."""
     return _last_columns(" ".join(output.shown(said).split())[-400:], room)

@@ -1,4 +1,4 @@
-"""What a rerun takes over from another run, and what runs again, in a few lines."""
+"""Tells in a few lines what a rerun takes over from another run, and what runs again."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice

@@ -1,4 +1,4 @@
-"""How a run went: the chart and the summary below it."""
+"""The timeline of a run: the chart and the summary below it."""
 
 from collections.abc import Sequence
 from typing import Final, TextIO

@@ -1,4 +1,4 @@
-"""What models used, or are likely to use, in a few words."""
+"""The usage of models, past or expected, in a few words."""
 
 from decimal import Decimal
 

@@ -22,7 +22,7 @@ COUNTED: Final = (
 
 
 class ProgressView(Protocol):
-    """How far a run is."""
+    """The progress of a run."""
 
     @property
     def counts(self) -> Mapping[NodeStatus, int]: ...
@@ -58,7 +58,7 @@ class ProgressView(Protocol):
 
     @property
     def tries(self) -> Mapping[str, tuple[int, int]]:
-        """Of the slowest that are tried again: which attempt it is, of how many."""
+        """The attempt and the limit of attempts of those of the slowest that are tried again."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""How JSON-RPC bodies are cut from a stream: one a line, or each with a head that says its length. No I/O."""
+"""Cuts JSON-RPC bodies from a stream: one a line, or each with a head that says its length. No I/O."""
 
 from typing import Protocol
 

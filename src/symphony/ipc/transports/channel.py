@@ -20,7 +20,7 @@ class EnvelopeReceiver(Protocol):
 
 
 class Channel:
-    """What cannot be decoded ends the connection, and both sides are told why."""
+    """Envelopes over a connection. One that cannot be decoded ends it, and both sides are told why."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -19,7 +19,7 @@ _Bytes: TypeAlias = Annotated[int, msgspec.Meta(ge=4096, le=1 << 30)]
 
 
 class TransportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a connection behaves; the defaults suit messages of a few hundred bytes to a few megabytes."""
+    """The settings of a connection; the defaults suit messages of a few hundred bytes to a few megabytes."""
 
     buffer_bytes: _Bytes = 1 << 20
     """Bytes held for a peer that does not read, and messages held for one of us that does not

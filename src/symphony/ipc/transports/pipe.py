@@ -13,7 +13,7 @@ _PREFIX = "\\\\.\\pipe\\symphony-"
 
 
 class PipeServer(Protocol):
-    """What takes connections until it is closed."""
+    """A server that takes connections until it is closed."""
 
     def close(self) -> None: ...
 

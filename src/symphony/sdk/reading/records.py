@@ -32,7 +32,7 @@ _ENUMS: Final[Sequence[object]] = (enum.Enum, enum.StrEnum, enum.IntEnum)
 
 @dataclass(slots=True)
 class _Record:
-    """What is known about a class. `fields` are read when needed, as all names are known by then."""
+    """The description of a class. `fields` are read when needed, as all names are known by then."""
 
     kind: Kind
     fields: dict[str, Callable[[], object]] = field(default_factory=dict)

@@ -53,7 +53,7 @@ class Located(Positions):
         super().__init__(text, lambda: lazy_spot(text))
 
     def of(self, place: str) -> Position:
-        """As every `Positions` does."""
+        """Return the position of a place, as every `Positions` does."""
         with seldom_collected:
             try:
                 return super().of(place)

@@ -24,9 +24,9 @@ _TOKEN = re.compile(
 
 @dataclass(slots=True)
 class SpotSurvey:
-    """What one pass found: all spots, the first duplicate key, and where the text nests too deep.
+    """The findings of one pass: all spots, the first duplicate key, and where the text nests too deep.
 
-    Of the duplicate: its place, where it stands, and the spot of the key that it repeats.
+    `twice` is the duplicate: its place, its offset, and the spot of the key that it repeats.
     """
 
     root: Spot = field(default_factory=lambda: Spot(0))

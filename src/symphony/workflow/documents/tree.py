@@ -1,4 +1,4 @@
-"""What a parser returns: a plain tree, the problems that it found, and positions in the text. Pure."""
+"""The result of a parser: a plain tree, the problems that it found, and positions in the text. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator

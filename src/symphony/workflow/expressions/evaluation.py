@@ -71,7 +71,7 @@ class Renamed:
     def __init__(self, original: str, found: Sequence[PlacedReference]) -> None:
         self.original, self.found = original, found
         self.deep = False
-        """Was it found to be too deep for the library as it stands?"""
+        """True if it was found to be too deep for the library as it is."""
         self.prefix = "_0"
         while self.prefix in original:  # a macro's variable may have the same name
             self.prefix += "0"

@@ -1,4 +1,4 @@
-"""What a shell does with a word besides reading it: some commands and places evaluate it once more. Pure.
+"""Words that a shell evaluates once more after reading them, in some commands and places. Pure.
 
 A quoted word is safe where it is an argument, a value or the name of a file. It is not where a shell
 takes the word itself for program text, for a name with a subscript, or for arithmetic: bash expands

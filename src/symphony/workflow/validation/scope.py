@@ -1,4 +1,4 @@
-"""What an expression can read in its scope, and the type of each."""
+"""The names that an expression can read in its scope, and their types."""
 
 import re
 from collections.abc import Callable, Collection, Mapping

@@ -1,4 +1,4 @@
-"""How much a model is asked: calls at once, requests and tokens a minute."""
+"""The limits of what a model is asked: calls at once, requests and tokens a minute."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class TokenBucket:
         return max(0.0, short / self._rate)
 
     def give_back(self, amount: float) -> None:
-        """What was taken and not used after all."""
+        """Give back an amount that was taken and not used after all."""
         self._level = min(self._capacity, self._level + amount)
 
 

@@ -88,7 +88,7 @@ class HostedModels:
         return fingerprint(model, hosted.config)
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
-        """A chat at a temperature above 0 is; embeddings are not."""
+        """Return True for a chat at a temperature above 0; embeddings are never sampled."""
         return self._of(model).config.kind == "chat" and drawn_at_random(inputs)
 
     def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
@@ -283,7 +283,7 @@ async def aside(size: int, work: Callable[[], T]) -> T:
 
 
 class Tally:
-    """What the requests of one call use up, told to its caller one by one."""
+    """The usage of the requests of one call, told to its caller one by one."""
 
     def __init__(self, hosted: Hosted, most: Estimate, caller: Caller) -> None:
         self._hosted, self.most, self.caller = hosted, most, caller

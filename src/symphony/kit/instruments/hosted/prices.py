@@ -1,4 +1,4 @@
-"""How many tokens a request may take, and what tokens cost. Pure; money is decimal throughout."""
+"""The tokens that a request may take, and the cost of tokens. Pure; money is decimal throughout."""
 
 from collections.abc import Sequence
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What servers answer, read for what is used of it and no more. Pure.
+"""Reads the answers of servers, only the parts that are used. Pure.
 
 Many programs speak the interfaces of OpenAI and Anthropic, each a little otherwise: nulls for what
 they do not know, counts as `5.0`, texts in parts, fields of their own. None of that may throw a good

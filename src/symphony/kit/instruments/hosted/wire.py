@@ -1,4 +1,4 @@
-"""What a provider's interface is to the rest: requests to send, answers to read. Pure."""
+"""The interface of a provider, as the rest sees it: requests to send, answers to read. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What a provider says it counted; `read` includes `cached`."""
+    """The tokens that a provider says it counted; `read` includes `cached`."""
 
     read: int = 0
     written: int = 0

@@ -231,7 +231,7 @@ class SegmentStore:
         self.path = segment.path.with_name(f"{run_id}.db")
         self.seq = self.size = 0
         self.made = False
-        """Is the run in the segment?"""
+        """True if the run is in the segment."""
         self.error: JournalFailed | None = None
         """Why a record of the run could not be written: none that comes after it is."""
         self.own: SqliteStore | None = None
