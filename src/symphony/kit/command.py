@@ -14,7 +14,8 @@ from symphony.commons.terminal_text import visible
 from symphony.ipc.lines import LineSplitter
 from symphony.ipc.values import spelled
 from symphony.kit.errors import CommandFailed, CommandNotStarted
-from symphony.kit.processes import OnBytes, ProcessResult, run_process
+from symphony.kit.processes import OUTPUT_BYTES_MAX, OnBytes, ProcessResult, run_process
+from symphony.ports.outputs import OutputCut
 from symphony.ports.values import Value
 from symphony.sdk import Context, LogSink, operator
 
@@ -36,8 +37,9 @@ async def command(command: str, context: Context, environment: dict[str, Value] 
 
     The command inherits Symphony's environment, without model keys and the variables that the workflow lists
     under `env`, unless an input reads them. The variables given here, SYMPHONY_RUN_ID and SYMPHONY_NODE are
-    added. Its stdin is empty. Its output is kept whole, up to 64 MiB each of stdout and stderr; beyond that
-    the node fails. Output is also shown line by line as it arrives. Bytes that are not UTF-8 become U+FFFD. A
+    added. Its stdin is empty. Its output is kept whole, up to 64 MiB each of stdout and stderr. Beyond that
+    the node fails once the command has ended, if something reads the port; else the port holds the first and
+    the last MiB. Output is also shown line by line as it arrives. Bytes that are not UTF-8 become U+FFFD. A
     status other than 0 fails the node (`command-failed`). Processes that it leaves running in its process
     group are ended with it. Processes that left the group are ended with the run. When the node is cancelled
     or fails, all of them get SIGTERM, and SIGKILL two seconds later.
@@ -58,11 +60,22 @@ async def command(command: str, context: Context, environment: dict[str, Value] 
         on_stdout=lines_to(context.log, "stdout"),
         on_stderr=lines_to(context.log, "stderr"),
         thorough=True,
+        cuts=True,
     )
     stderr = ended.stderr.decode("utf-8", "replace")
     if ended.exit_code != 0:
         raise ended_badly(ended)
-    return CommandOutput(stdout=ended.stdout.decode("utf-8", "replace"), stderr=stderr, exit_code=0)
+    output = CommandOutput(stdout=ended.stdout.decode("utf-8", "replace"), stderr=stderr, exit_code=0)
+    if ended.cut:
+        most = f"{OUTPUT_BYTES_MAX // (1024 * 1024)} MiB"
+        too_much = f"{' and '.join(ended.cut)} of the command, which has ended with 0, exceeds {most}"
+        context.log(f"{too_much}: the port holds the beginning and the end", "stderr")
+        raise OutputCut(
+            too_much,
+            ports=ended.cut,
+            outputs={"stdout": output["stdout"], "stderr": stderr, "exit_code": 0},
+        )
+    return output
 
 
 def child_environment(inputs: Mapping[str, Value], context: Context) -> dict[str, str]:

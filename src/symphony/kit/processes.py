@@ -26,6 +26,9 @@ from symphony.kit.errors import CommandNotStarted, OutputTooLarge
 OUTPUT_BYTES_MAX = 64 * 1024 * 1024
 """How much stdout may hold, and how much stderr."""
 
+CUT_BYTES = 1024 * 1024
+"""How much is kept of the beginning, and of the end, of output that was cut."""
+
 LEFTOVER_GRACE_S = 0.5
 """The seconds between SIGTERM and SIGKILL for what an ended process leaves running in its group."""
 
@@ -43,14 +46,20 @@ class ProcessResult(msgspec.Struct, frozen=True):
     exit_code: int
     stdout: bytes
     stderr: bytes
+    cut: tuple[str, ...] = ()
+    """Which of both exceeded its bound: of those it has the beginning and the end."""
 
 
 class _Stream:
     """The output of one pipe, from the first byte on. `seen` is told each chunk, and b"" at the end."""
 
-    def __init__(self, name: str, pipe: IO[bytes] | None, seen: OnBytes | None, limit: int) -> None:
+    def __init__(
+        self, name: str, pipe: IO[bytes] | None, seen: OnBytes | None, limit: int, *, cuts: bool
+    ) -> None:
         assert pipe is not None
-        self.chunks: list[bytes] = []
+        self._chunks: list[bytes] = []
+        self._cuts, self._tail = cuts, bytearray()
+        self.cut = False
         self._name, self._pipe, self._seen, self._limit = name, pipe, seen, limit
         self._size = 0
         self._loop = asyncio.get_running_loop()
@@ -78,14 +87,33 @@ class _Stream:
             self.close()
             return
         self._size += len(chunk)
-        if self._size > self._limit:
+        if self._size > self._limit and not self._cuts:
             raise OutputTooLarge(
                 f"{self._name} exceeds {self._limit // (1024 * 1024)} MiB",
                 hint="write to a file and hand its path on",
             )
-        self.chunks.append(chunk)
+        if self._size > self._limit:
+            self._keep_ends(chunk)
+        else:
+            self._chunks.append(chunk)
         if self._seen is not None:
             self._seen(chunk)
+
+    def _keep_ends(self, chunk: bytes) -> None:
+        if not self.cut:
+            self.cut, whole = True, b"".join(self._chunks)
+            self._chunks, self._tail = [whole[:CUT_BYTES]], bytearray(whole[CUT_BYTES:][-CUT_BYTES:])
+        self._tail += chunk
+        if len(self._tail) > 2 * CUT_BYTES:
+            del self._tail[:-CUT_BYTES]
+
+    def taken(self) -> bytes:
+        """All that came; of what was cut the beginning and the end, with a line between them that says so."""
+        if self.cut:
+            tail = bytes(self._tail[-CUT_BYTES:])
+            left_out = self._size - len(self._chunks[0]) - len(tail)
+            return self._chunks[0] + f"\n[{left_out:,} bytes left out]\n".encode() + tail
+        return b"".join(self._chunks)
 
     def close(self) -> None:
         """Read no more, though somebody may still hold the other end; tell that nothing more comes, once."""
@@ -111,20 +139,22 @@ async def run_process(
     on_stderr: OnBytes | None = None,
     output_bytes_max: int = OUTPUT_BYTES_MAX,
     thorough: bool = False,
+    cuts: bool = False,
 ) -> ProcessResult:
     """Run `argv` to its end in a session of its own, with empty stdin.
 
     `on_stdout` and `on_stderr` see the output while it comes, in chunks, and b"" at its end.
     What the process leaves running in its group is ended when it ends; one that left the group
     and keeps the pipes open is waited for at most a second. When the caller is cancelled, once or
-    more often, or output exceeds its bound, the whole group gets SIGTERM and, `GRACE_S` later,
-    SIGKILL, and is gone on return. If it is `thorough`, and unless the process ends with 0, whoever
-    left the group but carries the node's marks is ended likewise.
+    more often, or output exceeds its bound, the whole group gets SIGTERM and, `GRACE_S` later, SIGKILL,
+    and is gone on return. With `cuts`, output beyond its bound ends nothing, and its middle is left out.
+    If it is `thorough`, and unless the process ends with 0, whoever left the group but carries the node's
+    marks is ended likewise.
     Raises CommandNotStarted, OutputTooLarge.
     """
     process = await _start(argv, cwd, env)
-    out = _Stream("stdout", process.stdout, on_stdout, output_bytes_max)
-    err = _Stream("stderr", process.stderr, on_stderr, output_bytes_max)
+    out = _Stream("stdout", process.stdout, on_stdout, output_bytes_max, cuts=cuts)
+    err = _Stream("stderr", process.stderr, on_stderr, output_bytes_max, cuts=cuts)
     with collecting(process.ended):
         try:
             await _until_exit(process, (out, err))
@@ -141,7 +171,8 @@ async def run_process(
                 out.close()
                 err.close()
     assert process.returncode is not None
-    return ProcessResult(process.returncode, b"".join(out.chunks), b"".join(err.chunks))
+    cut = tuple(name for name, stream in (("stdout", out), ("stderr", err)) if stream.cut)
+    return ProcessResult(process.returncode, out.taken(), err.taken(), cut)
 
 
 async def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> ChildProcess:

@@ -12,10 +12,12 @@ from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.aside import END, Deferred
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.failures import NotStored, perhaps_stopped
+from symphony.pit.tracker.nodes.graphs import reads_port
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.threads import DaemonThreads
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work, retry_delay_s
 from symphony.ports.models import Usage
+from symphony.ports.outputs import OutputCut
 from symphony.ports.values import StoredValue, Value
 
 STOP_COMES_S: Final = 0.5
@@ -228,11 +230,27 @@ class Attempts:
                 ready = None
             if ready is None:
                 ready = await self._ready(slot, work, attempt, meter)
-            finished = await self._executor.execute(ready, self._pool)
+            try:
+                finished = await self._executor.execute(ready, self._pool)
+            except OutputCut as cut:
+                finished = await self._cut(slot, ready, cut)
             self._finished(slot, finished, started)
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  (an operator may raise anything)
             why = await _unless_stopped(error) if perhaps_stopped(error) else error
             self._unfinished(slot, why, started, _used(meter))
+
+    async def _cut(self, slot: int, attempt: NodeAttempt, cut: OutputCut) -> Finished:
+        """Keep what there is of output that nothing reads. Raises `cut` if something does."""
+        work, frame = attempt.work, self._machine.frame(slot)
+        read = work.node.artifact is not None
+        read = read or self._bindings.level(slot).graph.reads(work.name, cut.ports)
+        if frame.parent >= 0:  # a loop reads its body
+            around = self._bindings.work(frame.parent)
+            read = read or reads_port(around.templates(), work.name, cut.ports)
+        if read:
+            raise cut
+        store = self._executor.store.store_outputs
+        return await self._loop.run_in_executor(self._pool, store, attempt, cut.outputs)
 
     async def _store(
         self,

@@ -1,13 +1,13 @@
 """The graphs of a run made ready: the workflow's own, the bodies of loops, the sub-workflows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
 from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.nodes.work import LoopWork, OperatorWork, Work
+from symphony.pit.tracker.nodes.work import LoopWork, MergeWork, OperatorWork, Work, candidates
 from symphony.pit.tracker.nodes.works import works_of
 from symphony.pit.tracker.store.documents import Recorded
 from symphony.sdk import Operator
@@ -39,6 +39,13 @@ class WorkGraph(msgspec.Struct, frozen=True, kw_only=True):
                 found |= inner.inputs_read(i)
         return found
 
+    def reads(self, node: str, ports: Collection[str]) -> bool:
+        """True if one of the ports of a node here is read by another, or is an output."""
+        if any(isinstance(work, MergeWork) and node in candidates(work) for work in self.works):
+            return True
+        templates = (*self.outputs.values(), *(t for work in self.works for t in work.templates()))
+        return reads_port(templates, node, ports)
+
     def holds_values(self) -> bool:
         """True if a list or map without expressions is somewhere in it."""
         mine = (*self.outputs.values(), *(t for work in self.works for t in work.templates()))
@@ -55,6 +62,15 @@ class WorkGraph(msgspec.Struct, frozen=True, kw_only=True):
         """True if any node, here or inside, runs this operator."""
         mine = any(isinstance(work, OperatorWork) and work.runs == operator for work in self.works)
         return mine or any(graph.runs(operator) for graph in self.below.values())
+
+
+def reads_port(templates: Iterable[ValueTemplate], node: str, ports: Collection[str]) -> bool:
+    """True if one of the templates reads one of the ports of a node."""
+    return any(
+        r.name == node and (r.kind == "node" or (r.kind == "port" and r.port in ports))
+        for template in templates
+        for r in template.reads
+    )
 
 
 def _holds(template: ValueTemplate) -> bool:
