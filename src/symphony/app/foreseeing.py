@@ -59,7 +59,7 @@ def foresee(
     if reusable is not None:
         outputs = {name: (one.run, one.outputs) for name, one in reusable.results.items()}
         summary = reusable.summary
-        taken = TakenOver(outputs, summary.elements, summary.again, summary.moving)
+        taken = TakenOver(outputs, summary.elements, summary.again, summary.moving, reusable.idle())
     looking = Foresight(prepared.job, executor(cache, artifacts), outline, past, taken, run_of)
     found = forecast(outline, looking.nodes())
     if reusable is None:

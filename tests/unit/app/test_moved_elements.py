@@ -324,3 +324,21 @@ def test_elements_that_failed_are_again_and_not_new_and_what_is_all_reused_does_
     assert reuse_text(flow.reused, "flow-2").startswith(
         "rerun of flow-2: reused 1 of 1 node; nothing else runs"
     )
+
+
+def test_a_dry_run_lists_no_effect_of_a_step_that_is_reused(flow: Moving) -> None:
+    flow.write(
+        "name: child\ninputs: {x: {type: string}}\nnodes:\n"
+        "  p: {operator: mended.note, inputs: {name: '${{ inputs.x }}p'}}\n"
+        "  q: {operator: moved.fragile, inputs: {name: '${{ inputs.x }}'}, after: [p]}\n",
+        "child.yaml",
+    )
+    flow.write(
+        "name: flow\nnodes:\n  s: {workflow: child.yaml, for_each: [a, b], on_error: skip, concurrency: 1,"
+        " inputs: {x: '${{ item }}'}}\n"
+    )
+    BROKEN.add("b")
+    flow.run()
+    BROKEN.clear()
+    assert flow.rerun() == ["b"]
+    assert flow.foreseen.nodes["s"].effects == ("q: moved.fragile",)

@@ -8,6 +8,7 @@ from shlex import quote
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.afresh import behind
 from symphony.pit.tracker.core.machine import Frame, Status
+from symphony.pit.tracker.core.names import folded, parent_of
 from symphony.pit.tracker.core.records import ExpandedRecord, FailedRecord, FinishedRecord, Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.moving import MovingElements
@@ -102,7 +103,11 @@ def reusable(
     choice.visit(replay.machine.root, reading)
     summary = choice.summary(executor.run_id, reading)
     return Reusable(
-        results=choice.taken, divided=frozenset(choice.divided), digests=choice.digests, summary=summary
+        results=choice.taken,
+        divided=frozenset(choice.divided),
+        digests=choice.digests,
+        idle=choice.idle,
+        summary=summary,
     )
 
 
@@ -234,6 +239,26 @@ class _Choice:
             run_id=run_id, nodes=own, reused=reused, again=again, elements=parts, inside=inside,
             moving=moving,
         )  # fmt: skip
+
+    def idle(self) -> frozenset[str]:
+        """Return the steps inside of others of which nothing runs again, without numbers.
+
+        Rounds are left out, for there may be others, and so are steps that others took as a whole.
+        """
+        machine, again, taken = self._machine, set[str](), set[str]()
+        apart = {_INNER.split(machine.name(slot), maxsplit=1)[0] for slot in self._steps.parts}
+        for frame in machine.frames[1:]:
+            for slot in slots_of(frame):
+                name = machine.name(slot)
+                (taken if "#" not in name and self._covered(name) else again).add(folded(name))
+        return frozenset(one for one in taken - again if one.partition(".")[0] not in apart)
+
+    def _covered(self, name: str) -> bool:
+        """Return whether the step is taken, alone or with what is around it."""
+        above: str | None = name
+        while above is not None and above not in self.taken:
+            above = parent_of(above)
+        return above is not None
 
     def _why(self, slot: int, reads: bool) -> str:
         """Why a node of the workflow runs again."""

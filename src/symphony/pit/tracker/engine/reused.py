@@ -1,6 +1,6 @@
 """Results that a run takes from another one, and what it is asked to run again. Values only."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -62,6 +62,8 @@ class Reusable(msgspec.Struct, frozen=True, kw_only=True):
 
     results: Mapping[str, ReusedResult]
     divided: frozenset[str] = frozenset()
+    idle: Callable[[], frozenset[str]] = frozenset
+    """Gives the steps inside of others, without numbers, of which all results are taken; none of rounds."""
     digests: Mapping[str, Collection[str | None]] = {}
     """Of fan-outs whose lists may be others, what all elements were made of, also those that failed."""
     summary: ReuseSummary

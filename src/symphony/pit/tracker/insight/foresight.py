@@ -61,6 +61,8 @@ class TakenOver:
     again: Mapping[str, str]
     moving: AbstractSet[str] = frozenset()
     """Fan-outs whose list may be another; the reason tells how many of their elements are new."""
+    idle: AbstractSet[str] = frozenset()
+    """Steps inside of others of which all results are taken, without numbers."""
 
 
 class Foresight:
@@ -227,12 +229,12 @@ class Foresight:
         if isinstance(node, ControlNode):
             inside = self._job.graph.below.get(self._index[work.name])
             asks = (f"asks: {_brief(node.message or 'to approve')}",) if node.control == "approval" else ()
-            return asks + (() if inside is None else _inside(inside.works))
+            return asks + (() if inside is None else _inside(self._awake(work.name, inside.works)))
         if isinstance(work, ModelWork):
             return (f"asks the model {work.model}",)
         inner = self._job.graph.below.get(self._index[work.name])
         if inner is not None:
-            return _inside(inner.works)
+            return _inside(self._awake(work.name, inner.works))
         if not isinstance(work, OperatorWork) or work.operator.info.effect != "write":
             return ()
         told = [f"{n}={_brief(str(v))}" for n, v in self._constants(work).items() if isinstance(v, str | int)]
@@ -251,6 +253,11 @@ class Foresight:
             if not self._executor.sealer.holds_secret(value):
                 found[name] = value
         return found
+
+    def _awake(self, name: str, works: Sequence[Work]) -> Sequence[Work]:
+        """Return the nodes inside another of which not all results are taken."""
+        idle = frozenset[str]() if self._taken is None else self._taken.idle
+        return [work for work in works if f"{name}.{work.name}" not in idle]
 
     def _usage(self, work: Work) -> Estimate | None:
         if not isinstance(work, ModelWork):
