@@ -1,4 +1,4 @@
-"""Where the bus of a home is, and the names of its temporary endpoints."""
+"""The place of a home's bus, and the names of its temporary endpoints."""
 
 import os
 from pathlib import Path

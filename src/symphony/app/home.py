@@ -1,4 +1,4 @@
-"""Where Symphony keeps its state, and whether the settings there can be trusted."""
+"""The folder in which Symphony keeps its state, and whether its settings can be trusted."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Where the runs of one session are recorded: each in a file of its own, or many in a segment."""
+"""The journals of one session's runs: each in a file of its own, or many in a segment."""
 
 import asyncio
 from collections import deque

@@ -11,7 +11,7 @@ _READ: Final = re.compile(r"\$\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
 def unset_in_texts(workflows: Iterable[Workflow], unset: Collection[str]) -> tuple[str, ...]:
-    """Which of the variables `unset` are given to commands or put into texts, in order.
+    """Return those of the variables `unset` that are given to commands or put into texts, in order.
 
     An operator's input that is nothing but the variable gets null, and an expression can test for that.
     """

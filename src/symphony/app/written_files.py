@@ -1,4 +1,4 @@
-"""Which files in a folder Symphony wrote: their digests, in a list that lies in the folder. Blocking.
+"""The files that Symphony wrote in a folder: their digests, in a list that lies in it. Blocking.
 
 The list lets a run replace what an earlier one wrote, from whatever home, and nothing else: a file that
 somebody else made, or has edited since, is not in it with its present content.

@@ -16,7 +16,7 @@ from symphony.commons.contexts import Setting
 STOPPED_S: Final = 1.0
 """A timer that is later than this tells that the process was stopped or held up: that time does not count."""
 AFTERWARDS_S: Final = 0.5
-"""What has ended while the process was stopped has so long to be noticed."""
+"""Seconds in which work that ended while the process was stopped can still be noticed."""
 
 _PARTS: Final = 32
 _PART_S: Final = 1.0
@@ -81,7 +81,7 @@ class Allowance:
             self._look(_TURNS)
 
     def _look(self, turns: int) -> None:
-        """What ended at the same moment has its turns first."""
+        """Give work that ended at the same moment its turns first, then call `over`."""
         self._begun = self._loop.time()
         if turns:
             self._timer = self._loop.call_at(self._begun, self._look, turns - 1)

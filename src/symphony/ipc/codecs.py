@@ -130,7 +130,7 @@ def _respelled(fields: tuple[Value, ...], free: int, spell: Callable[[Value], Va
 
 
 _DOLLAR, _BACKSLASH = b"$\\"
-"""As numbers, which are found in bytes ten times as fast."""
+"""The characters as numbers, which are found in bytes ten times as fast."""
 
 
 _FIXED = frozenset({str, int, float, type(None)})

@@ -33,7 +33,7 @@ Origin: TypeAlias = ModuleOrigin | FileOrigin
 
 
 class Setup(msgspec.Struct, frozen=True, tag="setup"):
-    """Where the worker finds modules: the supervisor's own import path.
+    """The import path for the worker: the supervisor's own.
 
     `mark` is what it writes to standard output and to standard error after each call.
     """

@@ -1,4 +1,4 @@
-"""Which values can travel, and how JSON spells those that it has no word for. Pure."""
+"""The values that can travel, and their spelling where JSON has none. Pure."""
 
 import base64
 import sys

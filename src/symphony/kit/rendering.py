@@ -111,7 +111,7 @@ CHEAP_STEPS_MAX = 2_000_000
 _CHEAP_DATA_MAX = 100_000
 _EFFORTS_KEPT = 256
 _GROWTH = 6
-"""So many times as long as a text may be what a filter makes of it: an escape for each character."""
+"""The factor by which a filter may lengthen a text: an escape for each character."""
 _KEEPING_FILTERS = frozenset({
     "cell", "count", "d", "default", "first", "float", "int", "last", "length", "list", "round", "safe",
     "sort", "trim",

@@ -22,7 +22,7 @@ from symphony.sdk import Context, operator
 
 ROWS_MAX: Final = 1_000_000
 CHARS_MAX: Final = 128 * 1024 * 1024
-"""Of all fields that are returned, together."""
+"""The characters of all fields that are returned, together."""
 PROBLEMS_MAX: Final = 1_000
 _CHECK_EVERY: Final = 1024
 _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)

@@ -167,7 +167,7 @@ def _reached(scores: "Matrix", threshold: float) -> "tuple[Scores, Indices, Indi
 
 
 class _Connected:
-    """Which positions the pairs that reach the threshold connect, block by block.
+    """The positions that pairs reaching the threshold connect, block by block.
 
     Labels sink to the least of what a position is connected with until none sinks any more.
     """

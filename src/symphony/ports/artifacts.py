@@ -44,7 +44,7 @@ class StorageFull(IoFailed):
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one output came from. `inputs` maps input names to digests of their values.
+    """The origin of one output. `inputs` maps input names to digests of their values.
 
     `parameters` says what else made it, for people, secrets hidden: the command, the settings of the operator
     or model under their names, literal inputs as `inputs.NAME`. Earlier versions recorded none.

@@ -16,7 +16,7 @@ def titled(name: str, label: str | None) -> str:
 
 
 class RunStatus(StrEnum):
-    """Where a run stands. `interrupted`: its process was stopped or died; `waiting`: a person must decide.
+    """The status of a run. `interrupted`: its process was stopped or died; `waiting`: a person must decide.
 
     `damaged`: its journal is not what was written; only lists of runs show this, everything else
     raises.
@@ -69,7 +69,7 @@ class NodeStatus(StrEnum):
 
 
 class NodePlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a node stands: its file, its place there, such as `nodes.parse`, and line and column if known."""
+    """The place of a node: its file, its key there, such as `nodes.parse`, and line and column if known."""
 
     file: str
     place: str

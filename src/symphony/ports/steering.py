@@ -57,7 +57,7 @@ class ReuseSummary(msgspec.Struct, frozen=True, kw_only=True):
     moving: frozenset[str] = frozenset()
     """Fan-outs whose list may differ: unchanged elements are reused, wherever they are in it."""
     tried: Mapping[str, int] = msgspec.field(default_factory=dict)
-    """Of the `moving` fan-outs, how many elements are not new, but run again."""
+    """The number of elements of each of the `moving` fan-outs that are not new, but run again."""
     inside: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Loops and sub-workflows that run in part: how many steps inside of them are reused."""
     stale: Mapping[str, StaleCode] = msgspec.field(default_factory=dict)

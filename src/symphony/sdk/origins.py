@@ -1,4 +1,4 @@
-"""Where another process can find an operator: in a module, or in a file that was loaded."""
+"""The places where another process can find an operator: a module, or a file that was loaded."""
 
 import importlib
 import sys

@@ -33,7 +33,7 @@ class PathsUnknown(Exception):
 
 
 class _Spot(msgspec.Struct, frozen=True):
-    """Where paths may be: `find` returns those in values of the `kinds`.
+    """A place where paths may be: `find` returns those in values of the `kinds`.
 
     Scalars other than texts contain none. For other texts, lists and maps that is not known:
     PathsUnknown.

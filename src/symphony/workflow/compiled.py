@@ -19,7 +19,7 @@ from symphony.workflow.expressions.compiler import NO_NODE, OUTSIDE
 from symphony.workflow.model import FAIL, ConditionalEdge, ControlNode, DataEdge, Node, Workflow
 
 Numbers: TypeAlias = Sequence[int]
-"""Of each port that one input reads the number of its node; OUTSIDE for nodes of no or another level."""
+"""The number of the node of each port that one input reads; OUTSIDE for nodes of no or another level."""
 
 ALL_PORTS: Final = "*"
 

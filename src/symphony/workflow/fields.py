@@ -71,7 +71,7 @@ _NAME_HINT = "begin with a letter or _, go on with letters, digits, _ or -, at m
 
 
 class Fields:
-    """Where readers put what they find wrong; `broken` names the nodes that could not be read.
+    """The problems that readers find; `broken` names the nodes that could not be read.
 
     `depth` is the number of lists and maps around the fields that are being read. `literal` documents
     come from Python, `binary` ones from MessagePack or Bincode: see `values.value_of`. In `indented`

@@ -44,7 +44,7 @@ def all_edges(workflow: Workflow) -> tuple[Edge, ...]:
 
 
 class Graph(msgspec.Struct, frozen=True):
-    """Which node waits for which, by number: node `i` is `names[i]`. Neighbours are in order, each once."""
+    """The edges between nodes, by number: node `i` is `names[i]`. Neighbours are in order, each once."""
 
     names: tuple[str, ...]
     index: Mapping[str, int]

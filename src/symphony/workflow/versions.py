@@ -1,4 +1,4 @@
-"""Which schema version a key of workflow files came with, and which one a document needs. Pure.
+"""The schema versions that keys of workflow files came with, and the one a document needs. Pure.
 
 A key that is new since the last release has a line in `SINCE`. Documents of every version may use
 every key; the version that is written tells older programs whether they know all that is in it.

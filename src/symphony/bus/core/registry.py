@@ -82,7 +82,7 @@ LOST_AFTER_S: Final = 0.75
 
 
 class Pulse(msgspec.Struct):
-    """Which links send heartbeats. Times are monotonic seconds, given by the caller.
+    """The links that send heartbeats. Times are monotonic seconds, given by the caller.
 
     One that was silent for `lost_after_s` is lost, unless this side was not looking: after a
     stall of our own everybody gets that time again.

@@ -16,7 +16,7 @@ TOPICS_MAX: Final = 1024
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """Which past messages a late subscriber wants: the `last` so many, or those `after` a message.
+    """The past messages that a late subscriber wants: the `last` so many, or those `after` a message.
 
     Without either, everything that is kept. A message that is kept no longer means everything,
     too: the `sequence` of what comes shows the gap.

@@ -80,7 +80,7 @@ class QueueGroup:
 
 
 class Route:
-    """Where events of one topic go, and how many went there."""
+    """The destinations of one topic's events, and how many went there."""
 
     __slots__ = ("all", "blocking", "events", "groups", "retention")
 

@@ -44,7 +44,7 @@ def decision_of(line: str) -> Decision | None:
 
 
 class Prompt:
-    """Which question is put, and what has been typed so far. Pure but for `tell`."""
+    """The question that is put, and what has been typed so far. Pure but for `tell`."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell

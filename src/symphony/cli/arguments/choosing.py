@@ -1,4 +1,4 @@
-"""Which runs are meant: by workflow, status, time and name, as they are typed."""
+"""The choice of runs by workflow, status, time and name, as they are typed."""
 
 import fnmatch
 import re

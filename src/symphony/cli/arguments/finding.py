@@ -1,4 +1,4 @@
-"""Which workflow files a command line means: files, folders with files below them, and stdin."""
+"""Finds the workflow files that a command line means: files, folders with files below them, and stdin."""
 
 import os
 import re

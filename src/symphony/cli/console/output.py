@@ -1,4 +1,4 @@
-"""Where words go: results to stdout, all else to stderr; never a raw control character.
+"""The output of commands: results to stdout, all else to stderr; never a raw control character.
 
 Names of nodes, messages and logs come from files and programs that nobody vouches for: what they
 print must not move the cursor, colour the screen or rename the window.

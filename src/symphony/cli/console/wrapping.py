@@ -6,7 +6,7 @@ from symphony.commons.widths import columns, first_columns
 LEAST = 36
 """Columns that a hanging text has at least."""
 INDENT = 2
-"""How much further in the lines after the first begin."""
+"""The columns by which the lines after the first are indented."""
 
 
 def wrapped(text: str, room: int, most: int | None = None) -> list[str]:

@@ -44,7 +44,7 @@ class _Route:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a key stands in its graph: left, right and middle, and the sides of its column."""
+    """The place of a key in its graph: left, right and middle, and the sides of its column."""
 
     left: float
     right: float

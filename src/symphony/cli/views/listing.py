@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _NODES_MAX: Final = 500
 _DIGEST_SHOWN: Final = 16
 _LINE_MAX: Final = 400
+"""The characters of a text in a table that a pipe gets."""
 _WHY_MAX: Final = 120
-"""Of an error in a list of runs, also in a pipe: `runs show` and `--json` have all of it."""
-"""Of a text in a table that a pipe gets."""
+"""The characters of an error in a list of runs, also in a pipe: `runs show` and `--json` have all of it."""
 _RUNS: Final = (
     Heading("RUN", least=20), "ID", "STATUS", Heading("STARTED", rank=4), Heading("TOOK", rank=2),
     Heading("NODES", rank=3), Heading("WORKFLOW", rank=5, least=16), Heading("", rank=1, least=16),

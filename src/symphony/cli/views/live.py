@@ -24,7 +24,7 @@ _BAR: Final = (6, 30)
 _WINDOW_S: Final = 30.0
 _SAMPLE_S: Final = 1.0
 _TOLD_AFTER_S: Final = 2.0
-"""So long a fan-out must have been seen before the time that it still takes is told."""
+"""Seconds for which a fan-out must have been seen before its remaining time is told."""
 _ANSWERS: Final = ("y/n, with a comment if you like; Enter leaves it waiting: ", "y/n, comment: ", "y/n: ")
 _TYPED_LEAST: Final = 12
 """Columns for what is typed."""

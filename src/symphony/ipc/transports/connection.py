@@ -19,7 +19,7 @@ from symphony.ipc.transports.config import TransportConfig
 from symphony.ipc.transports.errors import ConnectFailed, ConnectionClosed, ConnectionLost
 
 _GATHER_BYTES = 64 * 1024
-"""As much is gathered before it is written in the middle of a turn; larger bodies are not copied."""
+"""Bytes that are gathered before they are written in the middle of a turn; larger bodies are not copied."""
 
 _GRACE_S = 0.05
 

@@ -39,7 +39,7 @@ _SPIN_WOKEN_NS = 100_000
 
 _SOON_NS = 200_000
 _REST_MIN, _REST_MAX = 8, 1024
-"""Who looked in vain does not look around again before it has been woken soon so many times; each
+"""A side that looked in vain does not look again before it has been woken soon so many times; each
 time in vain doubles it."""
 
 _DESCRIPTORS = 3

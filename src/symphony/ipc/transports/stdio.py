@@ -191,12 +191,12 @@ class PipesLink(asyncio.Transport):
             self.outgoing.transport.write(data)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """As asyncio's."""
+        """Like the method of asyncio's transports."""
         if self.outgoing.transport is not None:
             self.outgoing.transport.set_write_buffer_limits(high, low)
 
     def get_write_buffer_size(self) -> int:
-        """As asyncio's."""
+        """Like the method of asyncio's transports."""
         return self.outgoing.transport.get_write_buffer_size() if self.outgoing.transport is not None else 0
 
     def is_closing(self) -> bool:

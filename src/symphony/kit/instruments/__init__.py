@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 MINILM = "minilm"
 VERSION = "1.0.0"
-"""Of `minilm`: the release of the package that its weights come from."""
+"""The version of `minilm`: the release of the package that its weights come from."""
 SMOLLM2 = "smollm2"
 SMOLLM2_CONFIG = ModelConfig(provider="llama", file="", context=2048, max_tokens=256)
-"""As settings would say it; its file is found where it was pulled to."""
+"""The configuration as settings would have it; the file is found where it was pulled to."""
 
 ELEMENTWISE = {MINILM: ("texts", "vectors")}
 """Models whose one list input may be split at will: (input, the output that corresponds)."""

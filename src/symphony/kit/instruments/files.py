@@ -1,4 +1,4 @@
-"""Which files the models on this machine need, where they may lie, and that they are the right ones."""
+"""The files of the models on this machine: their names, their places and the check of their contents."""
 
 import hashlib
 import os

@@ -380,7 +380,7 @@ class Workers:
 
 
 def _folder() -> bytes:
-    """Where this process is; empty if that is gone."""
+    """Return the folder that this process is in; empty if that is gone."""
     try:
         return bytes(Path.cwd())
     except OSError:

@@ -24,7 +24,7 @@ Position: TypeAlias = tuple[int, int]
 
 
 class Spot:
-    """Where one key or element stands in the text, and what is inside it."""
+    """The place of one key or element in the text, and what is inside it."""
 
     __slots__ = ("at", "inside")
 

@@ -8,7 +8,7 @@ from symphony.workflow.catalog import ModelInfo, Port
 from symphony.workflow.types import PortType, list_of
 
 VERSION = "1.0.0"
-"""Of the adapters: raised when the same inputs may give other outputs than before."""
+"""The version of the adapters: raised when the same inputs may give other outputs than before."""
 
 _USAGE = Port(type=PortType("json"), description="tokens read and written, calls, and the cost if known")
 CHAT_INPUTS = {

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
-"""Of an answer that comes whole: 2,048 vectors of 3,072 numbers as text are 60 MB."""
+"""Bytes of an answer that comes whole: 2,048 vectors of 3,072 numbers as text are 60 MB."""
 STREAM_BYTES_MAX = 64 * 1024 * 1024
 _ERROR_BYTES_MAX = 64 * 1024
 _STREAM, _JSON = "text/event-stream", "application/json"

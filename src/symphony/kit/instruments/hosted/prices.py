@@ -7,7 +7,7 @@ from symphony.commons.settings import Price
 from symphony.ports.models import Estimate, Usage
 
 BYTES_PER_TOKEN = 2
-"""Of UTF-8, at the least: prose has four to five, code three, digits and rare scripts two to three."""
+"""Bytes of UTF-8, at the least: prose has four to five, code three, digits and rare scripts two to three."""
 TOKENS_PER_MESSAGE = 16
 """What an interface adds around each message, at the most."""
 _MILLION = -6

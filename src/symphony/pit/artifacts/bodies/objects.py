@@ -291,7 +291,7 @@ class ObjectFiles:
         return sorted(found)
 
     def place(self, digest: Digest) -> Path:
-        """Where a body belongs, whether it is there or not."""
+        """Return the path of a body, whether it is there or not."""
         if DIGEST.fullmatch(digest) is None:
             raise invalid_digest(digest)
         return self._objects / digest[:2] / digest[2:]

@@ -20,7 +20,7 @@ from symphony.ports.values import ArtifactRef
 
 ENTRIES_MAX: Final = 256
 BYTES_MAX: Final = 64 << 10
-"""Of a block, if it holds more than one result: a look for one reads all of it."""
+"""The bytes of a block that holds more than one result: a look for one reads all of it."""
 _BESIDE: Final = 32
 """Bytes of an entry beside its key, texts and values, about."""
 _HOLDERS: Final = (ArtifactRef, list, dict)  # `list | dict` in a check makes a union each time

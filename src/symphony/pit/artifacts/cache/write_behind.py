@@ -35,7 +35,7 @@ Argument = str | int | float | bytes | None
 
 QUEUE_BYTES_MAX = 64 << 20
 _GATHER_S = 0.25
-"""So long statements gather before they are committed: a commit writes pages, whatever is put on them."""
+"""Seconds in which statements gather before a commit, which writes whole pages however little they hold."""
 _GATHER_BYTES = 1 << 20
 """Unless there are so many."""
 

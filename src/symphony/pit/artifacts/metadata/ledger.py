@@ -90,7 +90,7 @@ class Ledger:
                 return question(self._opened())
 
     def judged(self, question: Callable[[Index], T]) -> T:
-        """As `ask`, by the log alone: for what cannot be undone a damaged index must not count.
+        """Like `ask`, by the log alone: for what cannot be undone a damaged index must not count.
 
         The first call reads the whole log; `compact` and `close` forget it.
         """

@@ -1,4 +1,4 @@
-"""Which models will be needed soon, and how long an idle one is worth keeping. Pure.
+"""Forecasts the models that will be needed soon, and how long an idle one is worth keeping. Pure.
 
 Three sources, each of which can do without the others:
 
@@ -53,7 +53,7 @@ class Markov:
     """
 
     RUNS_MAX: Final = 1024
-    """Of more runs than this, the one that has not asked for the longest time is forgotten."""
+    """The number of runs that are remembered; the one that has not asked for longest makes room."""
 
     def __init__(self, *, decay: float = 0.98) -> None:
         self._decay = decay

@@ -8,7 +8,7 @@ import msgspec
 
 
 class ModelPhase(StrEnum):
-    """Where a model is in its life. It occupies memory while it is warming, hot or cooling."""
+    """The phase of a model's life. It occupies memory while it is warming, hot or cooling."""
 
     COLD = "cold"
     """No process."""

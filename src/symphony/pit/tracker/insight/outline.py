@@ -1,4 +1,4 @@
-"""Which node of a workflow a step of its run is, and what it waited for. Pure."""
+"""Finds the node of the workflow that a step of a run is, and what it waited for. Pure."""
 
 from typing import assert_never
 

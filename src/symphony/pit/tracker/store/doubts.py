@@ -1,4 +1,4 @@
-"""Which steps of a run whose process was killed may have had effects, as far as its journal tells."""
+"""The steps of a killed run that may have had effects, as far as its journal tells."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -9,7 +9,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.ports.runs import SHORT_ID, tail_of
 
 SEVERAL_TOLD: Final = 5
-"""So many of the runs that could be meant are named."""
+"""The number of runs that are named when several could be meant."""
 _NEAR: Final = 0.6
 
 

@@ -183,7 +183,7 @@ class SoundRequests:
 
 
 class JournalStore(Protocol):
-    """Where batches go. Every adapter passes tests/contracts/test_journal.py."""
+    """A store of batches. Every adapter passes tests/contracts/test_journal.py."""
 
     def commit(self, records: list[Record]) -> None:
         """Make the records durable. Raises `Fenced` or `JournalFailed`."""
@@ -423,7 +423,7 @@ def read_run(path: Path) -> tuple[RunMeta, list[Record]]:
 
 
 def examine(path: Path) -> tuple[RunMeta, list[Record]]:
-    """As `read_run`, of all that is in a journal, with what is seldom read; leaves no file beside it."""
+    """Like `read_run`, for all that is in a journal, seldom read parts too; leaves no file beside it."""
 
     def look(db: sqlite3.Connection) -> tuple[RunMeta, list[Record]]:
         checked(path, db)

@@ -1,4 +1,4 @@
-"""Detects a write-ahead log that is broken in its middle, from the log alone.
+"""Detects write-ahead logs that are broken in their middle, from the log alone.
 
 SQLite takes a log up to the first frame whose checksum is wrong, as a power cut leaves it. Each commit is
 synced before the next begins: if two stand behind that frame, they were once durable.

@@ -1,4 +1,4 @@
-"""What nodes print: lines in the files of a run, bounded, and the capture of `print` in operators.
+"""The logs of a run: what nodes print, in bounded files, and the capture of `print` in operators.
 
 A run's log is `RUN.jsonl`; when it is full it becomes `RUN.1.jsonl` and a new one begins, so that the
 newest lines stay and two files are all there ever is.
@@ -259,7 +259,7 @@ def _parts(text: str, stream: Stream) -> Iterator[str]:
 
 
 def older(path: Path) -> Path:
-    """Where the lines go that were written before the file at `path` was begun."""
+    """Return the path of the lines that were written before the file at `path` was begun."""
     return path.with_name(f"{path.stem}.1{path.suffix}")
 
 

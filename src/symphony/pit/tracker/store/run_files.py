@@ -21,7 +21,7 @@ from symphony.pit.tracker.store.untold import Untold
 
 
 class RunFiles:
-    """Where the files of the runs under `home` are, and what their journals hold."""
+    """The files of the runs under `home`, and the contents of their journals."""
 
     def __init__(self, home: Path) -> None:
         self.journals = home / "journal"

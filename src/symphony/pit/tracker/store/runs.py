@@ -267,7 +267,7 @@ class Runs:
             self.names.close()
 
     def status(self, run_id: str) -> RunStatus:
-        """Where the run stands; asked again and again, it reads only what is new.
+        """Return the status of the run; asked again and again, it reads only what is new.
 
         Raises RunNotFound, JournalFailed.
         """

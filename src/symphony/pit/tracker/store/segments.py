@@ -129,7 +129,7 @@ def is_shared(stamp: str) -> bool:
 
 
 def find(path: Path) -> Place | None:
-    """Where the run is whose own file would be `path`, if that does not exist and a segment holds it.
+    """Return the place in a segment of the run whose own file would be `path`; None if there is none.
 
     Raises JournalFailed if no sound segment holds it, and another cannot be read.
     """
@@ -188,7 +188,7 @@ def lifted(path: Path) -> sqlite3.Connection | None:
 
 
 def lift(path: Path, db: sqlite3.Connection, number: int) -> sqlite3.Connection | None:
-    """As `lifted`, from the open segment; None if the run is gone from it. In one transaction."""
+    """Like `lifted`, from the open segment; None if the run is gone from it. In one transaction."""
     run = db.execute("SELECT run, body, sum FROM runs WHERE number = ?", (number,)).fetchone()
     head = db.execute("SELECT epoch, last, sum FROM heads WHERE number = ?", (number,)).fetchone()
     if run is None and head is None:

@@ -122,7 +122,7 @@ class Segment:
         self._going -= 1
 
     def own_file(self, run_id: str) -> tuple[Path, RunLock]:
-        """Where the run goes if it grows, and the lock that it has there."""
+        """The file that the run moves to if it grows, and the lock that it has there."""
         return self.path.with_name(f"{run_id}.db"), self._own_lock(run_id)
 
     def requests(self, number: int) -> list[tuple[int, bytes, int]]:

@@ -1,4 +1,4 @@
-"""Where the nodes of a run stand in the files that it was read from."""
+"""The places of a run's nodes in the files that it was read from."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -44,7 +44,7 @@ def summary_of(
 
 
 def status_of(replay: RunReplay, *, owned: bool) -> RunStatus:
-    """Where a run stands of which a process `owned` the lock before it was read.
+    """Return the status of a run whose lock a process `owned`, or not, before it was read.
 
     Asked in the other order, a run that ends in between would look interrupted.
     """

@@ -1,4 +1,4 @@
-"""Which runs have yet to tell of their end: an empty file for each, beside its lock."""
+"""The runs that have yet to tell of their end: an empty file for each, beside its lock."""
 
 import fcntl
 import os
