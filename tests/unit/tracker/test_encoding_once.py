@@ -92,6 +92,12 @@ def test_all_ways_to_run_an_operator_give_the_same(name: str) -> None:
         assert found.replace(name, "test.thread") == thread, what
 
 
+@pytest.mark.parametrize("name", ["test.thread", "test.batch", "test.inline"])
+@pytest.mark.parametrize("what", ["a surrogate", "few with a surrogate"])
+def test_what_cannot_be_encoded_names_its_port(what: str, name: str) -> None:
+    assert "output result is no value: a string with a lone surrogate" in repr(ran(what, name, {}, {}))
+
+
 def test_values_over_the_bound_are_refused_and_others_are_kept() -> None:
     told = {what: repr(ran(what, "test.thread", {}, {})) for what in RETURNED}
     assert {what for what, found in told.items() if "limit-exceeded" in found} == {

@@ -10,7 +10,6 @@ from contextvars import copy_context
 from symphony.commons.errors import SymphonyError
 from symphony.commons.forks import GENERATION, end_copy
 from symphony.commons.raised import contained
-from symphony.pit.artifacts.values.codec import encode_plain, encode_value
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.aside import Deferred
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
@@ -19,7 +18,7 @@ from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.owning import own
 from symphony.pit.tracker.nodes.work import OperatorWork
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
-from symphony.sdk.sizes import HOLDERS, PlainOutputs, ports_of
+from symphony.sdk.sizes import HOLDERS, ports_of
 
 APART_BYTES = 1 << 20
 """Outputs that are larger are stored in a thread."""
@@ -123,10 +122,7 @@ class Inline:
         returned = self._outputs(slot, work, found)
         if work.node.artifact is None:
             made = check_outputs(work, returned)
-            if type(made) is PlainOutputs and not self._secrets:
-                body = encode_plain(made)
-            else:
-                body = encode_value(self._executor.store.seal_all(made))
+            body = self._executor.store.encoded_outputs(made)
             if len(body) <= INLINE_BYTES_MAX:
                 return made, body
             if self._secrets or len(body) > self._executor.value_bytes_max:
@@ -141,7 +137,7 @@ class Inline:
             check_references(work, stored.outputs)
             return stored.outputs, stored.body
         outputs = check_outputs(work, stored.outputs)
-        return outputs, encode_value(self._executor.store.seal_all(outputs))
+        return outputs, self._executor.store.encoded_outputs(outputs)
 
     def _attempt(self, slot: int, work: OperatorWork, inputs: Mapping[str, StoredValue]) -> NodeAttempt:
         return NodeAttempt(work, inputs, self._machine.name(slot), self._machine.attempts[slot])

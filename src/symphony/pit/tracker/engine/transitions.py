@@ -117,7 +117,7 @@ class Transitions:
             work, outputs, body = self._bindings.work(slot), finished.outputs, finished.body
             if body is None:
                 outputs = check_outputs(work, outputs)
-                body = encode_value(self._executor.store.seal_all(outputs))
+                body = self._executor.store.encoded_outputs(outputs)
             else:
                 check_references(work, outputs)
         except SymphonyError as error:

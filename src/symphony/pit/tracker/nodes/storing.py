@@ -156,12 +156,14 @@ class ValueStore:
         """
         checked = check_outputs(attempt.work, returned)
         bodies, most = self._encoded(checked), self._resources.value_bytes_max
-        if not bodies or max(map(len, bodies.values())) > most or len(bodies) < len(checked):
-            self.bound_outputs(checked, attempt.node)
         try:
+            if not bodies or max(map(len, bodies.values())) > most or len(bodies) < len(checked):
+                self.bound_outputs(checked, attempt.node)
             outputs = self._store_each(attempt, checked, bodies)
         except StorageFull as error:
             raise NotStored(error) from error
+        except SerializationFailed as error:
+            raise _named(error, checked) from error
         return Finished(outputs, body=self._recorded(outputs, bodies))
 
     def _encoded(self, outputs: Mapping[str, Value]) -> Mapping[str, bytes]:
@@ -177,19 +179,28 @@ class ValueStore:
         except SerializationFailed:
             return {}
 
-    def _recorded(self, outputs: Mapping[str, StoredValue], bodies: Mapping[str, bytes]) -> bytes | None:
-        """Return what is recorded of outputs; None if other code must report why they cannot be encoded."""
+    def encoded_outputs(self, outputs: Mapping[str, StoredValue]) -> bytes:
+        """Return what is recorded of outputs, secrets sealed. Raises SerializationFailed, naming the port."""
+        try:
+            if type(outputs) is PlainOutputs and not self._sealer:
+                return encode_plain(outputs)
+            return encode_value(self.seal_all(outputs))
+        except SerializationFailed as error:
+            raise _named(error, outputs) from error
+
+    def _recorded(self, outputs: Mapping[str, StoredValue], bodies: Mapping[str, bytes]) -> bytes:
+        """Return what is recorded of outputs. Raises SerializationFailed, naming the port."""
         try:
             if not bodies:
-                return encode_value(self.seal_all(outputs))
+                return self.encoded_outputs(outputs)
             return encoded_map(
                 {
                     port: bodies[port] if isinstance(value, list | dict) else encode_value(value)
                     for port, value in outputs.items()
                 }
             )
-        except SerializationFailed:
-            return None
+        except SerializationFailed as error:
+            raise _named(error, outputs) from error
 
     def encoded(self, work: OperatorWork, returned: object) -> Encoded | None:
         """Encode an operator's result if it is one small value that suits its port as it is; else None.
@@ -200,7 +211,10 @@ class ValueStore:
         if result is None or self._sealer or not result.fits(returned):
             return None
         outputs: dict[str, Value] = {result.port: returned}  # type: ignore[dict-item]  # `fits` says so
-        body = encode_plain(outputs)
+        try:
+            body = encode_plain(outputs)
+        except SerializationFailed as error:
+            raise _named(error, outputs) from error
         return Encoded(outputs, body) if len(body) <= INLINE_BYTES_MAX else None
 
     def bound_outputs(self, outputs: Mapping[str, StoredValue], node: str) -> None:
@@ -318,6 +332,16 @@ class ValueStore:
                 with contextlib.suppress(ArtifactMissing, ArtifactCorrupt):  # reported to the reader
                     self.load(value)
         return values
+
+
+def _named(error: SerializationFailed, outputs: Mapping[str, StoredValue]) -> SerializationFailed:
+    """The error with the name of the first port that cannot be encoded."""
+    for port, value in outputs.items():
+        try:
+            encode_value(value)
+        except SerializationFailed as why:
+            return SerializationFailed(f"output {port} is {why.message}", hint=why.hint)
+    return error
 
 
 def _usual_type(value: Value) -> str:
