@@ -99,7 +99,7 @@ def _urls(value: str) -> Iterator[tuple[str, str]]:
 
 
 def _later(value: str) -> Iterator[tuple[str, str]]:
-    """Yield other tools' spellings of a text: Go's JSON, XML, `printf %q`, a variable with `\n` in it."""
+    """Yield other tools' spellings of a text: Go's JSON, XML, `printf %q`, a variable with `\\n` in it."""
     yield "json-go", _replaced(json.dumps(value, ensure_ascii=False)[1:-1], _GO)
     yield "json-ascii-go", _replaced(json.dumps(value)[1:-1], _GO)
     yield "xml", _replaced(value, {c: _HTML[c] for c in "&<>"})

@@ -1,4 +1,4 @@
-"""Which steps of a rerun must run, whatever results there are: the named ones, and all after them. Pure."""
+"""Decides which steps of a rerun must run even if results exist: the named ones, and all after them. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,8 +10,8 @@ from symphony.pit.tracker.core.plan import Plan
 class Afresh:
     """Tells which slots of a run must run again. `names`: nodes, elements, rounds and inner nodes, in full.
 
-    After a step comes what depends on it, in its own graph and outside of it, and in a loop every
-    later round.
+    The steps after a step are those that depend on it, in its own graph and outside of it, and in a loop
+    every later round.
     """
 
     def __init__(self, names: Iterable[str], machine: Machine) -> None:
@@ -35,7 +35,7 @@ class Afresh:
     def _is_in(self, path: Sequence[StepPart], way: Sequence[tuple[Frame, int, int | None]]) -> bool:
         for depth, part in enumerate(path, start=1):
             if depth > len(way):
-                return False  # the step holds the one that was named
+                return False  # the named step is inside this one
             frame, node, element = way[-depth]
             named = frame.plan.index.get(part.node)
             if named is None:
@@ -58,10 +58,10 @@ class Afresh:
 
 
 def behind(plan: Plan, starts: Iterable[int], *, spares: bool = True) -> set[int]:
-    """The nodes of a graph that come after one of `starts`.
+    """Return the nodes of a graph that come after one of `starts`.
 
-    Without `spares`, a fallback comes not after the node that it stands in for, but what comes after the
-    fallback does.
+    Without `spares`, a fallback does not count as coming after the node that it stands in for, but the nodes
+    after the fallback do.
     """
     found: set[int] = set()
     todo, seen = list(starts), set(starts)

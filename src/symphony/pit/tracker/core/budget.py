@@ -42,7 +42,7 @@ def _lower(one: N | None, other: N | None) -> N | None:
 
 
 class Excess(msgspec.Struct, frozen=True):
-    """A limit that a request would exceed, with what is spent and what it needs at the most."""
+    """A limit that a request would exceed, with what is spent and the most that the request may need."""
 
     what: str
     limit: Decimal | int
@@ -60,7 +60,7 @@ class BudgetAccount:
 
     @property
     def outstanding(self) -> int:
-        """Requests that have been granted and not been settled."""
+        """Return the number of requests that have been granted but not settled."""
         return len(self._reserved)
 
     def unpriced(self, most: Estimate) -> bool:
@@ -68,12 +68,12 @@ class BudgetAccount:
         return self.limits.money is not None and most.cost is None
 
     def excess(self, most: Estimate) -> Excess | None:
-        """The limit that a request exceeds whatever the outstanding ones turn out to use."""
+        """Return the limit that a request exceeds whatever the outstanding ones turn out to use."""
         spent = self.spent.cost or Decimal(0), self.spent.tokens, self.spent.calls
         return next(self._over(most, *spent), None)
 
     def granted(self, most: Estimate) -> bool:
-        """Reserve for a request, if it fits even should all outstanding ones need their most."""
+        """Reserve for a request; True if it fits even when every outstanding one uses its maximum."""
         money = (self.spent.cost or Decimal(0)) + sum(
             (one.cost for one in self._reserved if one.cost is not None), Decimal(0)
         )
@@ -85,7 +85,7 @@ class BudgetAccount:
         return True
 
     def settle(self, most: Estimate, usage: Usage) -> None:
-        """A granted request is over and used this."""
+        """Replace the reservation of a granted request that is over with what it used."""
         self._reserved.remove(most)
         self.spent += usage
 

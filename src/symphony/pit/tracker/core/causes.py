@@ -1,4 +1,4 @@
-"""The different reasons why a run failed, where elements that all ran failed for more than one. Pure."""
+"""Collects the different reasons why a run failed, if its elements failed for more than one. Pure."""
 
 from collections.abc import Callable
 from typing import Final
@@ -15,10 +15,10 @@ CAUSES_MAX: Final = 5
 def placed(
     error: RunError, slot: int, replay: RunReplay, place_of: Callable[[str], NodePlace | None]
 ) -> RunError:
-    """The error of a failed slot with the place of the innermost node that is why, and with other causes.
+    """Return the error of a failed slot with the place of the innermost node that failed, and all causes.
 
-    Steps of one node whose errors say the same have one cause. `place_of` tells where the node of a step
-    stands.
+    Steps of one node with the same error code and message share one cause; at most `CAUSES_MAX` causes are
+    listed. `place_of` returns where in its file the node of a step is defined.
     """
     found = dict[tuple[str, str, str], FailureCause]()
     first, more = None, 0

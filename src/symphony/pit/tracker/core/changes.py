@@ -1,10 +1,10 @@
 """Encodes values as differences from the bytes recorded when a loop's round began. Pure.
 
 A loop's state mostly grows: a list gets an element, a text a line, a map another value for a key.
-Such bytes are the recorded ones with short pieces put in between, wherever those are. What became of
-a state altogether is written whole, as it would be without this module, and from time to time all the
-same: when the differences since the last whole record come to half of the state. So a run's journal grows
-with the changes alone, and any state is at most its own size of differences away from a whole one.
+The new bytes are then the recorded ones with short pieces inserted somewhere. A state that changed
+altogether is written whole. So is a state whose differences since the last whole record come to half of
+its size. A run's journal thus grows only with the changes, and reading any state takes at most its own
+size of differences since a whole one.
 """
 
 import zlib
@@ -15,14 +15,13 @@ from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ports.values import ArtifactRef, Digest, StoredValue
 
 Difference: TypeAlias = tuple[object, ...]
-"""The CRC-32 of the bytes that it gives, then in turns: from where and how much to copy of the base,
-
-and the bytes that come after that.
+"""The CRC-32 of the resulting bytes, then repeated: the offset and length to copy from the base, and the
+bytes to append after that.
 """
 WHOLE_BYTES_MAX = 512
-"""Shorter bytes are always written whole."""
+"""Up to this many bytes are always written whole."""
 EXPANDED_BYTES_MAX = 16 << 20
-"""Bodies of larger artifacts are no base: to read them each round would cost more than it saves."""
+"""Larger artifacts are not used as a base: reading them each round would cost more than it saves."""
 _PIECES_MAX = 256
 _PIECES_LOOKED_AT, _PIECE_BYTES_MIN = 16, 256
 _CHUNK = 1 << 16
@@ -32,7 +31,7 @@ _ANCHOR, _SKIPS, _WINDOW = 16, (0, 1, 2, 3, 4, 5, 8, 16, 32), 1 << 16
 class Base:
     """The recorded state of a round: its bytes, and those of the artifacts that it refers to.
 
-    `spent`: the bytes of differences since a state was written whole.
+    `spent` is how many bytes of differences were written since the last whole state.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Base:
         spent: int = 0,
         before: "Base | None" = None,
     ) -> None:
-        """`before` is the base of the round before, whose artifacts need not be loaded again."""
+        """`before` is the base of the previous round: artifacts that it has loaded are not loaded again."""
         self.body, self.spent, self._load = body, spent, load
         found = (value for value in state.values() if isinstance(value, ArtifactRef))
         self._digests = {ref.sealed or ref.digest: ref for ref in found if ref.size <= EXPANDED_BYTES_MAX}
@@ -69,20 +68,20 @@ class Base:
         return self._whole
 
     def difference(self, body: bytes) -> Difference | None:
-        """`body` as a difference, if that takes at most half of the room. O(bytes). Thread-safe."""
+        """Return `body` as a difference, or None if it should be written whole. O(bytes). Thread-safe."""
         if not WHOLE_BYTES_MAX < len(body) <= EXPANDED_BYTES_MAX:
             return None
         last = self._last
         if last[0] is not body:
             try:
                 last = (body, difference(self.whole, body))
-            except SymphonyError:  # a body is gone: then there is no base
+            except SymphonyError:  # an artifact's body is gone, so there is no base
                 return None
             self._last = last
         return last[1]
 
     def change(self, body: bytes) -> tuple[Difference | None, int]:
-        """The next state as a difference, and what has been spent then; None if it is to be whole."""
+        """Return the next state as a difference, and the new `spent`; (None, 0) if it must be whole."""
         found = self.difference(body)
         if found is None:
             return None, 0
@@ -91,7 +90,7 @@ class Base:
 
 
 def difference(base: bytes, body: bytes) -> Difference | None:
-    """Return the difference that rebuilds `body` from `base`, or None if it would exceed half the room."""
+    """Return the difference that rebuilds `body` from `base`, or None if it would take over half its size."""
     pieces: list[object] = [zlib.crc32(body)]
     used = at = to = 0
     end = _common_end(base, body)
@@ -103,19 +102,19 @@ def difference(base: bytes, body: bytes) -> Difference | None:
         if used > len(body) // 2 or len(pieces) > 3 * _PIECES_MAX:
             return None
         if len(pieces) == 3 * _PIECES_LOOKED_AT + 1 and to < _PIECES_LOOKED_AT * _PIECE_BYTES_MIN:
-            return None  # in so small pieces nothing is won, and looking for them takes long
+            return None  # pieces this small save nothing, and finding them takes long
         pieces += (at - same, same, body[to : to + put])
         at, to = at + skipped, to + put
     return tuple(pieces)
 
 
 def size_of(found: Sequence[object]) -> int:
-    """About how many bytes a difference takes."""
+    """Return about how many bytes a difference takes."""
     return sum(len(part) if isinstance(part, bytes) else 3 for part in found)
 
 
 def restored(base: bytes, found: Sequence[object]) -> bytes:
-    """The bytes of a difference from `base`. Raises SerializationFailed if they do not come out of it."""
+    """Rebuild bytes from `base` and a difference. Raises SerializationFailed if the result does not match."""
     body = b"".join(_pieces(base, found))
     if not found or zlib.crc32(body) != found[0]:
         raise SerializationFailed("a difference in the journal does not give what it was made of")
@@ -157,8 +156,8 @@ def _common_end(one: bytes, other: bytes) -> int:
 def _next(base: bytes, at: int, body: bytes, to: int, end: int) -> tuple[int, int]:
     """Return how much of the base to skip, and of the body to put, until both go on alike.
 
-    Lengths change at the head of a list or text, and pieces come in: a few bytes that are found again
-    near by tell where. `end`: so many bytes are the same at the ends; a few are as good as none.
+    The length at the head of a list or text changes, and pieces are inserted; a few bytes that are found
+    again nearby show where. `end` is how many bytes match at the ends; a few count as none.
     """
     found_at = set[tuple[int, int]]()
     for skip in _SKIPS:
@@ -172,7 +171,7 @@ def _next(base: bytes, at: int, body: bytes, to: int, end: int) -> tuple[int, in
     tail = min(end, len(base) - at, len(body) - to)
     tail = tail if tail >= _ANCHOR else 0
     best, most = (len(base) - at - tail, len(body) - to - tail), tail - (len(body) - to - tail)
-    for skip, put in sorted(found_at):  # what is alike for the longest stretch is likely the same
+    for skip, put in sorted(found_at):  # the longest match is most likely the right one
         won = _common(base, at + skip, body, to + put) - put
         if won > most:
             best, most = (skip, put), won

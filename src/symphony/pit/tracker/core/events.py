@@ -54,7 +54,7 @@ _TYPES: Final[dict[type[EventRecord], str]] = {
     PausedRecord: "run.paused",
 }
 SLOTLESS: Final = frozenset({BegunRecord, ResumedRecord, CancelRecord, EndedRecord, PausedRecord})
-"""Records of the run itself: no slot's."""
+"""Records of the run itself, which belong to no slot."""
 
 
 def event_of(
@@ -66,10 +66,10 @@ def event_of(
     final: bool,
     cause: ErrorTuple | None,
 ) -> RunEvent:
-    """The record with number `seq` as people see it.
+    """Return the record with number `seq` as people see it.
 
-    `name` and `label` are those of its slot. Of a failure, `final` tells whether no other attempt
-    followed; `cause` is why the slot had failed before, where the record does not say.
+    `name` and `label` are those of its slot. For a failure, `final` is true if no other attempt followed.
+    `cause` is why the slot had failed before, if the record does not say.
     """
     data: dict[str, Value] = {}
     match record:
@@ -105,7 +105,7 @@ def event_of(
 
 
 def type_of(record: Record) -> str:
-    """The type of the event that a record is."""
+    """Return the type of event that a record stands for."""
     if isinstance(record, FinishedRecord):
         return "node.cached" if record.cached_from else "node.finished"
     if isinstance(record, PausedRecord) and record.stopped_by is not None:
@@ -116,12 +116,12 @@ def type_of(record: Record) -> str:
 
 
 def error_in(record: Record) -> ErrorTuple | None:
-    """Why the slot failed, was skipped or waits, if the record says."""
+    """Return why the slot failed, was skipped or waits; None if the record does not say."""
     return (
         error_of(record.error) if isinstance(record, FailedRecord | SkippedRecord | SuspendedRecord) else None
     )
 
 
 def iso(at: float | None) -> str | None:
-    """Epoch seconds as ISO 8601 UTC with milliseconds."""
+    """Format epoch seconds as ISO 8601 in UTC with milliseconds; None stays None."""
     return None if at is None else moments.iso(at)

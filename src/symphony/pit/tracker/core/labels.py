@@ -1,4 +1,4 @@
-"""Labels: what people tell the elements of a fan-out by, beside their numbers. Pure.
+"""Labels, by which people tell the elements of a fan-out apart in addition to their numbers. Pure.
 
 A label is one line of printable text without secrets. By default it is the element itself, if that is
 a short text, number or path.
@@ -15,14 +15,14 @@ from symphony.ports.values import Value
 LABELLED_MAX: Final = 10_000
 """In fan-outs with more elements, only those that fail have their label recorded."""
 SHORT: Final = 60
-"""Characters of an element that is its own label."""
+"""The most characters that an element may have to be its own label."""
 _CHARS_MAX: Final = 100
 _READ_MAX: Final = 4 * _CHARS_MAX
 _BREAKS: Final = str.maketrans({"\n": "\\n", "\t": "\\t"})
 
 
 def own_label(item: Value) -> str | None:
-    """The text of an element that is its own label; None for all others."""
+    """Return the text of an element that is its own label; None for any other."""
     if isinstance(item, str):
         return item if len(item) <= SHORT else None
     if isinstance(item, bool) or not isinstance(item, int | float):
@@ -31,13 +31,16 @@ def own_label(item: Value) -> str | None:
 
 
 def shown_label(text: str, mask: Callable[[str], str]) -> str | None:
-    """`text` as a label; None if nothing of it would be seen. `mask` hides secrets, cut ones too."""
+    """Return `text` as a label; None if nothing in it is visible. `mask` hides secrets, cut ones too."""
     plain = escaped(mask(beginning(text, _READ_MAX)).translate(_BREAKS))
     return None if not plain or plain.isspace() else beginning(plain, _CHARS_MAX)
 
 
 def own_labels(items: Sequence[Value], mask: Callable[[str], str] | None) -> Sequence[str | None] | None:
-    """The labels of elements that are their own; None if none of them is. `mask`: None without secrets."""
+    """Return the label of each element that is its own label, or None if there is no such element.
+
+    `mask` is None if the run has no secrets. None also for more than `LABELLED_MAX` elements.
+    """
     if len(items) > LABELLED_MAX:
         return None
     if mask is None and (usual := _usual(items)) is not None:
@@ -48,7 +51,7 @@ def own_labels(items: Sequence[Value], mask: Callable[[str], str] | None) -> Seq
 
 
 def _usual(items: Sequence[Value]) -> Sequence[str] | None:
-    """The labels of short texts, or of whole numbers, of which each is shown as it is. In no time."""
+    """Return the labels of short texts or whole numbers, if all can be shown unchanged. A fast path."""
     kinds = set(map(type, items))
     if kinds == {int}:
         return [*map(str, items)]

@@ -15,7 +15,7 @@ from symphony.pit.tracker.core.plan import Join, OnFailure, Plan, PlanNode
 
 
 class Status(IntEnum):
-    """Where a slot stands. Those from `SUCCEEDED` on are final."""
+    """The state of a slot. Those from `SUCCEEDED` on are final."""
 
     PENDING = 0
     READY = 1  # queued, waits for a place
@@ -44,7 +44,7 @@ class Do(IntEnum):
 
     START = 0  # begin an attempt of the slot
     RETRY = 1  # call `retry_due` after the back-off of the slot's next attempt
-    STOP = 2  # end the slot's work, then report `cancelled`
+    STOP = 2  # stop the slot's work, then report `cancelled`
     GATHER = 3  # all elements of the fan-out have ended: make its outputs, or tell which failed; report
     SETTLE = 4  # the frame below this slot has ended: take its outputs, then report
     END = 5  # the run has ended
@@ -67,7 +67,7 @@ class IllegalTransition(AssertionError):
 class Frame:
     """One running graph. `ended` is None while it runs, then its final status.
 
-    `number` counts the frames of a run; `round` the rounds of a loop, from 0, None for others.
+    `number` counts the frames of a run. `round` counts the rounds of a loop from 0; it is None elsewhere.
     """
 
     __slots__ = ("base", "ended", "failed", "left", "number", "parent", "plan", "round", "stopping")
@@ -81,7 +81,7 @@ class Frame:
 
 
 class Group:
-    """The elements of a fan-out: `count` slots from `base`; `begun` were queued; `failed` ended the rest."""
+    """The `count` elements of a fan-out, from slot `base`; `begun` were queued; `failed` stopped the rest."""
 
     __slots__ = ("active", "base", "begun", "count", "failed", "left", "limit", "slot")
 
@@ -112,7 +112,7 @@ class Machine:
         self.element_of: dict[int, tuple[Group, int]] = {}
         self._frame: list[Frame] = []
         self.frame: Callable[[int], Frame] = self._frame.__getitem__
-        """The frame that a slot stands in. Every node asks: a method would take three times as long."""
+        """Return the frame of a slot. Called for every node: a method would take three times as long."""
         self._waiting: list[int] = []
         self._seen = bytearray()
         self._queue: list[int] = []  # a heap: priority, highest first, then slot, in one number
@@ -139,10 +139,10 @@ class Machine:
             self._busy -= 1
         frame = self._frame[slot]
         plain, index = frame.plan.plain, slot - frame.base
-        targets = plain[index] if index < len(plain) else None  # an element stands behind its frame
+        targets = plain[index] if index < len(plain) else None  # elements come after the frame's nodes
         if targets is not None:
             self._succeed_plainly(slot, frame, targets)
-        elif (element := self.element_of.get(slot)) is not None:  # `_settle`, past what elements have not
+        elif (element := self.element_of.get(slot)) is not None:  # a short `_settle`
             self.status[slot] = _SUCCEEDED
             self._element_ended(element[0], slot, _SUCCEEDED)
         else:
@@ -157,7 +157,7 @@ class Machine:
         return self._flush()
 
     def failed(self, slot: int, *, final: bool = False, handled: bool = True) -> Sequence[Command]:
-        """An attempt failed. `final` forbids another one; without `handled`, `on_failure` is not heeded."""
+        """An attempt failed. `final` forbids another one; without `handled`, `on_failure` is ignored."""
         self._expect(slot, Status.RUNNING, Status.WAITING)
         self._release(slot)
         if self.tried_again(slot, final=final):
@@ -225,7 +225,7 @@ class Machine:
         return self._flush()
 
     def parked(self, slot: int) -> Sequence[Command]:
-        """The slot runs, but only waits for a time: it gives its place to others."""
+        """The slot runs, but only waits for some time to pass: it gives its place to others."""
         self._expect(slot, Status.RUNNING)
         self._release(slot)
         return self._flush()
@@ -238,14 +238,14 @@ class Machine:
         return self._flush()
 
     def again(self, slot: int) -> Sequence[Command]:
-        """A person decided that the waiting slot is tried again; it is the same attempt."""
+        """A person decided to try the waiting slot again; it stays the same attempt."""
         self._expect(slot, Status.WAITING)
         self.attempts[slot] -= 1
         self._enqueue(slot)
         return self._flush()
 
     def pause(self) -> Sequence[Command]:
-        """From now on nothing begins."""
+        """The run is paused: from now on nothing begins."""
         self.paused = True
         return ()
 
@@ -275,16 +275,16 @@ class Machine:
         return self.root.ended is not None
 
     def node(self, slot: int) -> PlanNode:
-        """The plan's node of a slot; an element has its fan-out's."""
+        """Return the plan's node of a slot; for an element, that of its fan-out."""
         frame = self._frame[slot]
         return frame.plan.nodes[self._home(slot) - frame.base]
 
     def local(self, slot: int) -> int:
-        """The index in its plan of a slot's node; an element has its fan-out's."""
+        """Return the index of a slot's node in its plan; for an element, that of its fan-out."""
         return self._home(slot) - self._frame[slot].base
 
     def below(self, slot: int) -> Plan:
-        """The plan of the graph inside a slot's node."""
+        """Return the plan of the graph inside a slot's node."""
         return self._frame[slot].plan.below[self.local(slot)]
 
     def holds(self, slot: int) -> bool:
@@ -292,7 +292,7 @@ class Machine:
         return bool(self._holds[slot])
 
     def outstanding(self) -> Iterator[Command]:
-        """After a replay: what the shell must do to go on."""
+        """Yield what the shell must do to go on after a replay."""
         for slot, status in enumerate(self.status):
             if status in (Status.RETRYING, Status.RUNNING) and self._frame[slot].stopping is not None:
                 if slot not in self.groups and (
@@ -328,7 +328,7 @@ class Machine:
         return child is None or child.ended is not None
 
     def name(self, slot: int) -> str:
-        """The full name: `parse[3]`, `loop#2.step`, `child.node`."""
+        """Return the full name of a slot: `parse[3]`, `loop#2.step`, `child.node`."""
         frame, element = self._frame[slot], self.element_of.get(slot)
         at, end = (slot, "") if element is None else (element[0].slot, f"[{element[1]}]")
         name = f"{frame.plan.nodes[at - frame.base].name}{end}"
@@ -411,7 +411,7 @@ class Machine:
             self._busy -= 1
 
     def _give_up(self, slot: int, node: PlanNode, *, handled: bool) -> None:
-        """The last attempt failed: what the node says about it happens."""
+        """Do what the node's `on_failure` says after its last attempt failed."""
         if self._frame[slot].stopping is not None or not handled:
             self._settle(slot, Status.FAILED)
         elif node.on_failure is OnFailure.SKIP:
@@ -436,7 +436,7 @@ class Machine:
         self._arrive(target)
 
     def _settle(self, slot: int, status: Status) -> None:
-        """The slot has ended: tell its element group, its dependents, its frame."""
+        """End the slot, and update its element group, its dependents and its frame."""
         work = [(slot, status)]
         while work:  # a list instead of recursion: a skip may travel 100,000 nodes far
             slot, status = work.pop()
@@ -470,7 +470,7 @@ class Machine:
                 if left == 0 and status[target] == _PENDING:
                     if seen[target] or index in plan.spare_for:
                         self._decide(target)
-                    else:  # `_decide` and `_enqueue` for a node before which all went well
+                    else:  # `_decide` and `_enqueue` for a node whose predecessors all succeeded
                         status[target] = _READY
                         priority = plan.nodes[index].priority
                         heapq.heappush(self._queue, (-priority << _SLOT_BITS) + target)
@@ -497,14 +497,14 @@ class Machine:
         work.extend((source, status) for source in sources if self.status[source] == Status.SPARED)
 
     def _offer(self, slot: int, target: int, good: bool, work: list[tuple[int, Status]]) -> None:
-        """A merge begins with the first candidate that succeeds, once all else before it has ended."""
+        """Begin a merge with the first candidate to succeed, once all its other predecessors have ended."""
         frame = self._frame[target]
         gates = frame.plan.gates.get(target - frame.base, ())
         if good and slot - frame.base not in gates:
             self._seen[target] |= _SUCCEEDED_BEFORE
             self.chosen.setdefault(target, slot)
         if target in self.chosen and all(self.status[frame.base + gate] >= FINAL for gate in gates):
-            self._waiting[target] = 1  # for nothing more
+            self._waiting[target] = 1  # it waits for nothing more
         self._arrive(target, work)
 
     def _arrive(self, target: int, work: list[tuple[int, Status]] | None = None) -> None:
@@ -513,7 +513,7 @@ class Machine:
             self._decide(target, work)
 
     def _decide(self, target: int, work: list[tuple[int, Status]] | None = None) -> None:
-        """All predecessors have ended: begin or skip."""
+        """Begin or skip a node whose predecessors have all ended."""
         frame = self._frame[target]
         index = target - frame.base
         node, seen = frame.plan.nodes[index], self._seen[target]

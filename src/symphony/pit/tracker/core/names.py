@@ -17,7 +17,7 @@ class StepPart(NamedTuple):
 
 
 def parts_of(name: str) -> tuple[StepPart, ...]:
-    """The parts of a full name, from the outside in; none if it is not such a name."""
+    """Return the parts of a full name, from the outside in; empty if it is not a full name."""
     found, at = list[StepPart](), 0
     while at < len(name):
         match = _PART.match(name, at)
@@ -43,7 +43,7 @@ def pattern_of(name: str) -> str:
 
 
 def parent_of(name: str) -> str | None:
-    """The step that a step belongs to: `a[3]` to `a`, `loop#2.b` to `loop#2`, `loop#2` to `loop`."""
+    """Return the step that contains a step: `a` for `a[3]`, `loop#2` for `loop#2.b`, `loop` for `loop#2`."""
     if name.endswith("]"):
         return name[: name.rindex("[")]
     head, dot, last = name.rpartition(".")
@@ -53,7 +53,10 @@ def parent_of(name: str) -> str | None:
 
 
 def elements_of(name: str) -> Iterator[str]:
-    """The elements that a step is or lies in, outermost first: `a[1]` and `a[1].b[2]` of `a[1].b[2].c`."""
+    """Yield the elements that contain a step, or that it is, outermost first.
+
+    For `a[1].b[2].c`: `a[1]`, then `a[1].b[2]`.
+    """
     at = name.find("]")
     while at >= 0:
         yield name[: at + 1]
@@ -61,13 +64,13 @@ def elements_of(name: str) -> Iterator[str]:
 
 
 def together(names: Sequence[str]) -> list[str]:
-    """The names without duplicates; those that differ only in numbers are one, without its numbers."""
+    """Return the names without duplicates; those that differ only in numbers become one without numbers."""
     alike = Counter(map(folded, names))
     return [*dict.fromkeys(name if alike[folded(name)] == 1 else folded(name) for name in names)]
 
 
 def folded(name: str) -> str:
-    """The name without the numbers of elements and rounds: `loop#2.parse[3]` is `loop.parse`."""
+    """Return the name without the numbers of elements and rounds: `loop.parse` for `loop#2.parse[3]`."""
     if "[" not in name and "#" not in name:
         return name
     return ".".join(part.partition("[")[0].partition("#")[0] for part in name.split("."))

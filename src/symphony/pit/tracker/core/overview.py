@@ -1,7 +1,7 @@
 """A summary of a run, whose size does not grow with its elements: rows, bars, and a few figures. Pure.
 
-Made of the run's replay at once: what has the same name but for its elements and rounds is one row.
-A view of a run needs nothing more, so the record of an ended run need not be read again.
+It is made from the run's replay in one go. Steps whose names differ only in elements and rounds share a
+row. A view of a run needs nothing more, so the record of an ended run need not be read again.
 """
 
 import heapq
@@ -70,7 +70,7 @@ class _Row:
         self.name, self.order = name, order
         self.slots: list[int] = []  # nodes themselves
         self.groups: list[Group] = []
-        self.statuses: dict[NodeStatus, int] = {}  # of all that do work, else of what holds them
+        self.statuses: dict[NodeStatus, int] = {}  # of the slots that do work, else of their nodes
         self.starts: list[float] = []
         self.ends: list[float] = []
         self.steps = self.cached = 0
@@ -93,7 +93,7 @@ class _Row:
 
 
 class _Rows:
-    """The rows of a run by name, in the order of the workflow, what is inside a node after it."""
+    """The rows of a run by name, in the order of the workflow; those inside a node follow it."""
 
     def __init__(self, replay: RunReplay, now: float | None) -> None:
         self._replay, self._machine = replay, replay.machine
@@ -119,7 +119,7 @@ class _Rows:
         return self._rows.values()
 
     def listed(self) -> list[_Row]:
-        """Rows of whatever there is."""
+        """Return the rows that have a slot."""
         return [row for row in self._rows.values() if row.slots]
 
     def charted(self) -> list[_Row]:
@@ -192,7 +192,7 @@ class _Rows:
             row.error = slots.start + machine.status[slots.start : slots.stop].index(Status.FAILED)
 
     def _take_slots(self, row: _Row, slots: range, *, holds: bool) -> None:
-        """Slots that did work themselves, unless one `holds` a graph, which did it."""
+        """Add slots that did work themselves; with `holds`, the graph inside each did the work."""
         self._count(row, slots)
         if holds:
             return
@@ -216,7 +216,7 @@ class _Rows:
         row.slowest += ((s, -slot) for s, slot in heapq.nlargest(SLOWEST, took) if s > 0)
 
     def _take_special(self, slot: int) -> None:
-        """A slot with several attempts, or with none though it has an end."""
+        """Add a slot that had several attempts, or that ended without one."""
         replay, machine = self._replay, self._machine
         if slot in self._frames or slot in machine.groups or machine.frame(slot).number not in self._paths:
             return
@@ -238,12 +238,12 @@ class _Rows:
             self.retried[row.name] = spans[0][0] if first is None else min(first, spans[0][0])
 
     def _of(self, slot: int) -> _Row:
-        """The row of a slot."""
+        """Return the row of a slot."""
         machine = self._machine
         return self._rows[self._path(machine.frame(slot))[0] + machine.node(slot).name]
 
     def attempts(self, slot: int) -> list[Attempt]:
-        """Start, end, error and, if it is known, when it could have begun."""
+        """Return a slot's attempts: start, end, error and, if known, when each could have begun."""
         replay = self._replay
         out = list(_shifted(replay.tries.get(slot, ())))
         start = replay.started.get(slot)
@@ -258,7 +258,7 @@ class _Rows:
     # ---- giving -----------------------------------------------------------------------------
 
     def line(self, row: _Row) -> NodeLine:
-        """The row as a line of a table."""
+        """Return the row as a line of a table."""
         replay, first = self._replay, row.slots[0]
         several = len(row.slots) > 1 or bool(row.groups)
         alone = len(row.slots) == 1
@@ -282,12 +282,12 @@ class _Rows:
         )
 
     def _why(self, slot: int) -> RunError:
-        """Why a slot failed; the message names it if it is an element."""
+        """Return why a slot failed; the message names the slot if it is an element."""
         replay = self._replay
         return replay.told(slot) if slot in self._machine.element_of else replay.failure(slot)
 
     def longest(self, most: int) -> list[_Row]:
-        """The rows for bars, by their beginning, what lies inside a node right below it."""
+        """Return the rows for bars in order of their beginning; those inside a node come right below it."""
         rows = self.charted()
         self._lift(rows)
         begins = {row.name: (row.begin, row.order) for row in rows}
@@ -303,7 +303,7 @@ class _Rows:
                     self._rows[name].ends += row.ends
 
     def bars(self, rows: Sequence[_Row]) -> list[Bar]:
-        """The rows as bars over the time of the run."""
+        """Return the rows as bars over the time of the run."""
         begin = self._replay.begun_at
         if begin is None:
             return []
@@ -324,7 +324,7 @@ class _Rows:
         ]
 
     def _waits(self, rows: Sequence[_Row]) -> dict[str, tuple[list[float], list[float]]]:
-        """Time in which what did work could have begun and had not, by row: starts and ends."""
+        """Return, by row, the starts and ends of the times in which work could have begun but had not."""
         out = dict[str, tuple[list[float], list[float]]]()
         for row in rows:
             spans = [
@@ -368,7 +368,7 @@ class _Rows:
                     yield ready, start
 
     def _ready(self, slot: int, start: float) -> float | None:
-        """Since when the slot could have begun but for owners; None where that is not known."""
+        """Return when the slot could have begun, in epoch seconds, ignoring owners; None if not known."""
         replay, machine = self._replay, self._machine
         element = machine.element_of.get(slot)
         if element is not None:
@@ -406,8 +406,8 @@ def _shifted(tries: Sequence[Attempt]) -> Iterator[Attempt]:
 def _load(starts: Sequence[float], ends: Sequence[float], begin: float, whole: float) -> list[float]:
     """Return how much of each slice the spans fill, added up; what is shorter than a slice fills some of it.
 
-    O(spans): how much ran until a moment follows from sums over all that began and ended before it.
-    Only slices between the first beginning and the last end are looked at: most spans are short.
+    O(spans): how much ran until a moment follows from sums over the spans that began and ended before it.
+    Only slices between the first beginning and the last end are looked at, because most spans are short.
     """
     if not starts:
         return []
@@ -435,7 +435,7 @@ def _shades(load: Sequence[float], most: int) -> bytes:
 
 
 def _within(sorted_: list[float], most: float) -> None:
-    """Bring what lies outside to the ends: clocks are set back, and the last event may be the end itself."""
+    """Clamp values outside the range: clocks are set back, and the last event may be the end itself."""
     low = bisect_left(sorted_, 0.0)
     sorted_[:low] = [0.0] * low
     high = bisect_right(sorted_, most)

@@ -12,7 +12,7 @@ class Join(IntEnum):
 
     ALL = 0  # every one succeeded
     ANY = 1  # all have ended, at least one succeeded
-    FIRST = 2  # a merge: the first candidate that succeeded, once all that are none have ended
+    FIRST = 2  # a merge: the first candidate that succeeded, once all other predecessors have ended
 
 
 class OnFailure(IntEnum):
@@ -27,8 +27,8 @@ class OnFailure(IntEnum):
 class PlanNode(msgspec.Struct, frozen=True):
     """One node. `attempts` counts all tries; `concurrency` bounds the elements of a fan-out.
 
-    `fail_fast`: an element's failure ends the others, else the shell tells of all when they have ended.
-    `candidates` are the nodes that a merge chooses from; if none are named, all before it.
+    `fail_fast`: an element's failure stops the others; without it, the shell reports all failures at the end.
+    `candidates` are the nodes that a merge chooses from; if empty, all its predecessors.
     """
 
     name: str
@@ -44,10 +44,9 @@ class PlanNode(msgspec.Struct, frozen=True):
 
 
 class PlanLink(NamedTuple):
-    """An edge to `target`. `branch`: only if the source took it. `soft`: how the source ended
-
-    does not decide whether the target begins (its conditions do). `spare`: the target is the
-    source's fallback and begins only if the source failed.
+    """An edge to `target`. `branch`: followed only if the source took that branch. `soft`: the target's
+    conditions, not how the source ended, decide whether it begins. `spare`: the target is the source's
+    fallback and begins only if the source failed.
     """
 
     target: int
@@ -63,7 +62,7 @@ class Plan(msgspec.Struct, frozen=True):
     links: tuple[tuple[PlanLink, ...], ...]
     index: Mapping[str, int]
     plain: tuple[tuple[int, ...] | None, ...] = msgspec.field(default=())
-    """For a source with none but ordinary links: its targets, the short path of the machine."""
+    """For a source with only ordinary links: its targets, for the machine's fast path."""
     incoming: tuple[int, ...] = msgspec.field(default=())
     spare_for: Mapping[int, tuple[int, ...]] = msgspec.field(default_factory=dict)
     """For a fallback node: the nodes it stands in for."""
@@ -76,7 +75,7 @@ class Plan(msgspec.Struct, frozen=True):
 def make_plan(
     nodes: Sequence[PlanNode], links: Sequence[Sequence[PlanLink]], below: Mapping[int, Plan] | None = None
 ) -> Plan:
-    """The plan of `nodes` and their outgoing `links`, without doubles. O(V + E)."""
+    """Return the plan of `nodes` and their outgoing `links`, without duplicates. O(V + E)."""
     incoming = [0] * len(nodes)
     spare_for: dict[int, list[int]] = {}
     gates: dict[int, list[int]] = {}

@@ -1,17 +1,17 @@
 """The records of the journal: one short array for each event of a run, batched as MessagePack. Pure.
 
-A record is an array: the number of its kind (the tag of its class), the slot, the moment, and what the
-kind adds. `slot` is 0 where the event is the run's; `at` is epoch seconds.
+A record is an array: the number of its kind (the tag of its class), the slot, the time, and what the
+kind adds. `slot` is 0 for an event of the run itself; `at` is epoch seconds.
 
-Readers take what they know of a record: later versions may add fields at its end. Fields that came
-later than their kind (usage, `instead`, `quick`, labels, `stopped_by`) are written only where they
-say something.
+Readers ignore fields that they do not know: later versions may add fields at the end of a record. Fields
+that were added to a kind later (usage, `instead`, `quick`, labels, `stopped_by`) are written only if
+they are set.
 
-A difference, a list in place of bytes, is that of `changes` from the state of the round that the slot
-runs in, and of a state from that of the round before.
+A list in place of bytes is a difference as in `changes`. Outputs differ from the state of the round that
+the slot runs in, and a state from that of the previous round.
 
 Usage is (calls, tokens in, tokens out, of these cached, cost as text or None, currency or None,
-is it estimated).
+whether it is estimated).
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ from symphony.ports.models import Usage
 ErrorTuple: TypeAlias = tuple[str, str, str | None]
 
 UNHANDLED = 2
-"""In place of `final`: the failure is the last one, and what `on_error` says could not be done."""
+"""A value of `ends`: the failure is the last one, and what `on_error` says could not be done."""
 
 
 class EventRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -38,7 +38,7 @@ class EventRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class BegunRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=0):
-    """The run begins in the process `pid`."""
+    """The run begins in process `pid`."""
 
     pid: int
 
@@ -50,9 +50,9 @@ class StartedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=1):
 
 
 class StartedFullyRecord(StartedRecord, frozen=True, array_like=True, gc=False, tag=1):
-    """An attempt begins or, with `usage`, was stopped with its process. Whatever is read is of this class.
+    """An attempt begins or, with `usage`, was stopped with its process. Reading always gives this class.
 
-    Versions that do not know the usage take the stop for one more beginning, which changes nothing.
+    Versions that do not know the usage read the stop as one more beginning, which changes nothing.
     """
 
     usage: object = None
@@ -63,11 +63,11 @@ class FinishedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=2)
 
     started: float
     outputs: bytes | Difference | None
-    """An encoded map; None if they are derived."""
+    """An encoded map; None if the outputs are derived."""
     taken: str | None
-    """The branch."""
+    """The branch that a branch node took."""
     cached_from: str | None
-    """The run of a cache hit."""
+    """The run that a cache hit came from."""
 
 
 class FinishedFullyRecord(FinishedRecord, frozen=True, array_like=True, gc=False, tag=2):
@@ -75,9 +75,9 @@ class FinishedFullyRecord(FinishedRecord, frozen=True, array_like=True, gc=False
 
     usage: object = None
     quick: object = None
-    """True of a node, or a fan-out's elements, whose result is not kept: it is quicker to run again."""
+    """True if the result of the node, or of the fan-out's elements, is not kept: rerunning is quicker."""
     cached_as: str | None = None
-    """The name of the step in the run that the result came from, if it had another there."""
+    """The name of the step in the run that the result came from, if it differs."""
 
 
 class FailedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=3):
@@ -110,7 +110,7 @@ class ExpandedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=6)
 
     count: int
     labels: Sequence[str | None] | None = None
-    """Theirs, in order."""
+    """The labels of the elements, in order."""
 
 
 class SuspendedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=7):
@@ -120,7 +120,7 @@ class SuspendedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=7
 
 
 class AgainRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=8):
-    """A person wants the waiting slot tried again."""
+    """A person decided to try the waiting slot again."""
 
 
 class CancelRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=9):
@@ -134,7 +134,7 @@ class CancelledRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=1
 
 
 class ResumedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=11):
-    """The process `pid` goes on with the run."""
+    """Process `pid` goes on with the run."""
 
     pid: int
 
@@ -178,14 +178,14 @@ class ExpiredRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=16)
 class PausedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=17):
     """Nothing begins any more: somebody paused the run, or its process was stopped.
 
-    A stop is written as a pause, with fields that came later: versions that do not know them go on
-    with the run anyway.
+    A stop is written as a pause with fields that were added later, so that versions that do not know them
+    can still go on with the run.
     """
 
     stopped_by: str | None = None
-    """The name of the signal that stopped the process, empty without one; None of a pause."""
+    """The name of the signal that stopped the process, empty if there was none; None for a pause."""
     doubtful: object = None
-    """Slots that were in the middle of an effect which must not be repeated unasked."""
+    """Slots in the middle of an effect that must not be repeated unless somebody asks for it."""
 
 
 Record: TypeAlias = (
@@ -219,7 +219,7 @@ def encode_batch(records: Sequence[Record]) -> bytes:
 
 
 def _short(record: Record) -> list[object]:
-    """The record as an array, without later fields that say nothing."""
+    """Return the record as an array, without later fields that are not set."""
     fields: list[object] = [record.__struct_config__.tag, *msgspec.structs.astuple(record)]
     for _ in range(_LATER_FIELDS[type(record)]):
         if fields[-1] is not None:
@@ -229,7 +229,7 @@ def _short(record: Record) -> list[object]:
 
 
 def decode_batch(body: bytes) -> Iterator[Record]:
-    """The records of one blob. Raises SerializationFailed if it is damaged."""
+    """Yield the records of one commit. Raises SerializationFailed if the bytes are damaged."""
     try:
         yield from _decoder.decode(body)
     except msgspec.MsgspecError as error:
@@ -246,7 +246,7 @@ def usage_row(usage: Usage | None) -> tuple[object, ...] | None:
 
 
 def usage_of(record: Record) -> Usage | None:
-    """Return what the record's attempt used. Raises SerializationFailed if that is damaged."""
+    """Return what the record's attempt used, or None. Raises SerializationFailed if the field is damaged."""
     if not isinstance(record, FinishedFullyRecord | FailedRecord | CancelledRecord | StartedFullyRecord):
         return None
     told = record.usage
@@ -277,7 +277,7 @@ def _integer(value: object) -> int:
 
 
 def doubtful_in(record: PausedRecord) -> list[int]:
-    """The slots of a stop that were in the middle of an effect. Raises SerializationFailed if damaged."""
+    """Return `doubtful` of a stop. Raises SerializationFailed if the field is damaged."""
     told = record.doubtful
     if told is None:
         return []
@@ -287,7 +287,7 @@ def doubtful_in(record: PausedRecord) -> list[int]:
 
 
 def error_of(value: object) -> ErrorTuple | None:
-    """A field that holds an error or nothing."""
+    """Return the error that a field holds, or None."""
     if value is None:
         return None
     if isinstance(value, list | tuple) and len(value) >= 3:
@@ -299,8 +299,8 @@ def error_of(value: object) -> ErrorTuple | None:
 class Reused(msgspec.Struct, frozen=True, array_like=True):
     """A result that a run takes from another.
 
-    `outputs`: an encoded map of sealed values; `taken`: the branch; `run`: the id of where it ran, as the
-    step `name`; None if it is known by its name.
+    `outputs` is an encoded map of sealed values and `taken` the branch. `run` is the id of the run in which
+    the step ran, and `name` its name there; None if the name is the same.
     """
 
     outputs: bytes
@@ -313,12 +313,12 @@ _reused = msgspec.msgpack.Decoder(Reused)
 
 
 def encode_reused(result: Reused) -> bytes:
-    """The result as the journal keeps it."""
+    """Encode a result for the journal."""
     return _encoder.encode(result)
 
 
 def decode_reused(body: bytes) -> Reused:
-    """A result that the journal keeps. Raises SerializationFailed if it is damaged."""
+    """Decode a result from the journal. Raises SerializationFailed if it is damaged."""
     try:
         return _reused.decode(body)
     except msgspec.MsgspecError as error:

@@ -1,4 +1,4 @@
-"""Applies recorded events to a machine, and tells them to people. Pure.
+"""Applies recorded events to a machine, and shows them to people. Pure.
 
 Recovery, `runs show` and the live event stream all go through here, so that they agree.
 """
@@ -64,15 +64,15 @@ _NODE_STATUS = {
 }
 _HANDLED = frozenset({Status.SUCCEEDED, Status.SKIPPED})
 Attempt: TypeAlias = tuple[float, float, str | None, float | None]
-"""Start, end, error, and when the next one could begin; epoch seconds, None where it is not known."""
+"""Start, end, error, and when the next attempt could begin. Epoch seconds; None if not known."""
 ELEMENTS_FAILED = "elements-failed"
-"""The error code of a fan-out whose elements all ran, and some failed."""
+"""The error code of a fan-out whose elements all ran and some of them failed."""
 INTERRUPTED = "interrupted"
 """The error code of an attempt whose process died."""
 
 
 class RunReplay:
-    """A machine with the history that its statuses alone do not tell."""
+    """A machine together with the history that its statuses do not show."""
 
     def __init__(self, plan: Plan, *, limit: int) -> None:
         self.machine = Machine(plan, limit=limit)
@@ -81,24 +81,24 @@ class RunReplay:
         self.finished: dict[int, float] = {}
         self.errors: dict[int, ErrorTuple] = {}
         self.cached: dict[int, str] = {}
-        self.cached_as: dict[int, str] = {}  # what slots were called in the runs of their results
+        self.cached_as: dict[int, str] = {}  # names that slots had in the run of their result
         self.quick: set[int] = set()  # nodes and fan-outs whose results are not kept
-        self.usage: dict[int, Usage] = {}  # of all attempts of a slot
+        self.usage: dict[int, Usage] = {}  # by slot, summed over its attempts
         self.announced: set[int] = set()  # slots whose current attempt has a durable start
         self.due: dict[int, float] = {}  # until when slots wait, for a time or for a person
         self.asked: dict[int, str] = {}  # what people are asked
         self.owners: list[float] = []  # when processes took the run over
         self.opened: dict[int, float] = {}  # when fan-outs were expanded
-        self._labels: dict[int, Sequence[str | None]] = {}  # of their elements
-        self._own_labels: dict[int, str] = {}  # of elements of others that failed
-        self._on_error: dict[int, None] = {}  # slots whose last attempt failed, and `on_error` says what then
-        self.frames_at: list[float] = []  # when frames were opened, those of the machine but its root
-        self.tries: dict[int, list[Attempt]] = {}  # by slot its attempts that others followed
+        self._labels: dict[int, Sequence[str | None]] = {}  # by fan-out, one for each element
+        self._own_labels: dict[int, str] = {}  # by failed element of a fan-out that records no labels
+        self._on_error: dict[int, None] = {}  # slots whose last attempt failed and was left to `on_error`
+        self.frames_at: list[float] = []  # when each of the machine's frames but the root was opened
+        self.tries: dict[int, list[Attempt]] = {}  # by slot, the attempts that were followed by another
         self.idle: set[int] = set()  # slots that were skipped or cancelled while nothing ran
         self._lost: set[int] = set()  # slots whose attempt died with its process
         self._last = 0.0
-        self.retried: set[int] = set()  # numbers of the failures after which another attempt followed
-        self.causes: dict[int, ErrorTuple] = {}  # by number, of records whose slot failed before
+        self.retried: set[int] = set()  # record numbers of failures that another attempt followed
+        self.causes: dict[int, ErrorTuple] = {}  # by record number, why the slot had failed before
         self.stopped_by: str | None = None
         """The signal that stopped its last process, empty if it was none; None if nothing has stopped it."""
         self.doubtful: list[int] = []  # slots that were in the middle of an effect then
@@ -138,7 +138,7 @@ class RunReplay:
                 machine.cancelled(slot)
             case CancelRecord():
                 machine.cancel()
-            case PausedRecord():  # a stop, too: nothing begins until somebody goes on
+            case PausedRecord():  # or a stop: nothing begins until somebody resumes the run
                 machine.pause()
             case BegunRecord():
                 machine.begin()
@@ -153,7 +153,7 @@ class RunReplay:
         """Remember what the record says beyond the machine's own state."""
         self.seq += 1
         slot, at = record.slot, record.at
-        if isinstance(record, FinishedRecord):  # nearly every record: past all that others may hold
+        if isinstance(record, FinishedRecord):  # nearly every record is of this kind: skip the other checks
             if record.cached_from is not None:
                 self.cached[slot] = record.cached_from
             if isinstance(record, FinishedFullyRecord):
@@ -165,7 +165,7 @@ class RunReplay:
             self.note_result(slot, at, record.started)
             return
         if isinstance(record, BegunRecord | ResumedRecord):
-            self._lose_attempts()  # before this record counts as the last that was seen
+            self._lose_attempts()  # before this record becomes the last one seen
         if at > self._last:
             self._last = at
         self._note_usage(record)
@@ -215,7 +215,7 @@ class RunReplay:
             self.usage[record.slot] = self.usage.get(record.slot, Usage()) + usage
 
     def note_result(self, slot: int, at: float, started: float) -> None:
-        """Note the result of a slot, as `note` does of a record. The caller counts it in `seq`."""
+        """Note the result of a slot, as `note` does for its record. The caller increments `seq`."""
         self.started[slot], self.finished[slot] = started, at
         if self.due:
             self.due.pop(slot, None)
@@ -283,11 +283,11 @@ class RunReplay:
 
     @property
     def last_at(self) -> float:
-        """The time of the last event; epoch seconds. O(slots)."""
+        """Return the time of the last event; epoch seconds. O(slots)."""
         return max(self._last, max(self.finished.values(), default=0.0))
 
     def event(self, record: Record, seq: int) -> RunEvent:
-        """The record with number `seq`, which was noted some time before, as people see it."""
+        """Return an already noted record, with number `seq`, as people see it."""
         name = label = None
         if type(record) not in SLOTLESS:
             name, label = self.machine.name(record.slot), self.label(record.slot)
@@ -302,7 +302,7 @@ class RunReplay:
         return _NODE_STATUS[status]
 
     def waiting(self) -> dict[str, int]:
-        """The slots that wait for a person, by name."""
+        """Return the slots that wait for a person, by name."""
         return {
             self.machine.name(slot): slot
             for slot, status in enumerate(self.machine.status)
@@ -323,13 +323,13 @@ class RunReplay:
         return self.failure(frame.failed)
 
     def ended_error(self) -> RunError | None:
-        """Why the run ended as failed, as it was recorded, or else as it follows from its nodes."""
+        """Return why the run failed, as recorded or else as it follows from its nodes; None if it did not."""
         if self.ended is None or self.ended[0] is not RunStatus.FAILED:
             return None
         return self.ended[2] or self.run_error()
 
     def failure(self, slot: int) -> RunError:
-        """Why a slot failed; of a fan-out, why its first element did, which the message names."""
+        """Return why a slot failed; for a fan-out, why its first element did, which the message names."""
         element = self._failed_element(slot)
         if element is not None:
             return msgspec.structs.replace(self.told(element), node=self.machine.name(slot))
@@ -340,11 +340,11 @@ class RunReplay:
         """Return `failure` with a message that names the innermost failed step."""
         error, inner = self.failure(slot), self.machine.children.get(slot)
         if self._failed_element(slot) is not None or (inner is not None and inner.failed is not None):
-            return error  # its message names that already
+            return error  # its message already names the step
         return msgspec.structs.replace(error, message=f"{self.title(slot)}: {error.message}")
 
     def innermost(self, slot: int) -> Iterator[int]:
-        """The slots inside a failed one that are why it failed: several where elements failed, in order."""
+        """Yield, in order, the innermost slots that made a slot fail: several if elements failed."""
         machine, todo = self.machine, [slot]
         while todo:
             slot = todo.pop()
@@ -368,14 +368,14 @@ class RunReplay:
         return slot in self._on_error or self.machine.status[slot] not in _OVERCOME
 
     def _failed_element(self, slot: int) -> int | None:
-        """The element that failed a fan-out, if that is why the slot failed."""
+        """Return the element that made a fan-out fail; None if the slot failed for another reason."""
         group = self.machine.groups.get(slot)
         return None if group is None or slot in self.errors else group.failed
 
     def handled(self) -> list[int]:
-        """The nodes and elements whose final failure `on_error` has handled, wherever they are.
+        """Return the nodes and elements, at any depth, whose final failure `on_error` has handled.
 
-        Of nodes that were tried again, only what is inside their last attempt counts.
+        Inside a node that was tried again, only its last attempt counts.
         """
         groups = self.machine.groups.values()
         failed = [*self._on_error, *(group.slot for group in groups if group.failed is not None)]
@@ -395,7 +395,7 @@ class RunReplay:
         return True
 
     def label(self, slot: int) -> str | None:
-        """Return the label that tells the slot from other elements, after those of the elements around it."""
+        """Return the slot's label after the labels of the elements around it; None if it has none."""
         if not self._labels and not self._own_labels:
             return None
         machine, found = self.machine, list[str]()
@@ -412,7 +412,7 @@ class RunReplay:
         return joined(reversed(found))
 
     def labelled(self) -> dict[str, str]:
-        """The label of each element that has one, by its name. O(elements)."""
+        """Return the label of each element that has one, by name. O(elements)."""
         machine = self.machine
         out = {machine.name(slot): label for slot, label in self._own_labels.items()}
         for slot, labels in self._labels.items():
@@ -425,9 +425,9 @@ class RunReplay:
         return titled(self.machine.name(slot), self.label(slot))
 
     def nodes(self) -> dict[str, NodeResult]:
-        """Every node, nodes in the workflow's order; after each its elements, rounds and inner nodes.
+        """Return every node in the workflow's order, each followed by its elements, rounds and inner nodes.
 
-        Of a node that was tried again, what is inside its last attempt.
+        Inside a node that was tried again, only its last attempt is included.
         """
         usage = self._usage_by_slot()
         out: dict[str, NodeResult] = {}
@@ -444,7 +444,7 @@ class RunReplay:
         return out
 
     def inner_frames(self) -> dict[int, list[Frame]]:
-        """The frames inside each slot, of its last attempt, in order."""
+        """Return, by slot, the frames inside its last attempt, in order."""
         frames: dict[int, list[Frame]] = {}
         for frame in self.machine.frames[1:]:
             if not frame.round:  # a new attempt begins
@@ -504,7 +504,7 @@ class RunReplay:
         *,
         now: float | None = None,
     ) -> RunResult:
-        """The run as `run --json` shows it; one that goes on has taken until `now`."""
+        """Return the run as `run --json` shows it; the time of a run that goes on is taken until `now`."""
         error = self.run_error() if status is RunStatus.FAILED else None
         total = sum(self.usage.values(), Usage()) if self.usage else None
         return RunResult(
@@ -523,7 +523,7 @@ class RunReplay:
         )
 
     def cut_off(self) -> list[str]:
-        """The steps that were at work when the last process ended unasked; none if something stopped it."""
+        """Return the steps that were at work when the last process died; empty if it was asked to stop."""
         if self.stopped_by is not None:
             return []
         at_work = (slot for slot in sorted(self.announced) if self.machine.status[slot] == Status.RUNNING)
@@ -537,7 +537,7 @@ class RunReplay:
     def standing(self) -> dict[NodeStatus, int]:
         """Return how many slots have each status; elements of fan-outs count, not their nodes.
 
-        O(slots), of which 100,000 take 0.2 ms, and O(fan-outs).
+        O(slots), 0.2 ms for 100,000, and O(fan-outs).
         """
         out = self.counted(self.machine.status, len(self.cached))
         for slot in self.machine.groups:
@@ -556,7 +556,7 @@ class RunReplay:
 
 
 class LazyNodes(Mapping[str, NodeResult]):
-    """The nodes of a run, made when somebody looks: most of a large run's nobody ever looks at.
+    """The nodes of a run, made on first access: most nodes of a large run are never looked at.
 
     Making them takes 8 µs a node, half as long as running a small one.
     """
@@ -578,16 +578,16 @@ class LazyNodes(Mapping[str, NodeResult]):
         return len(self._nodes)
 
     def __repr__(self) -> str:
-        return "<nodes of a run>"  # asyncio spells the results of tasks: no moment to make 100,000 nodes
+        return "<nodes of a run>"  # asyncio formats the results of tasks: that must not make 100,000 nodes
 
 
 def joined(labels: Iterable[str | None]) -> str | None:
-    """The labels of elements, each inside the one before, as one."""
+    """Join the labels of nested elements, outermost first, into one; None if there is none."""
     return " > ".join(filter(None, labels)) or None
 
 
 def shown_outputs(body: bytes | None) -> dict[str, StoredValue]:
-    """Recorded outputs, secrets hidden."""
+    """Return recorded outputs with secrets hidden."""
     if body is None:
         return {}
     sealed = decode_sealed(body)

@@ -1,4 +1,4 @@
-"""A workflow as the machine's plan: which node waits for which, and what a failure means. Pure."""
+"""Makes the machine's plan of a workflow: which node waits for which, and what a failure means. Pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
@@ -17,7 +17,7 @@ from symphony.workflow.model import (
 from symphony.workflow.nesting import SubWorkflows
 
 APPROVED, REJECTED = "approved", "rejected"
-"""The branches of an approval. A node that only waits for it goes on if it was approved."""
+"""The branches of an approval. A node that only waits for the approval begins if it was approved."""
 
 _ON_FAILURE = {
     "fail": OnFailure.FAIL,
@@ -28,47 +28,47 @@ _ON_FAILURE = {
 
 
 def answered(*, approved: bool, by: str | None, comment: str | None) -> tuple[dict[str, Value], str]:
-    """Return the result of a person's decision: the outputs of the approval, and the branch that is taken."""
+    """Return the outputs of an approval after a person's decision, and the branch that it takes."""
     return {"approved": approved, "by": by, "comment": comment}, APPROVED if approved else REJECTED
 
 
 class PlannedLevel(Protocol):
-    """The nodes of a workflow or of a loop's body, with what they read as numbers."""
+    """The nodes of a workflow or of a loop's body, and the numbers of the nodes that each reads."""
 
     @property
     def workflow(self) -> Workflow:
-        """The nodes themselves."""
+        """Return the workflow that holds the nodes."""
         ...
 
     @property
     def index(self) -> Mapping[str, int]:
-        """The numbers of the nodes by their names."""
+        """Return the numbers of the nodes by name."""
         ...
 
     def sources(self, number: int) -> Collection[int]:
-        """The nodes of the level that the inputs of a node read."""
+        """Return the numbers of the nodes that the inputs of a node read."""
         ...
 
     def others(self, number: int) -> Sequence[str]:
-        """The nodes that a node reads outside of its inputs."""
+        """Return the names of the nodes that a node reads outside of its inputs."""
         ...
 
     def edge_reads(self, at: int) -> Sequence[str]:
-        """The nodes that the condition or transform of an explicit edge reads."""
+        """Return the names of the nodes that the condition or transform of explicit edge `at` reads."""
         ...
 
     def body(self, number: int) -> "PlannedLevel | None":
-        """The body of a node that is a loop."""
+        """Return the body of a loop node; None for other nodes."""
         ...
 
 
 def plan_of(
     workflow: Workflow, children: SubWorkflows | None, level_of: Callable[[Workflow], PlannedLevel]
 ) -> Plan:
-    """The plan of a valid workflow, with the bodies of its loops and its sub-workflows.
+    """Return the plan of a valid workflow, with the bodies of its loops and its sub-workflows.
 
-    `children` finds the sub-workflows; without it there must be none. `level_of` gives the nodes of
-    each with what they read. O(V + E) of all of them.
+    `children` finds the sub-workflows; if it is None, there must be none. `level_of` returns the planned
+    level of a workflow. O(V + E) of all of them.
     """
     return _Planning(level_of).plan_of(workflow, children)
 
@@ -95,7 +95,7 @@ class _Planning:
     def _below(
         self, number: int, node: Node, level: PlannedLevel, children: SubWorkflows | None
     ) -> Plan | None:
-        """The plan inside a node. A sub-workflow that several nodes run is planned once."""
+        """Return the plan inside a node, or None. A sub-workflow that several nodes run is planned once."""
         body = level.body(number)
         if body is not None:
             return self._plan(body, children)
@@ -110,7 +110,7 @@ class _Planning:
 
 
 def _links(level: PlannedLevel, nodes: Sequence[PlanNode]) -> list[tuple[PlanLink, ...]]:
-    """The links of each node: of explicit edges first, then of those that follow from other things."""
+    """Return the links of each node: first those of explicit edges, then the implied ones."""
     links: list[dict[PlanLink, None]] = [{} for _ in nodes]
     hard = [PlanLink(target) for target in range(len(nodes))]
     branches = _explicit(level, links, hard)
@@ -145,7 +145,7 @@ def _links(level: PlannedLevel, nodes: Sequence[PlanNode]) -> list[tuple[PlanLin
 def _explicit(
     level: PlannedLevel, links: Sequence[dict[PlanLink, None]], hard: Sequence[PlanLink]
 ) -> set[tuple[int, int]]:
-    """Add the links of the explicit edges; those that depend on a branch, as source and target."""
+    """Add the links of the explicit edges. Return (source, target) of those that depend on a branch."""
     branches: set[tuple[int, int]] = set()
     index = level.index
     for at, edge in enumerate(level.workflow.edges):
@@ -167,10 +167,10 @@ def _explicit(
 def _control(
     level: PlannedLevel, links: Sequence[dict[PlanLink, None]], name: str, target: int, branch: str | None
 ) -> set[tuple[int, int]]:
-    """Add the link of a control edge; source and target if it depends on a branch.
+    """Add the link of a control edge. Return its (source, target) if it depends on a branch.
 
-    An approval is like a branch for those that wait for it without looking at its ports: a
-    rejection must not let through what it was asked about.
+    For a node that waits for an approval without reading its ports, the approval acts as a branch: after a
+    rejection, what it was asked about must not run.
     """
     source = level.index.get(name)
     if source is None:
@@ -193,7 +193,7 @@ def _asks(level: PlannedLevel, name: str, target: int) -> bool:
 
 
 def _without_soft(links: Sequence[dict[PlanLink, None]], hard: Sequence[PlanLink]) -> None:
-    """A hard edge makes a soft one to the same node superfluous."""
+    """Remove soft edges to a node to which there is also a hard edge."""
     for outgoing in links:
         for link in list(outgoing):
             if link.soft and hard[link.target] in outgoing:

@@ -14,7 +14,7 @@ _SHOWN_CHARS: Final = 200
 def unknown_step(name: str, known: Collection[str], elements: int | None = None) -> SymphonyError:
     """Return the error for a `name` that is not among the `known` steps of a run.
 
-    Of an element or a round it tells which ones there are; `elements`: how many the fan-out has, where
+    For an element or a round, the error lists which ones exist. `elements` is how many the fan-out has, if
     their names are not known.
     """
     message, hint = f"the run has no node {name[:_SHOWN_CHARS]!r}", "symphony runs show lists them"
@@ -43,7 +43,7 @@ def _told(node: str, what: str, count: int, first: str, last: str) -> str:
 
 
 def _numbers(node: str, mark: str, known: Collection[str]) -> set[str]:
-    """The numbers of the elements or rounds of a node, among the names of all steps."""
+    """Return the numbers of a node's elements or rounds that occur in the names of all steps."""
     begin = f"{node}{mark}"
     told = (name[len(begin) :] for name in known if name.startswith(begin))
     found = (re.match("[0-9]+", rest) for rest in told)

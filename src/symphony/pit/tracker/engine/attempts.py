@@ -1,4 +1,4 @@
-"""The attempts that are under way: a task for each."""
+"""Runs the attempts that are under way, one task for each."""
 
 import asyncio
 import random
@@ -21,13 +21,13 @@ from symphony.ports.outputs import OutputCut
 from symphony.ports.values import StoredValue, Value
 
 STOP_COMES_S: Final = 0.5
-"""A signal that is sent to all processes reaches this one so long after the first at the latest."""
+"""A signal sent to all processes reaches this one at most so many seconds after the first."""
 
 
 class Attempts:
-    """Runs slots whose work takes a while; every end is reported before its task ends.
+    """Runs slots whose work takes a while; how an attempt ended is reported before its task ends.
 
-    What a task raises is a bug: its slot would stay unreported for ever.
+    An exception out of a task is a bug: its slot would never be reported.
     """
 
     def __init__(self, parts: RunParts) -> None:
@@ -39,10 +39,10 @@ class Attempts:
         self._pool = DaemonThreads(parts.executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._batches = Batches(parts, self._pool)
-        self._deferred: dict[int, asyncio.Task[None]] = {}  # what commands need before they can be performed
-        self._ended: set[asyncio.Task[None]] = set()  # of those, the cancelled ones that have yet to end
+        self._deferred: dict[int, asyncio.Task[None]] = {}  # make the values that commands need first
+        self._ended: set[asyncio.Task[None]] = set()  # the cancelled ones of these that have yet to end
         self._replay = parts.replay
-        self._failed_at = parts.replay.finished  # of slots that are tried again, when the last try failed
+        self._failed_at = parts.replay.finished  # by slot that is retried: when its last attempt failed
         self._unbegun: set[int] = set()  # slots whose task has not had its first turn
         self._unwanted: set[int] = set()  # slots that were asked to stop
         self._random = random.Random()  # noqa: S311  (jitter, not a secret)
@@ -52,7 +52,7 @@ class Attempts:
         """True if anything is under way, or due at some moment."""
         if self.busy:
             return True
-        for slot in self._timers.slots:  # of slots that were cancelled meanwhile
+        for slot in self._timers.slots:  # skip slots that were cancelled meanwhile
             if self._machine.status[slot] >= Status.SUCCEEDED:
                 self._timers.cancel(slot)
         return bool(self._timers.slots)
@@ -64,14 +64,14 @@ class Attempts:
 
     @property
     def running(self) -> list[int]:
-        """The slots with an attempt under way."""
+        """Return the slots with an attempt under way."""
         return [*self._tasks, *self._batches.slots]
 
     def gather(self, slot: int, work: OperatorWork) -> None:
         """Begin an attempt of a short operator with the next batch, or alone if it does not suit one."""
         try:
             suits = self._batches.add(slot, work)
-        except Deferred:  # its inputs take a while
+        except Deferred:  # its inputs take long to make
             suits = False
         if not suits:
             self.launch(slot, work)
@@ -102,7 +102,7 @@ class Attempts:
         returned: Mapping[str, Value],
         started: float,
     ) -> None:
-        """Store what an inline operator returned, in a thread: so much would hold up everything else."""
+        """Store a large result of an inline operator in a thread, because it would hold up the loop."""
         self._begin(slot, self._store(slot, work, inputs, returned, started))
 
     def _begin(self, slot: int, work: Coroutine[None, None, None]) -> None:
@@ -121,7 +121,7 @@ class Attempts:
         self._transitions.woken.set()  # it may have been the last thing under way
 
     def defer(self, slot: int, deferred: Deferred, again: Callable[[], None]) -> None:
-        """Make what was deferred in a task of its own, then do `again` what needed it."""
+        """Make the deferred value in a task of its own, then call `again`."""
         work = None if slot == END else self._bindings.work(slot)
 
         async def make() -> None:
@@ -129,7 +129,7 @@ class Attempts:
                 await self._make(slot, work, deferred)
             finally:
                 self._ended.discard(task)
-                mine = self._deferred.get(slot) is task  # else it is not wanted any more
+                mine = self._deferred.get(slot) is task  # otherwise it is no longer wanted
                 if mine:
                     del self._deferred[slot]
             if mine and self._alive():
@@ -153,7 +153,7 @@ class Attempts:
     def retry_later(self, slot: int) -> None:
         """Report `retry_due` after the back-off of the slot's next attempt.
 
-        What has passed of it before a restart counts, however the wall clock was set meanwhile.
+        The time before a restart counts, even if the wall clock was set meanwhile.
         """
         retry = self._bindings.work(slot).node.retry
         delay = (
@@ -187,7 +187,7 @@ class Attempts:
             self._transitions.cancelled(slot)
 
     def abort(self) -> None:
-        """The journal has failed: nothing may go on."""
+        """Stop everything without a report, because the journal has failed."""
         self._batches.abort()
         for slot, task in self._tasks.items():
             self._end(slot, task)
@@ -199,7 +199,7 @@ class Attempts:
         task.cancel()
 
     async def close(self) -> None:
-        """Stop everything and wait for it; nothing is reported if the engine takes no reports."""
+        """Stop everything and wait for it; nothing is reported if the engine no longer takes reports."""
         tasks = list(self._tasks.values())
         self._batches.close()
         self.abort()
@@ -209,7 +209,7 @@ class Attempts:
             await asyncio.wait(tasks)
 
     def release(self) -> None:
-        """Let the threads go: a stuck one must not hold the run."""
+        """Release the threads without waiting: a stuck one must not hold up the run."""
         self._pool.shutdown()
 
     async def _execute(
@@ -272,7 +272,7 @@ class Attempts:
 
     def _finished(self, slot: int, finished: Finished, started: float) -> None:
         del self._tasks[slot]
-        if not self._alive():  # it came too late: the run has been stopped
+        if not self._alive():  # too late: the run has been stopped
             self._left(slot, finished.usage)
             return
         if self._machine.frame(slot).stopping is not None:
@@ -291,16 +291,16 @@ class Attempts:
             self._transitions.failed(slot, error, started, usage=used)
         elif slot in self._unwanted:
             self._transitions.cancelled(slot, used)
-        else:  # somebody else's cancellation, such as of all tasks of the loop
+        else:  # not cancelled by us, but for example with all tasks of the loop
             self._transitions.failed(slot, contained(error), started, usage=used)
 
     def _left(self, slot: int, used: Usage | None) -> None:
-        """The attempt ends with its process: of it, only what it has used up counts."""
+        """The attempt ends with its process: only its usage counts."""
         if used is not None and self._replay.stopped_by is not None:
             self._transitions.stopped(slot, used)
 
     async def _ready(self, slot: int, work: CallWork, attempt: int, meter: Meter | None) -> NodeAttempt:
-        """The attempt with all of its expressions evaluated, heavy ones elsewhere."""
+        """Return the attempt with all of its expressions evaluated, heavy ones in worker processes."""
         try:
             while True:
                 await self._aside.rest()
@@ -312,7 +312,7 @@ class Attempts:
             self._aside.forget(slot)
 
     def _prepared(self, slot: int, work: CallWork, attempt: int, meter: Meter | None) -> NodeAttempt:
-        """The attempt with all of its expressions evaluated. Raises Deferred."""
+        """Return the attempt with all of its expressions evaluated. Raises Deferred."""
         with self._aside.at(slot):
             inputs = self._bindings.inputs(slot, work)
             ready = self._bindings.named(slot, work)
@@ -337,7 +337,7 @@ def _used(meter: Meter | None) -> Usage | None:
 
 
 async def _unless_stopped(error: BaseException) -> BaseException:
-    """Return the error, or a cancellation if this process is also asked to stop in the next moment."""
+    """Return the error, or a cancellation if this process is asked to stop within `STOP_COMES_S`."""
     try:
         await asyncio.sleep(STOP_COMES_S)
     except asyncio.CancelledError as cancelled:

@@ -1,8 +1,8 @@
-"""Attempts of short operators gather here, and go to threads in batches.
+"""Gathers attempts of short operators, and runs them in threads in batches.
 
-What is ready in one turn of the loop goes together, as much of one operator as fits in
-`measures.BATCH_S`. A batch runs its members one after the other; those behind one that turns out
-slow are taken back and go to another thread.
+The attempts of one operator that become ready in one turn of the loop go together, as many as fit in
+`measures.BATCH_S`. A batch runs its members one after the other. If one turns out to be slow, the members
+behind it are taken back and go to another thread.
 """
 
 import asyncio
@@ -36,14 +36,14 @@ class Batches:
         self._gathered: dict[str, list[BatchMember]] = {}  # by operator
         self._paces: dict[str, Pace] = {}
         self._worths = Worths(parts)
-        self._files: dict[str, bool] = {}  # by operator: may its inputs name files?
+        self._files: dict[str, bool] = {}  # by operator: whether its inputs may name files
         self._active: set[Batch] = set()
         self._watching: asyncio.TimerHandle | None = None
-        self._looks = 0  # how often it was looked for slow members
+        self._looks = 0  # how often we have looked for slow members
 
     @property
     def slots(self) -> list[int]:
-        """The slots with an attempt that gathers or is under way."""
+        """Return the slots with an attempt that waits for a batch or is under way."""
         return list(self._members)
 
     @property
@@ -52,7 +52,7 @@ class Batches:
         return bool(self._members)
 
     def add(self, slot: int, work: OperatorWork) -> bool:
-        """Begin an attempt with the next batch; False if it does not suit one. Raises Deferred."""
+        """Add an attempt to the next batch; False if it is not suited to one. Raises Deferred."""
         inputs = self._bindings.looked_up(slot, work)
         if inputs is None and not self._bindings.at_hand(slot, work):
             return False
@@ -122,7 +122,7 @@ class Batches:
         self._go_on_watching()
 
     def _back(self, batch: Batch, pace: Pace, future: "asyncio.Future[None]") -> None:
-        """A thread has ended with a batch."""
+        """Report a batch whose thread is done with it."""
         self._active.discard(batch)
         try:
             if not future.cancelled():
@@ -137,9 +137,9 @@ class Batches:
     def _taken(
         self, members: Sequence[BatchMember], pace: Pace, context: contextvars.Context
     ) -> list[BatchMember]:
-        """Take results from the cache at once; the members that have none there.
+        """End the members whose results are in the cache, on the loop. Return the other members.
 
-        Where the last ones were all found, a way to a thread costs as much as the look.
+        If the last results were all found, going to a thread would cost as much as the lookup.
         """
         batch, others = Batch(self._executor, context, deque()), list[BatchMember]()
         for member in members:
@@ -167,7 +167,7 @@ class Batches:
             self._watching = self._loop.call_later(SLOW_S, self._watch)
 
     def _watch(self) -> None:
-        """Report what a slow member holds up, or move it to another thread."""
+        """Look for slow members: report what has ended, and move what they hold up to other threads."""
         self._watching, now = None, time.monotonic()
         try:
             self._announce_old()
@@ -186,14 +186,14 @@ class Batches:
         self._go_on_watching()
 
     def _announce_old(self) -> None:
-        """Record the beginning of attempts that were there at the last look already.
+        """Record the start of the attempts that were already there when we last looked.
 
-        A pure function may run again, so that nothing depends on the record: of one that has ended by
-        then, the record of its end tells when it began.
+        Nothing depends on this record, because a pure function may run again. If an attempt ends before,
+        the record of its end says when it began.
         """
         for member in self._members.values():
             if member.look >= self._looks:
-                break  # they stand in the order in which they came
+                break  # members are in the order in which they were added
             self._announce(member)
         self._looks += 1
 
@@ -203,7 +203,7 @@ class Batches:
             self._transitions.started(member.slot, member.attempt.number, member.gathered)
 
     def _pass_on(self, batch: Batch, now: float) -> None:
-        """Members that have not begun go to other threads."""
+        """Move the members that have not begun to other threads."""
         members = [member for member in batch.take_back() if not member.stopped]
         if members and batch.began_s is not None:
             operator = members[0].attempt.work.runs
@@ -211,7 +211,7 @@ class Batches:
             self._submit(operator, members)
 
     def _report(self, batch: Batch) -> None:
-        """Report every member that has ended since the last time."""
+        """Report every member that has ended since the last call."""
         while batch.ended:
             self._told(batch.ended.popleft())
         self._transitions.woken.set()
@@ -234,7 +234,7 @@ class Batches:
             )
 
     def stop(self, slot: int) -> bool:
-        """End the slot's attempt, if it has one here: a call under way ends in its own time, unheard."""
+        """Cancel the slot's attempt; False if it has none here. The result of a call under way is dropped."""
         member = self._members.pop(slot, None)
         if member is None:
             return False
@@ -244,13 +244,13 @@ class Batches:
         return True
 
     def close(self) -> None:
-        """The run has ended: results of which too few came to tell whether they are worth it are kept."""
+        """End with the run, and keep the results that were held back for lack of measurements."""
         if untold := self._worths.untold():
             self._executor.hits.keep(untold)
         self.abort()
 
     def abort(self) -> None:
-        """Nothing is reported any more."""
+        """Stop reporting."""
         for member in self._members.values():
             member.stopped = True
         self._members.clear()

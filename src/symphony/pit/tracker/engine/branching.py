@@ -22,7 +22,7 @@ class Branching:
 
     def expand(self, slot: int, template: ValueTemplate) -> None:
         """Make the slot a fan-out over the list that `template` gives."""
-        items = self._bindings.values.items.get(slot)  # the labels may have taken more than one turn
+        items = self._bindings.values.items.get(slot)  # making the labels may have taken more than one turn
         if items is None:
             items = self._listed(slot, template)
         self._transitions.expanded(slot, len(items), self._labels.of_all(slot, items))
@@ -39,9 +39,9 @@ class Branching:
         return items
 
     def gather(self, slot: int, *, quick: bool) -> None:
-        """All elements of the fan-out have ended: its outputs are their lists. `quick` as in `derived`.
+        """End a fan-out whose elements have all ended; its outputs are lists of theirs.
 
-        Where `fail_fast` let the others go on after a failure, it fails now.
+        It fails if elements failed while `fail_fast` was off. `quick` is as in `Transitions.derived`.
         """
         if failed := self._failed(slot):
             self._transitions.elements_failed(slot, failed, self._began(slot))
@@ -50,7 +50,7 @@ class Branching:
         self._transitions.derived(slot, self._began(slot), self._agreed(slot), quick=quick)
 
     def _failed(self, slot: int) -> SymphonyError | None:
-        """The failure of a fan-out whose elements all ran, if any of them failed and nothing handled it."""
+        """Return the error of a fan-out whose elements all ran, if any failed unhandled; else None."""
         elements = self._bindings.elements(slot)
         failed = [one for one in elements if self._machine.status[one] == Status.FAILED]
         if not failed:
@@ -64,7 +64,7 @@ class Branching:
         return min((started.get(one, now) for one in self._bindings.elements(slot)), default=now)
 
     def _agreed(self, slot: int) -> str | None:
-        """An approval for each element lets on if every person approved."""
+        """Return the branch of a fan-out of approvals: approved if all were. None if it asks nobody."""
         if not isinstance(self._bindings.work(slot), ApprovalWork):
             return None
         rows = map(self._bindings.values.of, self._bindings.elements(slot))
@@ -81,5 +81,5 @@ class Branching:
         self._transitions.finished(slot, Finished({"taken": taken}), self._clock.now_s(), taken)
 
     def merge(self, slot: int) -> None:
-        """Take the values of the candidate that was first."""
+        """Take the values of the candidate that the machine chose."""
         self._transitions.derived(slot, self._clock.now_s())

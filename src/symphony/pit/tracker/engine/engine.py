@@ -1,7 +1,7 @@
 """Runs one workflow: performs the machine's commands until the run ends or waits for a person.
 
-Everything here runs on one event loop. `transitions` says what happened, `attempts` runs what
-takes a while, `branching` decides what needs no operator, `recovery` goes on after a restart.
+Everything here runs on one event loop. `transitions` records what happens, `attempts` runs work that
+takes a while, `branching` handles nodes without an operator, `recovery` resumes after a restart.
 """
 
 import asyncio
@@ -80,18 +80,18 @@ class Engine:
         self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.store.load)
         self._aside = self.values.aside = Aside(executor)
         self._bindings = Bindings(job, self.machine, self.values, executor)
-        self._works = job.graph.works  # of the workflow's own nodes, which have the first slots
+        self._works = job.graph.works  # by slot: the workflow's own nodes have the first ones
         self._nodes = len(self._works)
         self._failure: SymphonyError | None = None
         self._error: RunError | None = None  # why the run failed, once it has
-        self._gathering: tuple[Group, OperatorWork] | None = None  # the last fan-out whose elements gather
+        self._gathering: tuple[Group, OperatorWork] | None = None  # the last batched fan-out
         self._begun = False
         self._reuse: Takeover | None = None
         self._answers: dict[str, RunRequest] = {}
-        self._early: list[Callable[[], None]] = []  # what was asked before the run began
+        self._early: list[Callable[[], None]] = []  # requests that came before the run began
         self._bugs: list[BaseException] = []
         self._ended = False
-        self._stopped_by: str | None = None  # the signal, if there was one, that is to stop this process
+        self._stopped_by: str | None = None  # the signal, if any, that stops this process
         self._outputs: dict[str, StoredValue] = {}
         self._status = RunStatus.RUNNING
         self.attended: Callable[[Sequence[str]], bool] = lambda _: False
@@ -104,8 +104,8 @@ class Engine:
     ) -> RunResult:
         """Run, or go on after `recorded`, until the run ends or waits for a person.
 
-        `retry` and `skip` name nodes in doubt. Raises JournalFailed, and StorageFull, if
-        the journal or an output cannot be written: what was acknowledged before stays.
+        `retry` and `skip` name nodes in doubt. Raises JournalFailed or StorageFull if the journal or an
+        output cannot be written. What was acknowledged before then stays.
         """
         with seldom_collected:
             return await self._run(list(recorded), retry, skip)
@@ -135,7 +135,7 @@ class Engine:
         return self.result()
 
     def cancel(self) -> None:
-        """Cancel the run: durable, then running nodes are stopped. Call on the loop."""
+        """Cancel the run. Running nodes are stopped once that is durable. Call on the loop."""
         if not self._begun:
             self._early.append(self.cancel)
         elif not self._ended and self.machine.root.stopping is None and not self.machine.done:
@@ -145,9 +145,9 @@ class Engine:
             self._transitions.woken.set()
 
     def interrupt(self, by: str = "") -> None:
-        """Stop what runs, and leave the run to be resumed; `by` is the signal that asks for it.
+        """Stop what runs and leave the run to be resumed; `by` is the signal that asked for it.
 
-        A run that is about to end as failed or cancelled does so. Call on the loop.
+        A run that is already about to end as failed or cancelled still ends. Call on the loop.
         """
         if self._stopped_by is None:
             self._stopped_by = by
@@ -155,16 +155,16 @@ class Engine:
             self._transitions.woken.set()
 
     def pause(self) -> None:
-        """Begin nothing more, let end what runs, then end with the status `paused`. Call on the loop."""
+        """Begin nothing more, wait for what runs, then end with the status `paused`. Call on the loop."""
         if not self._begun:
             self._early.append(self.pause)
         elif self._going() and not self.machine.done and not self.machine.paused:
             self._transitions.paused()
 
     def answer(self, node: str, answer: RunRequest) -> None:
-        """Answer what `node` asks, now or when it does; of a round or element the name may lack numbers.
+        """Answer what `node` asks, now or once it asks; its name may lack the numbers of rounds and elements.
 
-        What is answered in advance is forgotten with this process. Call on the loop.
+        An answer in advance is lost when this process ends. Call on the loop.
         """
         self._answers[node] = answer
         for name, slot in self.replay.waiting().items() if self._begun and self._going() else ():
@@ -176,7 +176,7 @@ class Engine:
     ) -> "Reusable":
         """Return what another run may take from the run `recorded`. This engine must not have run.
 
-        Nothing is written: `Reusable.kept` does. Raises SymphonyError `unknown-node`, and SecretMissing.
+        Writes nothing; `Reusable.kept` does. Raises SymphonyError `unknown-node`, and SecretMissing.
         """
         from symphony.pit.tracker.engine.reuse import reusable  # for reruns alone
 
@@ -184,12 +184,12 @@ class Engine:
         return reusable(recorded, self.replay, bindings, self._executor, graph, scope, borrow, prints)
 
     def finish(self) -> None:
-        """Nothing more will be run: events end."""
+        """End the events, because nothing more will be run."""
         self._ended = True
         self.feed.close()
 
     def result(self) -> RunResult:
-        """The run as it stands."""
+        """Return the run in its present state."""
         result = self.replay.result(self.job.run_id, self._status, dict(self._outputs))
         return result if self._error is None else msgspec.structs.replace(result, error=self._error)
 
@@ -198,7 +198,7 @@ class Engine:
         return self.replay.standing()
 
     def slowest(self, most: int = 5) -> list[tuple[str, str | None, float, int]]:
-        """The nodes that have been running longest: name, label, seconds, slot."""
+        """Return the nodes that have been running longest: name, label, seconds, slot."""
         now = self.clock.now_s()
         slots = self._attempts.running if self._begun else ()
         running = sorted((self.replay.started.get(slot, now), slot) for slot in slots)
@@ -210,7 +210,7 @@ class Engine:
     # ---- start and end --------------------------------------------------------------------
 
     def _assemble(self) -> None:
-        """The parts that need the loop of the run."""
+        """Make the parts that need the loop of the run."""
         self._recorder = Recorder(
             self._store, self.replay, self.feed, self._halt, self._executor.artifacts.settle
         )
@@ -283,7 +283,7 @@ class Engine:
             elif self._rests():
                 woken.clear()
                 await self._recorder.durable()
-                if await self._heed() or commands or woken.is_set():  # something came in between
+                if await self._heed() or commands or woken.is_set():  # there is more to do meanwhile
                     continue
                 if not self._attended():
                     break
@@ -302,7 +302,7 @@ class Engine:
         return self.attended([one.node for one in questions(self.replay, self.clock.now_s())])
 
     def unattended(self) -> None:
-        """Look again whether somebody is about to answer. Call on the loop."""
+        """Check again whether somebody is about to answer. Call on the loop."""
         if self._begun and self._going():
             self._transitions.woken.set()
 
@@ -321,7 +321,7 @@ class Engine:
         return not self._ended and self._failure is None
 
     def _leave(self, by: str) -> bool:
-        """Record that the process is stopped: from now on nothing is. False if the run's end is decided."""
+        """Record that the process is stopped, and nothing after it. False if the run's end is decided."""
         if not self._begun or not self._going() or self.machine.root.stopping is not None:
             return False
         self._transitions.interrupted(by, in_doubt(self.replay, self._bindings))
@@ -352,7 +352,7 @@ class Engine:
         self._ended = True
 
     def _placed_error(self) -> RunError | None:
-        """Why the run failed, with the place of the node that is why."""
+        """Return why the run failed, with the place of the node at fault."""
         error, failed = self.replay.run_error(), self.machine.root.failed
         if error is None or failed is None:
             return error
@@ -360,14 +360,14 @@ class Engine:
         return placed(error, failed, self.replay, _nowhere if sources is None else sources.of)
 
     def _at_output(self, error: RunError, failure: SymphonyError) -> RunError:
-        """The error with the place of the output that could not be made."""
+        """Return the error with the place of the output that could not be made."""
         name, sources = failure.details.get("output"), self.job.sources
         return error if sources is None or not isinstance(name, str) else error.at(sources.of_output(name))
 
     # ---- commands -------------------------------------------------------------------------
 
     def _perform(self, command: Command) -> None:
-        """Do what the machine wants, now or when the values are there that it takes long to make."""
+        """Perform a command now, or once the values that take long to make are there."""
         aside = self._aside
         do, slot = command
         aside.slot = slot
@@ -402,13 +402,13 @@ class Engine:
             case Do.STOP:
                 self._attempts.stop(slot)
             case Do.GATHER | Do.SETTLE:
-                if self.machine.status[slot] == Status.RUNNING:  # else it was cancelled meanwhile
+                if self.machine.status[slot] == Status.RUNNING:  # otherwise it was cancelled meanwhile
                     self._close(slot, do)
             case Do.END:
                 self._end()
 
     def _close(self, slot: int, do: Do) -> None:
-        """Everything that ran inside the slot has ended."""
+        """End a slot after everything that ran inside it has ended."""
         try:
             if do is Do.GATHER:
                 self._branching.gather(slot, quick=self._attempts.quick(slot))
@@ -442,17 +442,17 @@ class Engine:
             self._transitions.failed(slot, error, self.clock.now_s(), final=True)
 
     def _takes(self, slot: int, reuse: "Takeover") -> bool:
-        """Take the slot's result of another run, if there is one for it."""
+        """Take the slot's result from another run; False if there is none."""
         try:
             found = reuse.of(slot)
-        except SymphonyError:  # what it is made of cannot be read: the attempt will say why
+        except SymphonyError:  # its inputs cannot be read: the attempt will report why
             return False
         if found is not None:
             self._transitions.reused(slot, found)
         return found is not None
 
     def _begin_kind(self, slot: int, work: Work) -> None:
-        """Begin what its conditions let on: an element, or a node that is not a fan-out."""
+        """Begin an element, or a node that is not a fan-out, after its conditions held."""
         match work:
             case OperatorWork(short=True):
                 self._attempts.gather(slot, work)
@@ -477,9 +477,9 @@ class Engine:
                 assert_never(work)
 
     def _gathered_too(self, command: Command) -> bool:
-        """Gather an element with those before it of the same fan-out; False if it is not such a one.
+        """Add an element to the batch of its fan-out's previous one; False if it is another kind of command.
 
-        What `_begin` asks was asked of the first of them: half of the way to the batch is spared.
+        The checks of `_begin` were made for the first element, which saves half of the way to the batch.
         """
         assert self._gathering is not None
         (do, slot), machine, (group, work) = command, self.machine, self._gathering
@@ -494,13 +494,13 @@ class Engine:
     def _run_inline(self, slot: int, work: OperatorWork) -> None:
         try:
             self._inline.run(slot, work)
-        except Deferred:  # its inputs take a while, and may be large: so it does
+        except Deferred:  # its inputs take a while and may be large, so it may too
             self._attempts.launch(slot, work)
 
     # ---- journal --------------------------------------------------------------------------
 
     def _halt(self, error: SymphonyError) -> None:
-        """The journal or the store cannot be written: the run stays interrupted, ready to be resumed."""
+        """Leave the run interrupted, ready to be resumed: the journal or the store cannot be written."""
         self._failure = error
         self._attempts.abort()
         self._transitions.woken.set()
@@ -513,19 +513,19 @@ class Engine:
 
     async def _poll_requests(self) -> None:
         if isinstance(self._store, MemoryStore):
-            return  # nobody else can reach it
+            return  # no other process can reach it
         while True:
             await self.clock.sleep(_REQUESTS_EVERY_S)
             try:
                 await self._heed()
             except JournalFailed:
-                return  # the engine was notified, and ends
+                return  # the engine has been notified and will end
             except Exception as error:  # noqa: BLE001  (a bug must end the run, not stall it)
                 self._bug(error)
                 return
 
     async def _heed(self) -> bool:
-        """Do what other processes ask; a request is forgotten once what came of it is durable."""
+        """Do what other processes ask. A request is dropped once its effect is durable."""
         asked = self._store.requests()
         if not asked:
             return False
@@ -536,7 +536,7 @@ class Engine:
         return True
 
     def _answer(self, request: RunRequest) -> None:
-        """Do what is asked, if the run still stands so that it means something."""
+        """Do what is asked, if the request still makes sense in the run's present state."""
         match request.kind:
             case "cancel":
                 self.cancel()

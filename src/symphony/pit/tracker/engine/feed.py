@@ -1,8 +1,8 @@
 """The durable events of one run, for subscribers in this process.
 
-Records go in as they become durable, and are kept only for those who have yet to read them: a run
-that nobody watches keeps none, whatever its length. A later reader gets from the journal
-what has happened before. Events are made of records when somebody wants them.
+Records are added as they become durable, and are kept only for readers that have yet to read them: a run
+that nobody watches keeps none, however long it is. A reader that comes later gets earlier records from
+the journal. Events are made from records on demand.
 """
 
 import asyncio
@@ -37,22 +37,22 @@ _NOTABLE: Final = frozenset({
 
 
 class Feed:
-    """The durable events of a run whose `replay` knows at least as much.
+    """The durable events of a run; `replay` must have applied at least the published records.
 
-    `recorded` gives all durable records from the first. Beside them stand live events: pieces of
-    answers, for present observers, kept nowhere.
+    `recorded` returns all durable records from the first. There are also live events, which are pieces of
+    models' answers for present observers and are not stored.
     """
 
     def __init__(self, replay: RunReplay, recorded: Callable[[], Iterable[Record]]) -> None:
         self._replay, self._recorded = replay, recorded
         self.count = 0  # how many events there are by now
-        self._held: deque[Record] = deque()  # the last of them, as far as readers have yet to take them
+        self._held: deque[Record] = deque()  # the last ones, which readers have yet to take
         self._readers: set[Reader] = set()
         self._notable: list[tuple[int, Record]] = []
         self.failed = 0  # attempts
         self._latest: deque[tuple[int, Record]] = deque(maxlen=LATEST_MAX)
         self._live: deque[RunEvent] = deque(maxlen=LIVE_MAX)
-        self.told = 0  # how many live events there ever were
+        self.told = 0  # how many live events there have been
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -72,14 +72,14 @@ class Feed:
         self._news.set()
 
     def tell(self, node: str, text: str, at: float) -> None:
-        """A model has written `text` for `node`. Only those who watch now will see it."""
+        """Tell present observers that a model has written `text` for `node`; `at` is epoch seconds."""
         event = RunEvent(seq=self.count, type=TOKENS, at=at, node=node, data={"text": text})
         self._live.append(event)
         self.told += 1
         self._news.set()
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """End the feed: nothing more will come."""
         self._ended.set()
         self._news.set()
 
@@ -107,18 +107,18 @@ class Feed:
         return list(self._live)[missed:]
 
     def latest(self) -> list[RunEvent]:
-        """The last few results, the newest last."""
+        """Return the last few results, the newest last."""
         return [self._replay.event(record, seq) for seq, record in self._latest]
 
     def failures(self, most: int) -> list[RunEvent]:
-        """The first failures."""
+        """Return the first failures, at most `most`."""
         found = (one for one in self._notable if isinstance(one[1], FailedRecord))
         return [self._replay.event(record, seq) for seq, record in islice(found, most)]
 
     async def notable(self, after: int) -> AsyncIterator[RunEvent]:
-        """Failures, further tries, and what befell the run itself, after event number `after`.
+        """Yield failures, retries and events of the run itself after event number `after`.
 
-        Of very many the first 1,000. Ends with the run.
+        Yields at most the first 1,000. Ends with the run.
         """
         at = 0
         while True:
@@ -139,19 +139,19 @@ class Feed:
     # ---- for readers ----------------------------------------------------------------------
 
     def enter(self, reader: "Reader") -> None:
-        """Keep from now on what the reader has not read."""
+        """Keep records from now on until the reader has read them."""
         first = self.count - len(self._held)
-        if reader.at < first:  # it comes late: what the others did not need is read back, once
+        if reader.at < first:  # a late reader: read the dropped records back once
             self._held = deque(islice(self._recorded(), reader.at, self.count))
         self._readers.add(reader)
 
     def leave(self, reader: "Reader") -> None:
-        """Nothing is kept for the reader any more."""
+        """Stop keeping records for the reader."""
         self._readers.discard(reader)
         self.trim()
 
     def trim(self) -> None:
-        """Drop the records that every reader has taken."""
+        """Drop the records that every reader has read."""
         kept = self.count - min((reader.at for reader in self._readers), default=self.count)
         while len(self._held) > kept:
             self._held.popleft()
@@ -169,7 +169,7 @@ class Feed:
 
 
 class Reader:
-    """Reads the events of a run in order; `at` is the number of the last that it has read."""
+    """Reads the events of a run in order; `at` is the number of the last event read."""
 
     def __init__(self, feed: Feed, at: int) -> None:
         self._feed, self.at = feed, min(at, feed.count)
@@ -182,7 +182,7 @@ class Reader:
         self._feed.leave(self)
 
     def skip_to(self, seq: int) -> None:
-        """Events up to number `seq` were heard of elsewhere."""
+        """Skip events up to number `seq`, which the caller knows from elsewhere."""
         if seq > self.at:
             self.at = min(seq, self._feed.count)
             self._feed.trim()

@@ -1,7 +1,7 @@
-"""Pure async operators that cannot suspend: driven to their end on the loop, without a task.
+"""Runs pure async operators that cannot suspend to their end on the loop, without a task.
 
-This is the hot path of a run with many small nodes. Every shortcut below gives the same as the
-way round: what is checked, sealed, stored and recorded does not depend on who does it.
+This is the hot path of a run with many small nodes. Every shortcut below gives the same result as the
+normal path: what is checked, sealed, stored and recorded does not depend on the path.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,13 +21,13 @@ from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Va
 from symphony.sdk.sizes import HOLDERS, ports_of
 
 APART_BYTES = 1 << 20
-"""Outputs that are larger are stored in a thread."""
+"""Larger outputs are stored in a thread."""
 
 
 class Inline:
-    """Runs slots whose operators are inline; `run` reports the end before it returns.
+    """Runs slots whose operators are inline; `run` reports how the slot ended before it returns.
 
-    What is very large is handed to `store`, which reports later (see `Attempts.store`).
+    A very large result is handed to `store`, which reports later (see `Attempts.store`).
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Inline:
         self._encoded = executor.store.encoded
 
     def run(self, slot: int, work: OperatorWork) -> None:
-        """One attempt, from its inputs to its record."""
+        """Run one attempt, from its inputs to its record."""
         started = self._now()
         try:
             inputs = self._inputs(slot, work)
@@ -85,7 +85,7 @@ class Inline:
         try:
             coroutine = operator.function(**arguments)
             with self._capture(lambda text, stream: self._log(self._machine.name(slot), text, stream)):
-                # In a context of its own: what it sets there (decimal places, for one) is nobody else's.
+                # A context of its own: what it sets there, such as decimal precision, affects no one else.
                 copy_context().run(coroutine.send, None)  # type: ignore[attr-defined]  # style inline: an async function
         except StopIteration as stop:
             returned: object = stop.value
@@ -104,7 +104,7 @@ class Inline:
         """Return the operator's result as plain values by port. Raises whatever the conversion raises."""
         operator, before = work.operator, GENERATION[0]
         try:
-            if not isinstance(found, HOLDERS):  # one value cannot hold another many times
+            if not isinstance(found, HOLDERS):  # a scalar needs no check for shared parts
                 return operator.ports(found)
             return ports_of(operator, self._machine.name(slot), self._executor.value_bytes_max)(found)
         finally:
@@ -118,7 +118,7 @@ class Inline:
         found: object,
         started: float,
     ) -> tuple[Mapping[str, StoredValue], bytes] | None:
-        """The outputs as others see them, and as the journal holds them; None if they are stored apart."""
+        """Return the outputs as others see them and as the journal holds them; None if `store` has them."""
         returned = self._outputs(slot, work, found)
         if work.node.artifact is None:
             made = check_outputs(work, returned)

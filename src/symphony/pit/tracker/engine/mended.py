@@ -1,7 +1,7 @@
 """Finds the steps in which a mended workflow differs from the one that a run recorded. Pure.
 
-A step has changed if its definition has, or the code, the model or the template behind it. What only
-says how it is run, shown or tried again (`retry`, `timeout`, `label`, …) changes no result.
+A step has changed if its definition has, or the code, the model or the template behind it. Keys that only
+say how it is run, shown or retried (`retry`, `timeout`, `label`, …) do not change its result.
 """
 
 import json
@@ -32,19 +32,19 @@ _TOLD_MAX: Final = 3
 
 
 class Mended(msgspec.Struct, frozen=True):
-    """Why steps of a run cannot be taken over, by their full names without numbers.
+    """Why results of steps cannot be reused, by their full names without numbers.
 
-    What is in `opened` has changed only in what it gives: what is inside may be taken.
+    Steps in `opened` have changed only in what they return: results inside them may be reused.
     """
 
     changed: Mapping[str, str]
     opened: Mapping[str, str]
     added: Mapping[str, str]
-    """Nodes that the workflow did not have."""
+    """Nodes that the old workflow did not have."""
     relisted: Mapping[str, str] = {}
-    """Fan-outs, among the changed ones, whose elements do what they did: only their list may be another."""
+    """Changed fan-outs whose elements do the same as before: only their list may differ."""
     behind: Mapping[str, str] = {}
-    """Nodes whose definitions are as they were, but not the code, the model or the template behind them."""
+    """Nodes with the same definition, but with other code, another model or template behind them."""
 
     def within(self, name: str) -> "Mended":
         """Return what has changed inside a step."""
@@ -60,20 +60,20 @@ class Mended(msgspec.Struct, frozen=True):
 class Mending:
     """The changes from the workflow `old` to `new`, and in the code behind it.
 
-    `now` are the fingerprints of that code. Results of one run may come from code of several times,
-    so that the fingerprints before are given for each.
+    `now` holds the current fingerprints of that code. Results of one run may come from different versions of
+    the code, so `since` takes the earlier fingerprints of each.
     """
 
     def __init__(self, old: WorkGraph, new: WorkGraph, now: Prints, inside: str = "") -> None:
-        """`inside` is the step whose inner steps alone are looked at; empty for all."""
+        """`inside` is the step whose inner steps are compared; empty to compare all."""
         self._old, self._new, self._now, self._inside = old, new, now, inside
         self._known: dict[int, tuple[Prints | None, Mended]] = {}  # by the identity of the fingerprints
 
     def since(self, before: Prints | None) -> Mended:
         """Return what has changed since results were made.
 
-        `before` are the fingerprints that were recorded at the start of their run: None of a run that
-        recorded none, of which only what ships with Symphony is taken over.
+        `before` holds the fingerprints recorded at the start of their run. It is None for a run that
+        recorded no fingerprints; only results of operators that ship with Symphony are then reused.
         """
         if id(before) not in self._known:
             found = _Comparison(before, self._now)
@@ -140,14 +140,14 @@ class _Comparison:
             self.opened[prefix.removesuffix(".")] = f"changed: {min(added)} is new"
 
     def _relist(self, name: str) -> None:
-        """The fan-out runs again; its elements too, if what they give is something else."""
+        """Mark a fan-out to run again, and its elements too if what they return has changed."""
         why = self.relisted[name]
         if name in self.changed or self.opened.pop(name, None) is not None:
             del self.relisted[name]
         self.changed.setdefault(name, why)
 
     def _inside(self, work: Work, old: WorkGraph, new: WorkGraph, name: str) -> None:
-        """Compare what is in a loop or a sub-workflow that itself is as it was."""
+        """Compare what is inside a loop or sub-workflow that has not changed itself."""
         if isinstance(work.node, SubWorkflowNode):
             if old.workflow.inputs != new.workflow.inputs:
                 self.changed[name] = f"changed: the inputs of {work.node.workflow}"
@@ -183,7 +183,7 @@ def _definition(workflow: Workflow, work: Work) -> dict[str, object]:
     told: dict[str, object] = {k: v for k, v in write_node(work.node).items() if k not in left_out}
     handled = work.node.on_error
     if handled.action != "fallback":
-        told.pop("on_error", None)  # does not matter for a node that succeeded by itself
+        told.pop("on_error", None)  # makes no difference to a node that succeeded by itself
     edges = [write_edge(edge) for edge in workflow.edges if edge.target == work.name]
     return told | {"edges": edges} if edges else told
 
@@ -212,7 +212,7 @@ def _text(value: object) -> str:
 
 
 def _variables(work: Work, names: set[str]) -> str:
-    """The variable that a node reads of those that one of two workflows lists and the other does not."""
+    """Return the first of the variables `names` that a node reads, such as `env.HOME`; else empty."""
     if not names:
         return ""
     text = _text(write_node(work.node))

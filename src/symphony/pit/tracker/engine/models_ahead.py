@@ -12,18 +12,18 @@ from symphony.pit.tracker.nodes.work import ModelWork
 STAGES: Final = 2
 """The number of stages ahead that are looked at."""
 SETTLED_S: Final = 0.05
-"""Nodes that end sooner, such as those with a cached result, load nothing for the nodes behind them."""
+"""If a node ends within this time, as with a cached result, no models are loaded for the nodes after it."""
 _FAR: Final = STAGES + 1
 _STANDING = frozenset({Status.WAITING, Status.SPARED})
-"""A person or another node decides when these go on."""
+"""Statuses of slots that go on when a person or another node decides."""
 
 Needs = Mapping[str, int]
 
 
 class ModelsAhead:
-    """Tells which models a run needs in one or two stages, whenever that has changed.
+    """Announces which models a run needs in one or two stages, whenever that changes.
 
-    `changed` says that a node may have begun or ended; a moment later the run is looked at.
+    Call `changed` when a node may have begun or ended. The run is examined a moment later.
     """
 
     def __init__(
@@ -33,19 +33,19 @@ class ModelsAhead:
         machine: Machine,
         tell: Callable[[Needs | None], None],
     ) -> None:
-        """`models`: see `models_of`. `tell` gets the needs, and None when the run has ended."""
+        """`models` is from `models_of`. `tell` is called with the needs, and with None after the run."""
         self._models, self._machine, self._tell = models, machine, tell
         self._before = predecessors(plan)
         self._timer: asyncio.TimerHandle | None = None
         self._told: Needs = {}
 
     def changed(self) -> None:
-        """Look at the run in a moment."""
+        """Examine the run in a moment."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SETTLED_S, self._look)
 
     def close(self) -> None:
-        """Say that the run has ended, even if it told no needs: it may have asked for models all the same."""
+        """Announce that the run has ended, even without needs before: it may have asked for models anyway."""
         if self._timer is not None:
             self._timer.cancel()
         self._tell(None)
@@ -59,7 +59,7 @@ class ModelsAhead:
 
 
 def models_of(graph: WorkGraph) -> dict[int, frozenset[str]]:
-    """The models that each node asks, itself or by the graph inside it; nodes without models are left out."""
+    """Return, by node, the models that it or the graph inside it asks; nodes without any are left out."""
     found: dict[int, frozenset[str]] = {}
     for number, work in enumerate(graph.works):
         if isinstance(work, ModelWork):
@@ -86,8 +86,8 @@ def needed(
 ) -> dict[str, int]:
     """Return in how many stages each model is needed, 1 or 2; what is needed later is left out.
 
-    `models` and `before` are by the number of a node, and so is `status`. A node that goes on counts as
-    needing its models in one stage: its retries and rounds do.
+    `models`, `before` and `status` are by node number. A running node counts as needing its models in one
+    stage, because its retries and rounds do.
     """
     needs: dict[str, int] = {}
     for node, asked in models.items():

@@ -1,4 +1,4 @@
-"""Elements of fan-outs that a rerun may take though what is before them runs again."""
+"""Decides which elements of fan-outs a rerun may reuse although steps before them run again."""
 
 from collections.abc import Set as AbstractSet
 
@@ -17,19 +17,19 @@ from symphony.workflow.model import DataEdge
 
 
 class MovingElements:
-    """Finds the fan-outs whose elements a rerun may take one by one, and the digests of these elements.
+    """Finds the fan-outs whose elements a rerun may reuse one by one, and the digests of these elements.
 
-    An element is taken for one with the same digest, unless it was asked for, or its node comes after one
-    that was, does something else, or follows in order alone (`after`) a node that runs again. What has
-    effects, or reads files, is not taken behind a node with effects that runs again either: that may have
-    written what it reads.
+    An element's result is reused for an element with the same digest. It is not reused if the element was
+    asked for, if its node comes after a node that was, if the node does something else now, or if it follows
+    a node that runs again in order alone (`after`). After a node with effects that runs again, elements that
+    have effects or read files are not reused either: that node may have written what they read.
     """
 
     def __init__(self, machine: Machine, bindings: Bindings, sealer: Sealer, graph: WorkGraph) -> None:
         self._machine, self._bindings, self._sealer = machine, bindings, sealer
         self._graphs: dict[int, WorkGraph] = {}  # by the identity of their plans
         self._noted: dict[int, list[str | None] | None] = {}
-        self._before: dict[int, list[set[int]]] = {}  # by the identity of a plan: what is right before a node
+        self._before: dict[int, list[set[int]]] = {}  # by the identity of a plan: direct predecessors
         todo = [graph]
         while todo:
             one = todo.pop()
@@ -37,7 +37,7 @@ class MovingElements:
             todo += one.below.values()
 
     def note(self, slot: int, count: int) -> None:
-        """Remember what the elements of a fan-out in an inner graph are made of, while that is known."""
+        """Remember the digests of the elements of a fan-out in an inner graph while its values are known."""
         try:
             items = self._bindings.items(slot, count)
             level, node = self._bindings.level(slot), self._machine.local(slot)
@@ -46,7 +46,7 @@ class MovingElements:
             self._noted[slot] = None
 
     def digests(self, slot: int) -> list[str | None] | None:
-        """The digests of a fan-out's elements; None if they are not known."""
+        """Return the digests of a fan-out's elements; None if they are not known."""
         if slot not in self._noted and self._machine.frame(slot) is self._machine.root:
             group, work = self._machine.groups.get(slot), self._bindings.work(slot)
             try:
@@ -90,7 +90,7 @@ class MovingElements:
         return all(effectless(graph, one) for one in self._ahead(plan, node) & again)
 
     def _ahead(self, plan: Plan, node: int) -> set[int]:
-        """The nodes of a graph that come before a node."""
+        """Return the nodes of a graph that come before a node."""
         before = self._before.get(id(plan))
         if before is None:
             before = self._before[id(plan)] = [set() for _ in plan.nodes]

@@ -1,4 +1,4 @@
-"""Graphs inside nodes: the rounds of loops, and sub-workflows."""
+"""Runs the graphs inside nodes: the rounds of loops, and sub-workflows."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,16 +19,16 @@ from symphony.workflow.model import ControlNode, Workflow
 
 
 class Nesting:
-    """Opens the graphs inside slots, and settles the slots when these have ended.
+    """Opens the graphs inside slots, and settles the slots when the graphs have ended.
 
-    What is raised here fails the slot. `cwd` is where `path` inputs resolve.
+    An error raised here fails the slot. `path` inputs resolve against `cwd`.
     """
 
     def __init__(self, parts: RunParts, cwd: Path) -> None:
         self._replay, self._machine, self._bindings = parts.replay, parts.machine, parts.bindings
         self._transitions, self._timers, self._clock = parts.transitions, parts.timers, parts.clock
         self._sealer, self._cwd = parts.executor.sealer, cwd
-        self._late: set[int] = set()  # loops whose time ended between two rounds
+        self._late: set[int] = set()  # loops that timed out between two rounds
 
     def begin(self, slot: int, work: LoopWork | SubWorkflowWork) -> None:
         """Begin an attempt: the first round, or the sub-workflow."""
@@ -45,12 +45,12 @@ class Nesting:
         self.watch(slot, work)
 
     def watch(self, slot: int, work: Work) -> None:
-        """Enforce the timeout of what runs inside the slot. After a restart the full time starts again."""
+        """Enforce the timeout of the graph inside the slot. After a restart the full time starts again."""
         if work.timeout_s is not None and slot in self._machine.children:
             self._timers.allow(slot, work.timeout_s, lambda: self._expire(slot))
 
     def settle(self, slot: int, work: Work) -> None:
-        """The graph inside has ended: go on with the next round, or report how the slot ended."""
+        """Begin the next round, or report how the slot ended, after the graph inside has ended."""
         frame = self._machine.children[slot]
         if frame.ended is Status.CANCELLED:  # another element of the same fan-out has failed
             self._end(slot, frame)
@@ -69,7 +69,7 @@ class Nesting:
         try:
             self._round_ended(slot, work, frame, frame.round + 1)
         except Deferred:
-            raise  # the round is asked again
+            raise  # the loop will ask again about this round
         except BaseException:
             self._bindings.leave(frame)
             raise
@@ -93,7 +93,7 @@ class Nesting:
             if not truth(around.render(loop.while_, element), "while"):
                 self._finish(slot, work, state, number)
                 return
-        if slot in self._late:  # it was over while the round ended
+        if slot in self._late:  # the time ran out as the round ended
             self._late.discard(slot)
             raise too_late(work)
         if number >= loop.rounds_max:
@@ -107,7 +107,7 @@ class Nesting:
         self._transitions.opened(slot, state, number)
 
     def _advice(self, slot: int, state: Mapping[str, StoredValue]) -> str:
-        """Return what to do about a loop that came to its limit with this `state`."""
+        """Return advice for a loop that reached its limit with this `state`."""
         last = self._machine.children.get(slot)
         if last is not None and self._bindings.inside(last).values.state == state:
             return "the last round left the state as it was: look at `next` and the condition"
@@ -131,7 +131,7 @@ class Nesting:
         return {**level.values.state, **after}
 
     def _until(self, frame: Frame, until: ValueTemplate, state: Mapping[str, StoredValue]) -> bool:
-        """`until` sees the body's ports and the state after this round."""
+        """Whether `until` holds. It sees the body's ports and the state after this round."""
         level = self._bindings.inside(frame)
         before, level.values.state = level.values.state, state
         try:
@@ -188,6 +188,6 @@ def _condition(work: LoopWork) -> str:
 
 
 def _short(expression: str) -> str:
-    """The expression on one line, at most 200 characters."""
+    """Return the expression on one line, at most 200 characters."""
     text = " ".join(expression.split())
     return text if len(text) <= 200 else f"{text[:199]}…"

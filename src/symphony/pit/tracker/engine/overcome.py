@@ -1,4 +1,4 @@
-"""Handled failures in a loop that a later round has made good: a poll that failed and then did not."""
+"""Finds handled failures that a later round of the loop has made good, as of a poll that fails at first."""
 
 from collections.abc import Iterable
 
@@ -19,9 +19,9 @@ class OvercomeFailures:
 
     Call `note` when a node ends, while its values exist.
 
-    A failure is made good if its loop succeeded, the same node succeeded in a later round with all that it
-    reads as it was, and nothing of the loop's final state was made from what stood in for the failure. That
-    it let the loop go on is what such a loop is for.
+    A failure is made good if its loop succeeded, if the same node succeeded in a later round reading the same
+    values, and if nothing in the loop's final state was made from the failure's substitute. That the
+    substitute let the loop go on does not count: such loops are for that.
     """
 
     def __init__(self, replay: RunReplay, bindings: Bindings) -> None:
@@ -32,7 +32,7 @@ class OvercomeFailures:
         self._stains: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
 
     def note(self, slot: int) -> None:
-        """The slot has ended, for now."""
+        """Note that the slot has ended, for now."""
         machine: Machine = self._machine
         frame = machine.frame(slot)
         if frame.round is None or slot in machine.element_of:
@@ -83,7 +83,7 @@ class OvercomeFailures:
         return not stained
 
     def _next(self, plan: int, stained: frozenset[str]) -> frozenset[str]:
-        """Return what is stained of the state after a round that begins with stained variables."""
+        """Return the variables that are stained after a round that begins with the stained ones given."""
         known = self._stains.get((plan, stained))
         if known is None:
             graph = self._graphs[plan]
@@ -96,7 +96,7 @@ class OvercomeFailures:
         return known
 
     def _after(self, plan: int, nodes: set[int], stained: frozenset[str]) -> frozenset[str]:
-        """The variables that follow from stained nodes and variables of a round."""
+        """Return the variables that derive from stained nodes and variables of a round."""
         graph, loop = self._graphs[plan], self._loops[plan].loop
         names = {graph.works[number].name for number in nodes | behind(graph.plan, nodes)}
         after = {name for name in stained if name not in loop.next}

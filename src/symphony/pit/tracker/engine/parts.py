@@ -1,4 +1,4 @@
-"""The parts that the carriers of a run share."""
+"""The parts that the classes running one run share."""
 
 from collections.abc import Callable
 
@@ -19,8 +19,8 @@ from symphony.ports.clock import Clock
 class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of one run in this process. They need its loop.
 
-    `alive` tells whether the engine still takes reports; `tell` gets what models write: node, text,
-    epoch seconds; `bug` gets an error that nobody else could report, and ends the run.
+    `alive` returns whether the engine still takes reports. `tell` is called with what models write: node,
+    text, epoch seconds. `bug` is called with an error that nothing else can report, and ends the run.
     """
 
     replay: RunReplay
@@ -38,5 +38,5 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def machine(self) -> Machine:
-        """The machine that the replay feeds."""
+        """Return the machine that the replay feeds."""
         return self.replay.machine

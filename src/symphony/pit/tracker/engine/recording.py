@@ -1,4 +1,4 @@
-"""Writes a run's records: remembered at once, committed in groups, announced when they are durable."""
+"""Writes a run's records: they are buffered at once, committed in groups, and announced when durable."""
 
 import asyncio
 import threading
@@ -14,9 +14,9 @@ from symphony.pit.tracker.store.writers import BATCH_AGE_S
 
 
 class Recorder:
-    """The journal as a running engine uses it. Make it on the run's loop; every call is from there.
+    """The journal as a running engine uses it. Make it and call it on the run's loop.
 
-    `failed` is called, on the loop, if the journal cannot be written any more, and by `halt`.
+    `failed` is called on the loop by `halt`, and if the journal can no longer be written.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Recorder:
         failed: Callable[[SymphonyError], None],
         settle: Callable[[], None],
     ) -> None:
-        """`settle` makes the bodies durable that records may refer to; it is called before each commit."""
+        """`settle` makes durable the bodies that records may refer to. It is called before each commit."""
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._replay, self._failed = replay, failed
         self._waiting: set[asyncio.Future[None]] = set()
@@ -35,10 +35,10 @@ class Recorder:
         self._store = store
         self._writer = store.writer(feed.publish, self._journal_failed, settle, self._call)
         self._flushing: asyncio.TimerHandle | None = None
-        self._joining: list[asyncio.Future[None]] = []  # of those, the ones that wait for the next commit
+        self._joining: list[asyncio.Future[None]] = []  # those of them that wait for the next commit
 
     def record(self, record: Record) -> None:
-        """Remember the record; it becomes durable with the next commit."""
+        """Buffer the record; it becomes durable with the next commit."""
         self._replay.note(record)
         self._writer.append(record)
         if self._flushing is None:
@@ -54,10 +54,10 @@ class Recorder:
         *,
         quick: bool = False,
     ) -> None:
-        """Remember, as `record` does, outputs made just now, past all that only other records may hold.
+        """Buffer the record of a new result. It becomes durable with the next commit, as with `record`.
 
-        Four calls fewer than `record`: a twentieth of what a small node takes. `cached_from` is the run
-        of a cache hit. `quick`: it is not kept for other runs, for it is quicker to run again.
+        This makes four calls fewer than `record`, a twentieth of the time of a small node. `cached_from` is
+        the run of a cache hit. `quick`: it is not kept for other runs, because running again is quicker.
         """
         self._replay.seq += 1
         self._replay.note_result(slot, at, started)
@@ -73,7 +73,7 @@ class Recorder:
             self._flushing = self._loop.call_later(BATCH_AGE_S, self._flush_late)
 
     def flush(self) -> None:
-        """Hand what was recorded to the writer now."""
+        """Hand the buffered records to the writer now."""
         self._writer.flush()
 
     async def durable(self) -> None:
@@ -81,7 +81,7 @@ class Recorder:
         await self.reached()
 
     def reached(self) -> "asyncio.Future[None]":
-        """Done once everything recorded so far is durable; it raises JournalFailed if it cannot be."""
+        """Return a future that is done once all recorded so far is durable. It may raise JournalFailed."""
         reached: asyncio.Future[None] = self._loop.create_future()
         reached.add_done_callback(self._over)
         if self._error is not None:
@@ -97,7 +97,7 @@ class Recorder:
     def _over(self, reached: "asyncio.Future[None]") -> None:
         self._waiting.discard(reached)
         if not reached.cancelled():
-            reached.exception()  # perhaps nobody waits for it any more
+            reached.exception()  # perhaps nobody waits for it now: mark the exception as seen
 
     def _commit(self) -> None:
         joined, self._joining = self._joining, []
@@ -115,7 +115,7 @@ class Recorder:
         self._failed(why)
 
     async def close(self) -> None:
-        """Commit what is left and close the journal, where it is written: that may take a while."""
+        """Commit what is left and close the journal, in its writer's thread: that may take a while."""
         if self._flushing is not None:
             self._flushing.cancel()
         closed: asyncio.Future[None] = self._loop.create_future()
@@ -134,9 +134,9 @@ class Recorder:
         self._writer.flush()
 
     def _call(self, what: Callable[[], None]) -> None:
-        """Have it called on the loop: every call from a thread costs a write to a pipe."""
+        """Call `what` on the loop. From a thread, each call costs a write to a pipe."""
         if threading.get_ident() == self._thread:
-            self._loop.call_soon(what)  # nobody must be woken
+            self._loop.call_soon(what)  # already on the loop: nothing to wake
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(what)
 

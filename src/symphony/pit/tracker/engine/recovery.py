@@ -30,14 +30,17 @@ SECRET_MISSING = "secret-missing"  # noqa: S105  (a code)
 
 
 class Closed(Protocol):
-    """Receives what cannot be opened: a slot's result, or the values that the graph inside it begins with."""
+    """Is told of values that cannot be opened: a slot's result, or what the graph inside it begins with."""
 
     def finished(self, slot: int, error: SymphonyError) -> None: ...
     def opened(self, slot: int, error: SymphonyError) -> None: ...
 
 
 def recover(recorded: Sequence[Record], replay: RunReplay, bindings: Bindings, executor: Executor) -> None:
-    """Apply the records of earlier processes: the machine and the values are where they were."""
+    """Apply the records of earlier processes, to restore the machine and the values.
+
+    Raises SecretMissing, and JournalFailed, as `recovering`.
+    """
     try:
         for _ in recovering(recorded, replay, bindings, executor):
             pass
@@ -54,11 +57,11 @@ def recovering(
     executor: Executor,
     closed: Closed | None = None,
 ) -> Iterator[Record]:
-    """Apply records of earlier processes, one by one: of each that is given, the values are there.
+    """Apply records of earlier processes one by one, and yield each once its values are restored.
 
-    Values that cannot be opened, because a secret is not what it was, are told to `closed` and
-    left out. Raises SecretMissing without `closed`, or if others cannot do without such values,
-    and JournalFailed for records that make no sense.
+    Values that cannot be opened, because a secret has changed, are reported to `closed` and left out.
+    Raises SecretMissing without `closed`, or if other values need them, and JournalFailed for records that
+    make no sense.
     """
     with journal_errors(Path(f"{executor.run_id}.db")):
         yield from _recovering(recorded, replay, bindings, executor, closed)
@@ -101,7 +104,10 @@ def _recovering(
 
 
 def _whole(told: bytes | Difference, base: Base | None) -> bytes:
-    """The bytes that a record holds, or tells the difference of from the state of its round."""
+    """Return the bytes that a record holds, whole or as a difference from the state of its round.
+
+    Raises SerializationFailed, and as `Base.whole`.
+    """
     if isinstance(told, bytes):
         return told
     if base is None:
@@ -110,7 +116,7 @@ def _whole(told: bytes | Difference, base: Base | None) -> bytes:
 
 
 def _restore(record: Record, slot: int, replay: RunReplay, bindings: Bindings, executor: Executor) -> None:
-    """The values that a record brings."""
+    """Restore the values that a record holds."""
     unseal = executor.store.unseal
     match record:
         case FinishedRecord():
@@ -132,7 +138,7 @@ def _open(
     bindings: Bindings,
     opened: Callable[[SealedValue], Mapping[str, StoredValue]],
 ) -> None:
-    """The inputs or the state that a graph inside the slot begins with; `opened` opens sealed values."""
+    """Restore the inputs or the state that the graph in a slot begins with; `opened` opens sealed values."""
     before = bindings.before(slot)
     body = _whole(record.values, before)
     change = None if isinstance(record.values, bytes) else record.values
@@ -141,7 +147,10 @@ def _open(
 
 
 def _references_alone(form: SealedValue) -> Mapping[str, StoredValue]:
-    """Return what replaces values that cannot be opened. The base of a state needs its references."""
+    """Return substitutes for values that cannot be opened: null, except that references stay.
+
+    The base of a state needs its references.
+    """
     assert isinstance(form, dict)
     return {name: value if isinstance(value, ArtifactRef) else None for name, value in form.items()}
 
@@ -149,18 +158,21 @@ def _references_alone(form: SealedValue) -> Mapping[str, StoredValue]:
 def go_on(
     replay: RunReplay, bindings: Bindings, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]
 ) -> None:
-    """Apply decisions, hold what is in doubt, and schedule all that is outstanding."""
+    """Apply people's decisions, suspend steps that are in doubt, and schedule all that is outstanding.
+
+    Raises SymphonyError `not-waiting` if a name of `retry` or `skip` waits for no decision.
+    """
     machine = replay.machine
     _decide(replay, transitions, retry, skip)
     for slot in in_doubt(replay, bindings):
         _doubt(replay, transitions, slot)
-    # Asking once, after all decisions, gives everything once.
+    # Asking once, after all decisions, yields each command once.
     transitions.commands.clear()
     transitions.push(_outstanding(machine))
 
 
 def in_doubt(replay: RunReplay, bindings: Bindings) -> list[int]:
-    """The slots that were at work and must not be repeated unasked, if their process ends now."""
+    """Return the slots that would be in doubt if the process ended now: at work and not repeatable."""
     return [
         slot
         for do, slot in _outstanding(replay.machine)
@@ -169,7 +181,7 @@ def in_doubt(replay: RunReplay, bindings: Bindings) -> list[int]:
 
 
 def _outstanding(machine: Machine) -> Iterator[Command]:
-    """Schedule what is outstanding. Elements of a failed fan-out are stopped instead of begun again."""
+    """Yield the outstanding commands. Elements of a failed fan-out are stopped instead of begun again."""
     for command in machine.outstanding():
         element = machine.element_of.get(command.slot)
         over = element is not None and element[0].failed is not None
@@ -184,11 +196,11 @@ def _decide(replay: RunReplay, transitions: Transitions, retry: Sequence[str], s
         for slot, status in enumerate(machine.status)
         if status == Status.WAITING or (status == Status.RUNNING and slot in replay.announced)
     }
-    chosen: dict[int, bool] = {}  # by slot: is it skipped?
-    for name in sorted((*retry, *skip), key=waiting.__contains__):  # what is named exactly counts more
+    chosen: dict[int, bool] = {}  # by slot: whether to skip it
+    for name in sorted((*retry, *skip), key=waiting.__contains__):  # exact names come last, and win
         slots = (
             [waiting[name]]
-            if name in waiting  # else all of its elements and rounds, but not what asks a person
+            if name in waiting  # else all of its elements and rounds except approvals
             else [s for full, s in waiting.items() if folded(full) == name and s not in replay.asked]
         )
         if not slots:
@@ -208,7 +220,7 @@ def _decide(replay: RunReplay, transitions: Transitions, retry: Sequence[str], s
 
 
 def _doubt(replay: RunReplay, transitions: Transitions, slot: int) -> None:
-    """A node that must not be repeated was in flight when its process ended."""
+    """Suspend a node that must not be repeated and was in flight when its process ended."""
     name = replay.machine.name(slot)
     message = "it had begun when its process ended, and it is not known whether it finished"
     hint = f"look, then resume with --retry {name} or --skip {name}"

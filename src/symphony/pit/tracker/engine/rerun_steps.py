@@ -1,4 +1,4 @@
-"""Which steps of a run are to run again in the next: what failed, what was handled, what was asked for."""
+"""Decides which steps of a run must run again in a rerun: failed, handled, changed and requested ones."""
 
 from collections.abc import Container, Mapping, Sequence
 from shlex import quote
@@ -24,7 +24,7 @@ HANDLED_INSIDE: Final = "failures inside of it were handled"
 class TakenPart(NamedTuple):
     """The results taken of a step that was itself taken over as a whole, and in which a part runs again.
 
-    `elements`: of a fan-out how many are taken, and how many there are.
+    `elements`: for a fan-out, how many elements are reused, and how many there are.
     """
 
     results: Mapping[str, ReusedResult]
@@ -32,7 +32,7 @@ class TakenPart(NamedTuple):
 
 
 class RerunSteps:
-    """Which slots are to run again, as a whole or in part."""
+    """The slots that must run again, as a whole or in part."""
 
     def __init__(
         self,
@@ -41,18 +41,18 @@ class RerunSteps:
         bindings: Bindings,
         overcome: Container[int] = (),
     ) -> None:
-        """`overcome` failures are not tried again."""
+        """Handled failures of `overcome` slots are not tried again."""
         self._replay, self._machine, self.frames = replay, replay.machine, replay.inner_frames()
         self._results, self._bindings = results, bindings
-        self.asked: set[int] = set()  # slots that shall run, as a whole
-        self.named: set[int] = set()  # slots that somebody wants to run, or of which a part
-        self.relisted: set[int] = set()  # fan-outs whose elements may be taken one by one, wherever they were
-        self.entered: dict[int, str] = {}  # slots of which a part runs, and why
-        self.changed: dict[int, str] = {}  # slots that run because of a change, and why
+        self.asked: set[int] = set()  # slots that must run as a whole
+        self.named: set[int] = set()  # slots that somebody asked for, and slots that contain one
+        self.relisted: set[int] = set()  # fan-outs whose elements may be reused at any number
+        self.entered: dict[int, str] = {}  # slots of which a part must run, and why
+        self.changed: dict[int, str] = {}  # slots that must run because of a change, and why
         self.parts: dict[int, TakenPart] = {}
-        self.divided: set[int] = set()  # slots that are taken in parts, though nothing in them runs again
-        self._behind: dict[int, str] = {}  # slots whose code has changed
-        self._within: dict[int, list[str]] = {}  # steps that were named inside of what is here as a whole
+        self.divided: set[int] = set()  # slots reused in parts, though nothing in them runs again
+        self._behind: dict[int, str] = {}  # slots whose code has changed, and how
+        self._within: dict[int, list[str]] = {}  # by slot that was reused as a whole: steps named inside it
         for slot in replay.errors:
             if not self.sound(slot) and slot not in overcome:
                 self.enter(slot, HANDLED_INSIDE)
@@ -65,9 +65,9 @@ class RerunSteps:
         return status == Status.SUCCEEDED and slot in self._results
 
     def enter(self, slot: int, why: str) -> Sequence[int]:
-        """A part of whatever holds the slot runs again. Nothing if another attempt followed the slot's.
+        """Note that a part of each slot that contains this one must run, and return those slots.
 
-        Gives the slots that hold it.
+        Does nothing and returns () if the slot belongs to an attempt that another one followed.
         """
         around = self._around(slot)
         self.entered.update(dict.fromkeys(around, why))
@@ -85,7 +85,7 @@ class RerunSteps:
             around.append(slot)
 
     def mark(self, names: Sequence[str], borrow: Borrow) -> None:
-        """Let the steps of these names run. Raises SymphonyError `unknown-node`."""
+        """Mark the steps of these names to run. Raises SymphonyError `unknown-node`."""
         machine = self._machine
         known = {machine.name(slot): slot for slot in range(len(machine.status))} if names else {}
         for name in names:
@@ -106,8 +106,8 @@ class RerunSteps:
             self.named.update((slot, *self.enter(slot, ASKED_INSIDE)))
 
     def mend(self, mending: Mending, prints: RunPrints, borrow: Borrow) -> None:
-        """Let run what has changed. `prints` tell what code made the results."""
-        since: dict[str | None, dict[str, list[int]]] = {}  # slots by the run that they ran in, and by name
+        """Mark the changed steps to run. `prints`: fingerprints of the code that made the results."""
+        since: dict[str | None, dict[str, list[int]]] = {}  # slots by the run that they ran in and by name
         cached = self._replay.cached
         for slot in range(len(self._machine.status)):
             names = since.setdefault(cached.get(slot), {})
@@ -125,7 +125,7 @@ class RerunSteps:
             self._tell_behind(slot, why)
 
     def _mend(self, found: Mended, slots: Mapping[str, Sequence[int]]) -> None:
-        """Let run what has changed of some slots, by their names without numbers."""
+        """Mark the changed ones among `slots`, which are by name without numbers."""
         for name, why in found.changed.items():
             for slot in slots.get(name, ()):
                 if name not in found.relisted:
@@ -135,7 +135,7 @@ class RerunSteps:
                     self.relisted.add(slot)
         for name, why in found.behind.items():
             for slot in slots.get(name, ()):
-                if slot not in self._machine.groups:  # the code of a fan-out is that of its elements
+                if slot not in self._machine.groups:  # a fan-out has the code of its elements
                     self._behind[slot] = why
                     self.relisted.discard(slot)
                     self.asked.add(slot)
@@ -145,7 +145,7 @@ class RerunSteps:
                 self.enter(slot, why)
 
     def _tell_behind(self, slot: int, why: str) -> None:
-        """Say that code has changed: of an element at its fan-out, beside what else has changed of that."""
+        """Mark a slot whose code has changed, and add the reason to others known for it and its fan-out."""
         known = self.changed.get(slot)
         told = why if known is None else _also(known, why)
         self.change(slot, told)
@@ -159,7 +159,7 @@ class RerunSteps:
             self.entered[around] = why
 
     def _mend_whole(self, slot: int, found: Mending, borrow: Borrow) -> None:
-        """In a step taken over as a whole, take what did not change from the run that it ran in."""
+        """For a step that was reused as a whole, reuse what has not changed from the run that it ran in."""
         why = "a part of it has changed"
         inside = borrow(self._results[slot].run, (), found)
         if inside is None:
@@ -170,7 +170,7 @@ class RerunSteps:
         self.enter(slot, why)
 
     def divide(self, prints: RunPrints) -> None:
-        """Let be taken in parts what ran in part with other code than the rest of it, before or after."""
+        """Mark steps to be reused in parts if their parts ran with different versions of the code."""
         cached = self._replay.cached
         others = {run_id for run_id in set(cached.values()) if prints.of(run_id) != prints.own}
         for slot, run_id in cached.items() if others else ():
@@ -178,7 +178,7 @@ class RerunSteps:
                 self.divided.update(self._around(slot))
 
     def change(self, slot: int, why: str) -> None:
-        """Let the slot run, for what it does or reads has changed."""
+        """Mark the slot to run, because what it does or reads has changed."""
         self.asked.add(slot)
         self.changed[slot] = why
         self.enter(slot, "a part of it has changed")
@@ -193,7 +193,7 @@ class RerunSteps:
         self.enter(slot, why)
 
     def _in_round(self, name: str, known: Mapping[str, int]) -> list[int]:
-        """The slots of a round of a loop."""
+        """Return the slots of a round of a loop; empty if `name` is no such round."""
         parts, loop = parts_of(name), known.get(parent_of(name) or "")
         if not parts or loop is None:
             return []
@@ -221,9 +221,9 @@ class RerunSteps:
         return found
 
     def _whole_of(self, name: str, known: Mapping[str, int]) -> int:
-        """The slot that was taken over as a whole, with the step of this name inside.
+        """Return the slot that was reused as a whole and contains the step of this name.
 
-        Raises SymphonyError `unknown-node` if there is none.
+        Raises SymphonyError `unknown-node` if no slot does.
         """
         above = parent_of(name)
         while above is not None and above not in known:
@@ -241,9 +241,9 @@ class RerunSteps:
         return machine.local(slot) in machine.frame(slot).plan.below and slot not in self.frames
 
     def _split(self, slot: int, names: Sequence[str]) -> TakenPart | None:
-        """The elements of a fan-out from the lists that they made, but for those that were named.
+        """Return the elements of a fan-out, taken from its output lists, except those named.
 
-        None if other steps were named than elements, or there are no lists. Raises `unknown-node`.
+        None if a name is not an element, or if there are no lists. Raises SymphonyError `unknown-node`.
         """
         node, rows = self._machine.name(slot), self.rows(slot)
         again = {f"{node}[{number}]" for number in range(len(rows or ()))}.intersection(names)
@@ -257,7 +257,7 @@ class RerunSteps:
         return TakenPart(results, (len(results), len(rows)))
 
     def rows(self, slot: int) -> Sequence[ReusedResult] | None:
-        """Return the results of each element of a fan-out; None if there are no lists to tell."""
+        """Return the result of each element of a reused fan-out; None if its outputs are not all lists."""
         result = self._results[slot]
         if self._bindings.work(slot).for_each is None or slot in self._machine.element_of:
             return None
@@ -276,7 +276,7 @@ class RerunSteps:
         ]  # fmt: skip
 
     def _renamed(self, slot: int, inside: Mapping[str, ReusedResult]) -> dict[str, ReusedResult]:
-        """Return what is inside a step in the run that it ran in, by the names that it has here."""
+        """Return the results inside a step in the run that it ran in, by their names in this run."""
         name = self._machine.name(slot)
         there = self._results[slot].name or name
         found: dict[str, ReusedResult] = {}
@@ -287,7 +287,7 @@ class RerunSteps:
         return found
 
     def _borrowed(self, slot: int, names: Sequence[str], borrow: Borrow) -> TakenPart:
-        """Return what the step's own run gives. Raises `unknown-node` if that run or its step is gone."""
+        """Return what the step's own run has. Raises SymphonyError `unknown-node` if run or step is gone."""
         node, run = self._machine.name(slot), self._results[slot].run
         there = self._results[slot].name or node
         found = borrow(run, [f"{there}{name[len(node) :]}" for name in names])
@@ -307,12 +307,12 @@ class RerunSteps:
 
 
 def slots_of(frame: Frame) -> range:
-    """The slots of the nodes of a frame."""
+    """Return the slots of the nodes of a frame."""
     return range(frame.base, frame.base + len(frame.plan.nodes))
 
 
 def _alike(name: str, known: Mapping[str, int]) -> list[int]:
-    """The slots of a name that lacks numbers: of `kids.two` those of `kids[0].two`, `kids[1].two`, …"""
+    """Return the slots of a name that lacks numbers: `kids[0].two`, `kids[1].two`, … for `kids.two`."""
     asked = parts_of(name)
     if len(asked) < 2:
         return []
@@ -335,6 +335,6 @@ def _means(asked: Sequence[StepPart], parts: Sequence[StepPart]) -> bool:
 
 
 def _also(told: str, why: str) -> str:
-    """`changed: for_each` and `changed: the code of x` in one reason."""
+    """Join two reasons such as `changed: for_each` and `changed: the code of x` into one."""
     more = why.removeprefix("changed: ")
     return told if more in told else f"{told}, {more}"

@@ -1,4 +1,4 @@
-"""Which results of a run another one may take: all that nothing comes before which runs again."""
+"""Decides which results of a run another one may reuse: those with nothing before them that runs again."""
 
 import re
 from collections import Counter
@@ -52,17 +52,17 @@ def reusable(
     borrow: Borrow,
     prints: RunPrints,
 ) -> Reusable:
-    """Return what may be taken from the run `recorded`, of whose code `prints` tell.
+    """Return what may be reused from the run `recorded`. `prints` has the fingerprints of its code.
 
-    `borrow` looks into the runs that it took results from.
+    `borrow` looks into the runs that this run reused results from.
 
-    A node's result is taken if it succeeded by itself, with all that ran inside it, and nothing before it
-    runs again. Of a loop, a sub-workflow or a fan-out of which that does not hold, the same is asked of
-    what is in it. Elements may be taken though nodes before them run again: see `MovingElements`. A failure
-    that `on_error` handled is not a success: it is tried again, unless a later round of its loop made it good
-    (see `OvercomeFailures`). A result that cannot be opened, because a
-    secret is not what it was, is not taken. Raises SymphonyError `unknown-node`, and SecretMissing if such a
-    node must not run again.
+    A node's result is reused if the node and all that ran inside it succeeded by themselves, and nothing
+    before it runs again. If that does not hold for a loop, a sub-workflow or a fan-out, the rule is applied
+    to the steps inside it. Elements may be reused even though nodes before them run again: see
+    `MovingElements`. A failure that `on_error` handled is not a success: it is tried again, unless a later
+    round of its loop made it good (see `OvercomeFailures`). A result that cannot be opened, because a secret
+    has changed, is not reused. Raises SymphonyError `unknown-node`, and SecretMissing if such a node must not
+    run again.
     """
     results: dict[int, ReusedResult] = {}
     written: dict[int, str] = {}
@@ -71,7 +71,7 @@ def reusable(
     overcome = OvercomeFailures(replay, bindings)
     for record in recovering(recorded, replay, bindings, executor, closed):
         if isinstance(record, ExpandedRecord) and record.slot >= own:
-            moving.note(record.slot, record.count)  # what it reads is gone once the graph around has ended
+            moving.note(record.slot, record.count)  # its values are gone once the graph around it has ended
         if isinstance(record, FinishedRecord | FailedRecord) and record.slot >= own:
             overcome.note(record.slot)
         if not isinstance(record, FinishedRecord):
@@ -112,7 +112,7 @@ def reusable(
 
 
 def _written_since(slot: int, record: FinishedRecord, bindings: Bindings, executor: Executor) -> str:
-    """A file behind a path among a step's inputs that was written after the step had begun; else empty."""
+    """Return a file that a step's inputs name and that was written after the step had begun; else empty."""
     work = bindings.work(slot)
     if not isinstance(work, OperatorWork | ModelWork) or not reads_files(work):
         return ""
@@ -128,7 +128,7 @@ def _written_since(slot: int, record: FinishedRecord, bindings: Bindings, execut
 
 
 class _Closed:
-    """The slots whose results, or whose inputs, cannot be opened; and those that must not run twice."""
+    """The slots whose results or inputs cannot be opened, and the slots that must not run twice."""
 
     def __init__(self) -> None:
         self.results: set[int] = set()
@@ -165,7 +165,7 @@ class _Closed:
 
 
 class _Choice:
-    """Takes what can be taken; `taken` has it by full name, `divided` what is taken in parts alone."""
+    """Collects the reusable results in `taken` by full name. `divided` names steps reused only in parts."""
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class _Choice:
         steps, slots = self._steps, slots_of(frame)
         wanted = {*seeds, *(slot - frame.base for slot in slots if slot in steps.asked)}
         open_ = {s - frame.base for s in slots if s in steps.entered or not steps.sound(s)}
-        # What runs again on purpose wants its fallback, too; a failure that fails again is handled as before.
+        # A node that is run again on purpose may need its fallback; a repeated failure is handled as before.
         after = behind(frame.plan, wanted) | behind(frame.plan, open_, spares=False)
         for slot in slots:
             index = slot - frame.base
@@ -261,7 +261,7 @@ class _Choice:
         return above is not None
 
     def _why(self, slot: int, reads: bool) -> str:
-        """Why a node of the workflow runs again."""
+        """Return why a node of the workflow runs again."""
         steps = self._steps
         if slot in steps.changed:
             return steps.changed[slot]
@@ -278,7 +278,7 @@ class _Choice:
         return steps.entered.get(slot, _AFTER)
 
     def _inside(self, slot: int) -> None:
-        """The slot runs again, but what is inside may be taken."""
+        """Take what is reusable inside a slot that itself runs again."""
         group, part = self._machine.groups.get(slot), self._steps.parts.get(slot)
         name = self._machine.name(slot)
         if group is not None:
@@ -292,10 +292,10 @@ class _Choice:
             if slot in self._closed.inputs:
                 self._all_again(frame)
             elif not self.visit(frame):
-                return  # the rounds after this one start from another state
+                return  # later rounds begin with a different state
 
     def _take_moving(self, slot: int) -> None:
-        """Take the elements of a fan-out for those of a list that may be another."""
+        """Take the elements of a fan-out by their digests, for a list that may differ."""
         name, digests, before = self._machine.name(slot), self._moving.digests(slot), self.taken
         if digests is None:
             return
@@ -313,7 +313,7 @@ class _Choice:
             self.taken[moved_name(name)] = ReusedResult(outputs={KEYS_PORT: kept}, taken=None, run="")
 
     def _take_row(self, slot: int, number: int) -> None:
-        """Take an element of a fan-out that ran, or that was itself taken as a whole."""
+        """Take an element of a fan-out that ran or was itself reused as a whole."""
         group, part = self._machine.groups.get(slot), self._steps.parts.get(slot)
         start = f"{self._machine.name(slot)}[{number}]"
         if group is not None:
@@ -337,7 +337,7 @@ class _Choice:
         return False
 
     def _all_again(self, frame: Frame) -> None:
-        """Nothing of the frame is taken: it begins with another secret. Raises `secret-missing`."""
+        """Take nothing from a frame that began with another secret. Raises SymphonyError `secret-missing`."""
         for slot in slots_of(frame):
             group = self._machine.groups.get(slot)
             elements = () if group is None else range(group.base, group.base + group.count)

@@ -1,4 +1,4 @@
-"""Results that a run takes from another one, and what it is asked to run again. Values only."""
+"""Results that a run reuses from another one, and what it must run again. Values only."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -24,13 +24,13 @@ class RerunScope(msgspec.Struct, frozen=True, kw_only=True):
     first: tuple[str, ...] = ()
     inputs: frozenset[str] = frozenset()
     mended: Mending | None = None
-    """The changes, if the run takes results from a workflow that is not its own."""
+    """The changes, if the results come from another version of the workflow."""
 
 
 class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
     """A node's outputs, the branch that it took, and the run that it ran in.
 
-    `name` is what it was called there; None if that is the name that it is known by.
+    `name` is its name in that run; None if it has the same name here.
     """
 
     outputs: Mapping[str, StoredValue]
@@ -39,7 +39,7 @@ class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
 
     def kept(self, executor: Executor) -> "ReusedResult":
-        """The result with large values in the store."""
+        """Return the result with large values in the store."""
         outputs = {port: executor.store.keep_large(value) for port, value in self.outputs.items()}
         return msgspec.structs.replace(self, outputs=outputs)
 
@@ -48,7 +48,7 @@ class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
         return all(executor.store.holds(reference) for _, reference in self.references())
 
     def references(self) -> Iterator[tuple[str, ArtifactRef]]:
-        """The ports that hold artifacts."""
+        """Yield the ports that hold artifacts, with their references."""
         for port, value in self.outputs.items():
             if isinstance(value, ArtifactRef):
                 yield port, value
@@ -57,7 +57,7 @@ class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
 class Reusable(msgspec.Struct, frozen=True, kw_only=True):
     """The results that another run may take, by full name, and a summary in a few words.
 
-    Nodes that are `divided` are taken in parts, all of them.
+    Nodes in `divided` are reused completely, but in parts.
     """
 
     results: Mapping[str, ReusedResult]
@@ -69,7 +69,7 @@ class Reusable(msgspec.Struct, frozen=True, kw_only=True):
     summary: ReuseSummary
 
     def kept(self, executor: Executor) -> "Reusable":
-        """Return these results with large values in the store. Rounds of loops hold their own."""
+        """Return these results with large values in the store. Rounds of loops already have theirs there."""
         digests = moved_name("")
         kept = {
             name: result if name.endswith(digests) else result.kept(executor)
@@ -87,13 +87,13 @@ class Borrow(Protocol):
 
 
 def changed_inputs(before: Mapping[str, Value], after: Mapping[str, Value]) -> frozenset[str]:
-    """The inputs of a run whose values are others than `before`: in types and orders of keys, too."""
+    """Return the inputs of a run that differ from `before`; types and the order of keys count too."""
     return frozenset(
         name for name, value in after.items() if value_digest(before.get(name)) != value_digest(value)
     )
 
 
 def written(result: ReusedResult, sealer: Sealer) -> bytes:
-    """A result for the journal of the run that reuses it."""
+    """Encode a result for the journal of the run that reuses it."""
     sealed = {port: sealer.seal(value) for port, value in result.outputs.items()}
     return encode_reused(Reused(encode_value(sealed), result.taken, result.run, result.name))

@@ -1,4 +1,4 @@
-"""Operators whose code has changed since a rerun's results were made."""
+"""Finds operators whose code has changed since the results that a rerun reuses were made."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -19,9 +19,9 @@ def stale_operators(
     before: Callable[[str], Prints | None],
     now: Prints,
 ) -> Mapping[str, StaleCode]:
-    """Return the operators whose code is not that of some of the `results`, and which results these are.
+    """Return the operators whose code differs from the code that made some `results`, and those results.
 
-    `before` gives the fingerprints of the run of an id. Operators that ship with Symphony are left out.
+    `before` returns the fingerprints of the run with an id. Operators that ship with Symphony are left out.
     """
     inside = {name: list(keys) for name, keys in _nodes(graph, "")}
     found: dict[str, StaleCode] = {}
@@ -46,7 +46,7 @@ def operators_since(graph: WorkGraph, before: Prints | None, now: Prints) -> lis
 
 
 def _changed(keys: Iterable[tuple[str, str]], before: Prints | None, now: Prints) -> AbstractSet[str]:
-    """Return the operators, of those with these names of fingerprints, that are known to have changed."""
+    """Return the operators that are known to have changed; `keys` are pairs of operator and print key."""
     return {
         operator
         for operator, key in keys
@@ -55,7 +55,7 @@ def _changed(keys: Iterable[tuple[str, str]], before: Prints | None, now: Prints
 
 
 def _nodes(graph: WorkGraph, prefix: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield each node's full name, without numbers, and its operators with their fingerprints' names."""
+    """Yield each node's full name without numbers, and its operators with their print keys."""
     for number, work in enumerate(graph.works):
         name = f"{prefix}{work.name}"
         keys = list[tuple[str, str]]()

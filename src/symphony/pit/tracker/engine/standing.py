@@ -1,4 +1,4 @@
-"""The present state of a run for observers: its fan-outs, open questions, further attempts. Pure."""
+"""The present state of a run for observers: fan-outs, open questions, retries. Pure."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -12,7 +12,7 @@ QUESTIONS_MAX = 100
 
 
 def fans(replay: RunReplay) -> list[FanOutProgress]:
-    """The fan-outs that are under way, at most eight. O(fan-outs), and their elements a byte each."""
+    """Return the fan-outs under way, at most eight. O(fan-outs), and one byte for each of their elements."""
     machine = replay.machine
     going = (
         group
@@ -50,7 +50,7 @@ def questions(replay: RunReplay, now: float) -> list[OpenQuestion]:
 
 
 def tries(replay: RunReplay, names: Iterable[tuple[str, int]]) -> dict[str, tuple[int, int]]:
-    """Return which running slots are retried: the number of the attempt, and of how many."""
+    """Return, by name, the number of the attempt and the most attempts of running slots that are retried."""
     machine = replay.machine
     return {
         name: (machine.attempts[slot], machine.node(slot).attempts)

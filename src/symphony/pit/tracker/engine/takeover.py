@@ -1,4 +1,4 @@
-"""The results that a run takes of another one, found for the slots of this run."""
+"""Finds, for the slots of a run, the results that it reuses from another run."""
 
 from collections.abc import Collection, Mapping
 
@@ -50,7 +50,7 @@ def foreseen(
         try:
             items = level.render(work.for_each, None)
             new = element_digests(level, number, items, executor.sealer) if isinstance(items, list) else []
-        except SymphonyError:  # the run will say why
+        except SymphonyError:  # the run will report why
             continue
         places = matched(_digests(row.outputs), new)
         whole = [one for one in places if one is not None and moved_name(name, one) in results]
@@ -70,10 +70,10 @@ def _digests(outputs: Mapping[str, StoredValue]) -> list[str | None]:
 
 
 class Takeover:
-    """Results by the names that steps had in the other run.
+    """The reusable results by the names that steps had in the other run.
 
-    A step takes the result of the step of its name. An element of a fan-out whose list may have changed takes
-    that of an element with the same digest, wherever it stood, and so does what is inside of it.
+    A step reuses the result of the step with its name. In a fan-out whose list may have changed, an element
+    and the steps inside it reuse the results of the element with the same digest, whatever its number.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Takeover:
         self._places: dict[int, list[int | None]] = {}  # by the first slot of a fan-out's elements
 
     def of(self, slot: int) -> Reused | None:
-        """The result that the slot takes. Raises Deferred where a large list is to be loaded first."""
+        """Return the result that the slot reuses, or None. Raises Deferred to load a large list first."""
         name = self._name(slot) if self._moves else self._machine.name(slot)
         body = None if name is None else self._rows.get(name)
         if name is None or body is None:

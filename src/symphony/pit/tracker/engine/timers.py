@@ -1,4 +1,4 @@
-"""Waiting for moments: back-offs, delays, deadlines of people and of graphs inside nodes."""
+"""Timers for back-offs, delays, and deadlines of people and of graphs inside nodes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,11 +7,11 @@ from symphony.commons.deadline import AFTERWARDS_S, STOPPED_S, part_s
 from symphony.ports.clock import Clock
 
 CHECK_EVERY_S = 30.0
-"""How late a wait may notice that the wall clock was set."""
+"""How many seconds a wait may take to notice that the wall clock was set."""
 
 
 class Timers:
-    """At most one timer for each slot. `failed` is told, on the loop, of a bug in what was due."""
+    """At most one timer for each slot. `failed` is called on the loop with an error that `due` raised."""
 
     def __init__(self, clock: Clock, failed: Callable[[BaseException], None]) -> None:
         self._clock, self._failed = clock, failed
@@ -19,11 +19,11 @@ class Timers:
 
     @property
     def slots(self) -> list[int]:
-        """The slots with a timer."""
+        """Return the slots with a timer."""
         return list(self._tasks)
 
     def after(self, slot: int, seconds: float, due: Callable[[], None]) -> None:
-        """Call `due` after `seconds`, by the clock that never jumps."""
+        """Call `due` after `seconds` of the monotonic clock."""
         end = self._clock.monotonic_s() + seconds
         self._set(slot, lambda: self._until(lambda: end - self._clock.monotonic_s()), due)
 
@@ -51,14 +51,14 @@ class Timers:
         self._set(slot, lambda: self._until(lambda: moment - self._clock.now_s()), due)
 
     def cancel(self, slot: int) -> bool:
-        """Take the slot's timer away; whether there was one."""
+        """Cancel the slot's timer; False if there was none."""
         task = self._tasks.pop(slot, None)
         if task is not None:
             task.cancel()
         return task is not None
 
     async def close(self) -> None:
-        """Take all away."""
+        """Cancel all timers and wait for them to end."""
         tasks = list(self._tasks.values())
         self._tasks.clear()
         for task in tasks:

@@ -1,7 +1,7 @@
-"""The events of a run as they happen. Each is recorded and passed to the machine, and its values are kept.
+"""Records each event of a run as it happens, passes it to the machine, and keeps its values.
 
-Between two awaits the machine, the values and the journal's buffer change together, so a crash
-finds them in step.
+Between two awaits the machine, the values and the journal's buffer change together, so they are
+consistent after a crash.
 """
 
 import asyncio
@@ -56,14 +56,14 @@ from symphony.ports.runs import RunError, RunStatus
 from symphony.ports.values import StoredValue
 
 _HOPELESS = frozenset({"budget-exceeded", "host-not-allowed", "model-key-missing"})
-"""Codes of failures that the same process meets again, however often it tries."""
+"""Codes of failures that would recur in the same process, however often it retries."""
 
 
 class Transitions:
     """The events that may happen to a slot. `commands` collects what the machine wants done next.
 
-    `halt` stops the run where it is, for a reason outside of it. `defer` makes what the slot needs first,
-    and then goes on.
+    `halt` stops the run where it is, for a reason outside of the run. `defer` makes a value that the slot
+    needs and then calls again.
     """
 
     defer: Callable[[int, Deferred, Callable[[], None]], None]
@@ -88,7 +88,7 @@ class Transitions:
         self.woken = asyncio.Event()
 
     def push(self, commands: Iterable[Command]) -> None:
-        """More to do: the engine wakes up."""
+        """Add commands and wake the engine."""
         self.commands.extend(commands)
         self.woken.set()
 
@@ -112,7 +112,7 @@ class Transitions:
         self._record(StartedFullyRecord(slot, self._clock.now_s(), attempt, usage_row(usage)))
 
     def finished(self, slot: int, finished: Finished, started: float, taken: str | None = None) -> None:
-        """The slot's work gave outputs; those of a wrong type make it a failure."""
+        """The slot's work returned outputs; if one has the wrong type, the slot fails."""
         try:
             work, outputs, body = self._bindings.work(slot), finished.outputs, finished.body
             if body is None:
@@ -143,11 +143,11 @@ class Transitions:
         *,
         quick: bool = False,
     ) -> None:
-        """The slot's work gave outputs that have been checked; `body` is what is recorded of them.
+        """The slot's work returned outputs, which have been checked; `body` is their recorded form.
 
-        `cached_from` is the run that a cache hit came from; `quick` as in `derived`.
+        `cached_from` is the run that a cache hit came from; `quick` is as in `derived`.
 
-        The engine is not woken: it is between two commands, or its caller wakes it.
+        Does not wake the engine: it is between two commands, or the caller wakes it.
         """
         now = self._now()
         if now < started:  # the clock was set back
@@ -159,9 +159,9 @@ class Transitions:
         self.commands.extend(self._machine.finished(slot))
 
     def _change(self, slot: int, body: bytes) -> bytes | Difference:
-        """Outputs as they are recorded: within a loop's round what is new in them, if that is little.
+        """Return outputs as they are recorded: in a loop's round as a difference, if that is small.
 
-        Those with a declared artifact are recorded whole: they are read without the state.
+        Outputs with a declared artifact are recorded whole, because they are read without the state.
         """
         base = self._bindings.base(slot)
         if base is not None and self._bindings.work(slot).node.artifact is not None:
@@ -180,9 +180,9 @@ class Transitions:
         self.push(self._machine.finished(slot, result.taken))
 
     def derived(self, slot: int, started: float, taken: str | None = None, *, quick: bool = False) -> None:
-        """The slot's outputs follow from others: they are not recorded but derived again.
+        """The slot's outputs follow from other values: they are not recorded but derived again.
 
-        `quick`: the result, or those of a fan-out's elements, are not kept, for it is quicker to run again.
+        `quick`: the result, or those of a fan-out's elements, are not kept, because running again is quicker.
         """
         self._bindings.derive(slot)
         told = (slot, self._clock.now_s(), started, None, taken, None)
@@ -211,7 +211,7 @@ class Transitions:
                 again = partial(self.failed, slot, error, started, final=final, usage=usage)
                 self.defer(slot, deferred, again)
                 return
-            except StorageFull as full:  # no failure of the node: it goes on when there is room
+            except StorageFull as full:  # not a failure of the node, which goes on when there is room
                 self.halt(full)
                 return
             except SymphonyError as why:
@@ -222,7 +222,7 @@ class Transitions:
                     why.hint,
                 )
                 ends = UNHANDLED
-        from symphony.commons.raised_places import traceback_text  # only where something failed
+        from symphony.commons.raised_places import traceback_text  # imported only if something failed
 
         if (text := traceback_text(error)) is not None:
             self._executor.log(self._machine.name(slot), text, "stderr")
@@ -234,14 +234,14 @@ class Transitions:
         self.push(self._machine.failed(slot, final=bool(ends), handled=ends != UNHANDLED))
 
     def elements_failed(self, slot: int, error: SymphonyError, started: float) -> None:
-        """All elements of a fan-out have ended, and some failed: of `on_error` only a fallback is left."""
+        """All elements of a fan-out have ended and some failed. Of `on_error`, only a fallback applies."""
         ends = int(True) if self._machine.node(slot).on_failure is OnFailure.FALLBACK else UNHANDLED
         now, told = self._clock.now_s(), self._executor.error_of(error)
         self._record(FailedRecord(slot, now, started, told, ends))
         self.push(self._machine.failed(slot, final=True, handled=ends != UNHANDLED))
 
     def _stand_in(self, slot: int) -> bytes | None:
-        """Put the values of `on_error` in place of outputs; as recorded, if they do not stand in the file."""
+        """Use the values of `on_error` as outputs. Return their recorded form; None if they are constants."""
         values = self._bindings.instead(slot)
         self._put(slot, values)
         if all(template.constant for template in self._bindings.work(slot).instead.values()):
@@ -254,15 +254,15 @@ class Transitions:
         self.push(self._machine.skipped(slot))
 
     def expanded(self, slot: int, count: int, labels: Sequence[str | None] | None = None) -> None:
-        """The slot becomes a fan-out of `count` elements, which have such labels."""
+        """The slot becomes a fan-out of `count` elements with these labels."""
         self._record(ExpandedRecord(slot, self._clock.now_s(), count, labels))
         self.push(self._machine.expanded(slot, count))
 
     def opened(self, slot: int, given: Mapping[str, StoredValue], round_: int | None = None) -> None:
         """The slot runs the graph inside it, with a workflow's inputs or, in a round, a loop's state.
 
-        Of a state what is new since the round before is recorded, if that is little. Large values of
-        a state that is recorded whole go to the store. Raises as `Bindings.kept`.
+        A state is recorded as a difference from the previous round's, if that is small. Otherwise it is
+        recorded whole, and its large values go to the store. Raises as `Bindings.kept`.
         """
         body = encode_value(self._executor.store.seal_all(given))
         before = self._bindings.before(slot) if round_ else None
@@ -281,12 +281,12 @@ class Transitions:
         self.push(self._machine.expired(slot))
 
     def parked(self, slot: int, until: float) -> None:
-        """The slot only waits, until the moment `until`, epoch seconds."""
+        """The slot only waits, until `until` in epoch seconds."""
         self._record(ParkedRecord(slot, self._clock.now_s(), until))
         self.push(self._machine.parked(slot))
 
     def asked(self, slot: int, question: str, until: float | None) -> None:
-        """A person is asked, and has time until the moment `until`."""
+        """A person is asked, and may answer until `until` in epoch seconds; None: without a deadline."""
         shown = self._executor.sealer.mask(question)
         self._record(AskedRecord(slot, self._clock.now_s(), shown, until))
         self.push(self._machine.suspended(slot))
@@ -297,7 +297,7 @@ class Transitions:
         self.push(self._machine.pause())
 
     def interrupted(self, by: str, doubtful: Sequence[int]) -> None:
-        """The process is stopped, `by` a signal or nothing; of what runs, `doubtful` may have had effects."""
+        """The process is stopped, `by` a signal or by none (empty); `doubtful` slots may have had effects."""
         self._record(PausedRecord(0, self._clock.now_s(), by, doubtful or None))
         self.push(self._machine.pause())
 
@@ -312,7 +312,7 @@ class Transitions:
         self.push(self._machine.suspended(slot))
 
     def again(self, slot: int) -> None:
-        """A person wants the waiting slot tried again."""
+        """A person decided to try the waiting slot again."""
         self._record(AgainRecord(slot, self._clock.now_s()))
         self.push(self._machine.again(slot))
 

@@ -1,4 +1,4 @@
-"""Delays and approvals: slots that wait for a moment or for a person, across restarts."""
+"""Delays and approvals: slots that wait for a time or for a person, across restarts."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,11 +21,11 @@ from symphony.workflow.model import ControlNode
 class Waits:
     """Handles slots that wait. Errors raised here fail the slot.
 
-    A moment that has been recorded counts by the wall clock, so that the time during which no
-    process ran counts too. While a process runs, `for` is measured by the clock that never jumps;
-    after a restart what is left is never more than the whole, however the wall clock was set.
+    A recorded time is by the wall clock, so the time during which no process ran counts too. While a
+    process runs, `for` is measured by the monotonic clock. After a restart, the rest of the wait is never
+    longer than the whole wait, however the wall clock was set.
 
-    `answers` are those given before anybody asked, by node.
+    `answers` holds answers given before the question was asked, by node.
     """
 
     def __init__(self, parts: RunParts, answers: Mapping[str, RunRequest]) -> None:
@@ -34,7 +34,7 @@ class Waits:
         self._answers = answers
 
     def delay(self, slot: int, work: DelayWork) -> None:
-        """Wait, or go on waiting after a restart."""
+        """Begin to wait, or go on waiting after a restart."""
         delay, until = work.delay, self._replay.due.get(slot)
         if until is None:
             until = self._moment(slot, delay)
@@ -62,19 +62,19 @@ class Waits:
             self.answer_with(slot, known)
 
     def remind(self, slot: int) -> None:
-        """Mind until when a person that has been asked may answer."""
+        """Set the timer for the deadline of a question that has been asked."""
         until = self._replay.due.get(slot)
         if until is not None and self._machine.status[slot] == Status.WAITING:
             self._timers.at(slot, until, lambda: self._unanswered(slot))
 
     def answer(self, slot: int, *, approved: bool, by: str | None, comment: str | None) -> None:
-        """A person has decided."""
+        """Finish the slot as a person has decided."""
         self._timers.cancel(slot)
         outputs, taken = answered(approved=approved, by=by, comment=comment)
         self._transitions.finished(slot, Finished(outputs), self._started(slot), taken)
 
     def answer_with(self, slot: int, request: RunRequest) -> None:
-        """A person has decided: `request` says what."""
+        """Finish the slot as `request` says."""
         self.answer(slot, approved=request.kind == "approve", by=request.by, comment=request.comment)
 
     # ---- inside ---------------------------------------------------------------------------
@@ -105,11 +105,11 @@ class Waits:
             self._transitions.failed(slot, too_late(work), self._started(slot))
 
     def _unanswered(self, slot: int) -> None:
-        """Nobody answered in time: what `on_timeout` says happens."""
+        """Do what `on_timeout` says, because nobody answered in time."""
         if self._machine.status[slot] != Status.WAITING:
             return
         work = self._bindings.work(slot)
-        assert isinstance(work.node, ControlNode)  # only approvals wait for a person until a moment
+        assert isinstance(work.node, ControlNode)  # only approvals wait for a person with a deadline
         what = work.node.on_timeout or "fail"
         if what != "fail":
             self.answer(slot, approved=what == "approve", by=None, comment=None)

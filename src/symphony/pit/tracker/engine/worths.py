@@ -1,4 +1,4 @@
-"""Which results a run keeps for others: measured for each fan-out, and for operators that many nodes call."""
+"""Decides which results a run keeps for others, by measuring fan-outs and operators that many nodes call."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ class Worths:
         return self._elements.setdefault(element[0].slot, Worth())
 
     def _of_operator(self, graph: WorkGraph, work: OperatorWork) -> tuple[Worth, Worth]:
-        """The measures of the nodes of a graph that call the operator once each: by their inputs."""
+        """Return the measures of an operator's single calls in a graph, for small and for large inputs."""
         at = (id(graph), work.runs)
         found = self._nodes.get(at)
         if found is None:
@@ -56,13 +56,13 @@ class Worths:
         return worth is not None and worth.cheap
 
     def untold(self) -> list[Kept]:
-        """Return results held back because too few calls came to decide: they are kept. For the run's end."""
+        """Return, at the run's end, the results held back for lack of measurements: they are to be kept."""
         measured = (*self._elements.values(), *(plain for plain, _ in self._nodes.values()))
         return [result for worth in measured for result in worth.untold()]
 
 
 def _called_once(graph: WorkGraph) -> Iterable[str]:
-    """The operator of every node that is not a fan-out, and may be in a batch with others."""
+    """Yield the operator of every node that is not a fan-out and may be in a batch with others."""
     for work in graph.works:
         if type(work) is OperatorWork and work.short and work.for_each is None:
             yield work.runs

@@ -1,4 +1,4 @@
-"""Coroutines of others, each awaited in a task of its own: what they do to it happens to no one else."""
+"""Awaits users' coroutines, each in a task of its own, so that what one does to its task affects no other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -12,7 +12,7 @@ from symphony.commons.raised import contained
 T = TypeVar("T")
 
 PATIENCE_S: Final = 30.0
-"""The time that a coroutine has to end after it was cancelled. Then it is closed at its current point."""
+"""Seconds that a coroutine has to end after it was cancelled. Then it is closed at its current point."""
 
 _inside: ContextVar[bool] = ContextVar("symphony_inside_apart", default=False)
 
@@ -20,21 +20,21 @@ _inside: ContextVar[bool] = ContextVar("symphony_inside_apart", default=False)
 async def apart(work: Callable[[], Awaitable[T]], name: str) -> T:
     """Return the result of `work`. Raises what `work` raises, as `contained` returns it.
 
-    CancelledError is raised only when the caller is cancelled: then `work` is, too, and has ended
-    when this raises, whatever it made of that.
+    CancelledError is raised only if the caller is cancelled. Then `work` is cancelled too, and has ended
+    before this raises, however it reacted.
     """
     loop = asyncio.get_running_loop()
     _contain_tasks(loop)
     ended: asyncio.Future[None] = loop.create_future()
     task = loop.create_task(_outcome(work, ended), name=f"{name} (apart)")
-    # One that was cancelled before its first turn says nothing itself.
+    # A task that was cancelled before its first turn reports nothing itself.
     task.add_done_callback(lambda _: None if ended.done() else ended.set_result(None))
     try:
-        await ended  # as `asyncio.wait` would, at a third of its price
+        await ended  # like `asyncio.wait`, at a third of the cost
     except asyncio.CancelledError:
         await _end(task)
         raise
-    if task.cancelled():  # it cancelled itself, and ended before that could reach it
+    if task.cancelled():  # it cancelled itself and ended before the cancellation reached it
         raise contained(asyncio.CancelledError())
     given, error = task.result()
     if error is not None:
@@ -60,7 +60,7 @@ async def _outcome(
 
 
 async def _end(task: "asyncio.Task[T]") -> None:
-    """Cancel `task` and wait for it, however often the caller is cancelled meanwhile: it hears of that."""
+    """Cancel `task` and wait for it. If the caller is cancelled meanwhile, `task` is cancelled again."""
     task.cancel()
     waiting = asyncio.get_running_loop().create_task(_until(task))
     while not waiting.done():
@@ -73,7 +73,7 @@ async def _end(task: "asyncio.Task[T]") -> None:
         try:
             task.get_coro().close()
         except RuntimeError:
-            pass  # it will not even leave for GeneratorExit: it is left alone
+            pass  # it ignores even GeneratorExit: leave it alone
         task.cancel()
 
 
@@ -87,7 +87,7 @@ def _passed_over(task: "asyncio.Task[T]") -> None:
 
 
 class _Contained(Coroutine[object, object, T]):
-    """A coroutine that operators started as a task: what would end the event loop is its failure alone."""
+    """A coroutine that operators started as a task; errors that would end the loop fail only the task."""
 
     __slots__ = ("_inner",)
 
@@ -122,7 +122,7 @@ class _Contained(Coroutine[object, object, T]):
 
 
 class _Factory:
-    """Makes a loop's tasks as before, those that are started inside `apart` contained."""
+    """Makes a loop's tasks as its previous factory did, but contains those started inside `apart`."""
 
     def __init__(self, before: Callable[..., "asyncio.Future[object]"] | None) -> None:
         self._before = before

@@ -1,9 +1,9 @@
 """Heavy expressions, evaluated in worker processes while the loop goes on.
 
-A template that is rendered on the loop gives its value at once if that is cheap. Otherwise `Deferred` is
-raised, through whatever was about to use the value: nothing has happened yet, for every expression of
-a command is rendered before the command changes anything. The value is then made elsewhere and kept
-for the slot, the command is performed again, and comes further.
+A template that is rendered on the loop returns its value at once if that is cheap. Otherwise `Deferred` is
+raised through the code that was about to use the value. Nothing has happened by then, because every
+expression of a command is rendered before the command changes anything. The value is then made elsewhere
+and kept for the slot; the command is performed again and gets further.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ _RESULT: Final = "the result of an expression"
 
 Key: TypeAlias = int | str
 Load: TypeAlias = Callable[[], Value]
-"""Loads a stored value, in any thread."""
+"""Loads a stored value; may be called in any thread."""
 
 
 class Deferred(BaseException):
-    """A value that is asked for takes long to make. No failure: ask again when it is there."""
+    """A requested value takes long to make. This is not a failure: ask again once the value is there."""
 
     def __init__(self, key: Key, what: "ValueTemplate | Load", values: Mapping[Read, Value]) -> None:
         super().__init__(key)
@@ -54,7 +54,7 @@ class Aside:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._active = executor.expressions is not None
-        self.light = executor.heavy_steps >= LIGHT_STEPS  # or not even light ones are evaluated on the loop
+        self.light = executor.heavy_steps >= LIGHT_STEPS  # else not even light ones are evaluated on the loop
         self.slot: int | None = None
         """The slot that is rendered for. If None, values are made at once, for nobody would ask again."""
         self.found: dict[int, dict[Key, tuple[Value, Exception | None]]] = {}
@@ -63,7 +63,7 @@ class Aside:
         """True if the loop has evaluated so much in this turn that others should have theirs."""
         self._spent = 0
         self._turn = asyncio.Event()
-        self._sizes: Sizes = {}  # of what was measured in this turn
+        self._sizes: Sizes = {}  # of the values measured in this turn
 
     # ---- rendering --------------------------------------------------------------------------
 
@@ -73,16 +73,16 @@ class Aside:
         return self._active and self.slot is not None
 
     async def rest(self) -> None:
-        """Wait for a turn in which there is room for more."""
+        """Wait for a turn in which the loop may evaluate more."""
         while self.tired:
             await self._turn.wait()
 
     def at(self, slot: int) -> "_At":
-        """A block that is for `slot`, and is entered again if it raises Deferred."""
+        """Return a context manager for a block that renders for `slot` and is repeated after Deferred."""
         return _At(self, slot)
 
     def render(self, template: ValueTemplate, values: Mapping[Read, Value]) -> Value:
-        """The template's value. Raises Deferred, ExpressionFailed, ValueTooLarge."""
+        """Return the template's value. Raises Deferred, ExpressionFailed, ValueTooLarge."""
         if self.made(template):
             return self._given(id(template), template, values)
         most = self._executor.value_bytes_max
@@ -95,18 +95,18 @@ class Aside:
         self._spend(min(steps, most))
         if steps <= most:
             return template.render(values.__getitem__)
-        return self._given(id(template), template, values)  # it lives as long as the run
+        return self._given(id(template), template, values)  # it lives as long as the run: its id is unique
 
     def made(self, template: ValueTemplate) -> bool:
         """True if the template's value, or the reason that there is none, has been made elsewhere."""
         return bool(self.found) and self.slot is not None and id(template) in self.found.get(self.slot, ())
 
     def loaded(self, ref: ArtifactRef) -> Value:
-        """A large stored value. Raises Deferred, ArtifactMissing, ArtifactCorrupt."""
+        """Return a large stored value. Raises Deferred, ArtifactMissing, ArtifactCorrupt."""
         return self.elsewhere(ref.identity, lambda: self._executor.store.load(ref))
 
     def elsewhere(self, key: str, load: "Load") -> Value:
-        """Return the result of `load`, run in a thread; `key` is its own.
+        """Return the result of `load`, run in a thread. `key` identifies the value.
 
         Raises Deferred, and what `load` raises.
         """
@@ -137,9 +137,9 @@ class Aside:
     # ---- elsewhere --------------------------------------------------------------------------
 
     async def make(self, slot: int, deferred: Deferred, node: str, pool: Pool, work: Work | None) -> None:
-        """Make what was deferred. Keep it, or the reason that there is none, for `slot`.
+        """Make the deferred value, and keep it or the error of making it for `slot`.
 
-        It has as long as the node that `work` does has for an attempt. When cancelled, nothing goes on.
+        It may take as long as an attempt of the node of `work`. When cancelled, nothing goes on.
         """
         timeout_s = None if work is None else work.timeout_s
         try:
@@ -158,7 +158,7 @@ class Aside:
         self.found.setdefault(slot, {})[key] = (value, error)
 
     def forget(self, slot: int) -> None:
-        """Drop what was made for the slot: it has been used, or is not wanted any more."""
+        """Drop what was made for the slot: it has been used or is no longer wanted."""
         if self.found:
             self.found.pop(slot, None)
 
@@ -172,7 +172,7 @@ class Aside:
         try:
             given = await self._executor.expressions().call(task, _nowhere, timeout_s=timeout_s)
         except WorkerDied as error:
-            if error.status == -signal.SIGABRT:  # so the library ends where it finds no memory
+            if error.status == -signal.SIGABRT:  # the library ends so when it runs out of memory
                 raise _needs_memory(task) from error
             raise
         except SymphonyError as error:
@@ -241,4 +241,4 @@ def _needs_memory(task: "Task") -> SymphonyError:
 
 
 def _nowhere(text: str, stream: str) -> None:
-    """Expressions print nothing."""
+    """Drop what is printed: expressions print nothing."""

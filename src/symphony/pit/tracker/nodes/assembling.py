@@ -1,7 +1,7 @@
-"""Lists and maps of the ports of nodes, put together without a look at a name. Pure.
+"""Assembles lists and maps of the ports of nodes without looking up names. Pure.
 
-Only small values are: what must be loaded, or may be larger in all than a value may be, is rendered,
-which knows how to wait and how to refuse.
+Only small values are assembled. What must be loaded, or may exceed the largest size of a value, is
+rendered instead: rendering can wait, and can raise the right error.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ NOTHING: Mapping[str, StoredValue] = {}
 """The ports of a node that was skipped."""
 Held = Mapping[int, Mapping[str, StoredValue]]
 _NUMBERS = frozenset({type(None), bool, int, float})
-_NUMBER_BYTES, _HEAD_BYTES, _CHARACTER_BYTES = 9, 5, 4  # MessagePack takes no more
+_NUMBER_BYTES, _HEAD_BYTES, _CHARACTER_BYTES = 9, 5, 4  # the most that MessagePack takes
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class _NotSmallError(Exception):
-    """A part must be loaded, or all together may be too large."""
+    """A part must be loaded, or all parts together may be too large."""
 
 
 def assembled(
@@ -29,7 +29,7 @@ def assembled(
 ) -> Value:
     """Return what `source` gives in the graph whose first slot is `base`; None if it is not surely small.
 
-    `held` are the ports by slot; `most` bytes is how large a value may be.
+    `held` holds the ports by slot. A value may take at most `most` bytes.
     """
     if type(source) is ListMade and source.ports is not None:
         parts = [held.get(base + node, NOTHING).get(port) for node, port in source.ports]
@@ -57,7 +57,7 @@ class _Assembly:
         self._take(_HEAD_BYTES)
         if type(source) is ListMade:
             return [self.made(item) for item in source.items]
-        assert type(source) is MapMade  # nothing else stands inside
+        assert type(source) is MapMade  # no other kind is nested
         made: dict[str, Value] = {}
         for key, item in source.items.items():
             self._sized(key)
@@ -75,7 +75,7 @@ class _Assembly:
             try:
                 self._take(len(_encode(value)))
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                raise _NotSmallError from error  # references inside
+                raise _NotSmallError from error  # it contains references
         return value
 
     def _take(self, size: int) -> None:

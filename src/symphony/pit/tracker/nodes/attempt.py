@@ -1,4 +1,4 @@
-"""One attempt of a node: what it is given, and what it gave. Values only."""
+"""One attempt of a node: what it is given, and what it returned. Values only."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,10 +14,10 @@ from symphony.ports.values import StoredValue
 class NodeAttempt(msgspec.Struct, frozen=True):
     """One attempt: its work with all expressions evaluated, its inputs, the node's full name.
 
-    `number` counts the node's attempts from 1. `base` is of the round that the node runs in; outputs
-    that add little to it need no store. If the node asks a model, `config` is the model's and `meter`
-    counts what it uses; an operator finds its configuration in `work`. An attempt that runs `afresh` takes
-    no result of the cache, but what it gives is kept.
+    `number` counts the node's attempts from 1. `base` is the recorded state of the round that the node runs
+    in; outputs that add little to it need no store. If the node asks a model, `config` is the model's and
+    `meter` counts what it uses; an operator finds its configuration in `work`. An attempt that runs `afresh`
+    takes no result from the cache, but its own result is kept.
     """
 
     work: CallWork
@@ -30,14 +30,14 @@ class NodeAttempt(msgspec.Struct, frozen=True):
     afresh: bool = False
 
     def whole(self) -> "NodeAttempt":
-        """The attempt without `base`: its outputs must make sense without a round."""
+        """Return the attempt without `base`, for outputs that must make sense without a round."""
         return msgspec.structs.replace(self, base=None)
 
 
 class Finished(msgspec.Struct, frozen=True):
     """A node's result and its models' usage. `cached_from` is the run that a cache hit came from.
 
-    `body`: what is recorded of outputs whose values have been checked; None if they have yet to be.
+    `body` is the recorded form of outputs that have been checked; None if they have not been.
     """
 
     outputs: Mapping[str, StoredValue]

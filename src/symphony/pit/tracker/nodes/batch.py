@@ -1,7 +1,7 @@
-"""Attempts of short operators that go to a thread together, and come back together.
+"""Runs attempts of short operators in a thread together.
 
-What each attempt does is what `execution` does of it alone: its own context, log and errors, its own
-key, and its own time. Only the ways are shared: to the thread and back, to the cache and back.
+Each attempt runs as it would alone in `execution`, with its own context, log, errors, key and time. Only
+the trips to the thread and to the cache are shared.
 """
 
 import contextvars
@@ -37,15 +37,15 @@ _NO_FILES = FilesRead(0.0)
 class BatchMember(msgspec.Struct, eq=False):
     """One attempt of a batch, and how it ended: with `outputs` or an `error`.
 
-    `stopped`: nobody wants its result any more. `outputs` have been checked, and `body` is what the journal
-    holds of them; `cached_from` is the run that they were taken from.
+    `stopped`: its result is no longer wanted. `outputs` have been checked, and `body` is their form in the
+    journal; `cached_from` is the run that they were taken from.
     """
 
     slot: int
     attempt: NodeAttempt
     worth: Worth
     gathered: float
-    """When it was ready, in seconds since the epoch."""
+    """When the attempt was ready, in seconds since the epoch."""
     look: int = 0
     """How many looks for slow members there had been by then. `announced`: True if its start is recorded."""
     announced: bool = False
@@ -64,10 +64,10 @@ class BatchMember(msgspec.Struct, eq=False):
 
 
 class Batch(msgspec.Struct, eq=False):
-    """Members in the order in which they are called; `run` calls them, in a thread.
+    """Members in the order in which `run` calls them, in a thread.
 
-    A thread that takes a member out of `waiting` or `looked_up` has it alone: taking one is atomic, so that
-    the loop may take back what a slow member holds up.
+    A thread that takes a member out of `waiting` or `looked_up` owns it. Taking one is atomic, so the loop
+    may take back members that a slow one holds up.
     """
 
     executor: Executor
@@ -81,18 +81,18 @@ class Batch(msgspec.Struct, eq=False):
     """The work of the last key that was made; `_of_inputs` makes the keys of the same work."""
     _of_inputs: KeyOfInputs | None = None
     _plain: CallWork | None = None
-    """The same work, if there are no secrets that might be among its inputs."""
+    """The work of the last key, if its inputs cannot hold secrets; else None."""
     since_s: float | None = None
-    """When the thread began with what it does now, by `time.monotonic`; None: it has not begun."""
+    """When the thread began its present step, by `time.monotonic`; None if it has not begun."""
     began_s: float | None = None
-    """When it began with the first member."""
+    """When the thread began with the first member, by `time.monotonic`."""
     took_s: float = 0.0
-    """How long it took for all of them; `worked_s` of that it had the processor."""
+    """Seconds that all members took; `worked_s` is the processor time of that."""
     worked_s: float = 0.0
     _noted_s: float = 0.0
-    """How long the thread had had the processor when the last call began."""
+    """The thread's processor time in seconds when the last call began."""
     done: int = 0
-    """How many members it ended; the results of `found` of them were taken from the cache."""
+    """How many members have ended; the results of `found` of them came from the cache."""
     found: int = 0
     alone: bool = True
     """True if no other batch was under way meanwhile. Others make it take longer than it has to."""
@@ -103,7 +103,7 @@ class Batch(msgspec.Struct, eq=False):
         return bool(self.waiting or self.looked_up)
 
     def take_back(self) -> list[BatchMember]:
-        """The members that have not begun; the thread ends after the one that it is at."""
+        """Take out and return the members that have not begun. The thread ends after its present member."""
         out: list[BatchMember] = []
         for part in (self.looked_up, self.waiting):
             while (member := _next(part)) is not None:
@@ -111,7 +111,7 @@ class Batch(msgspec.Struct, eq=False):
         return out
 
     def run(self) -> None:
-        """Call every member, one after the other. Members end in `ended`; raises nothing of theirs."""
+        """Call every member in order and add each to `ended`. Errors of members are not raised."""
         self.began_s, worked_s = time.monotonic(), time.thread_time()
         self._noted_s = worked_s
         self.look_up()
@@ -136,7 +136,7 @@ class Batch(msgspec.Struct, eq=False):
         self._ask()
 
     def take_hits(self) -> None:
-        """End the members whose results the cache has, small ones all; the others still wait for a thread."""
+        """End the members whose cached results are all small; the others still wait for a thread."""
         now = self.executor.clock.now_s()
         for member in self.take_back():
             hit = member.hit
@@ -152,7 +152,7 @@ class Batch(msgspec.Struct, eq=False):
                 self._ended(member, None)
 
     def keep(self) -> None:
-        """Hand the results that other runs may take to the cache, in one transaction."""
+        """Add the results that other runs may use to the cache, in one transaction."""
         entries = []
         while (entry := _next(self.kept)) is not None:
             entries.append(entry)
@@ -160,7 +160,7 @@ class Batch(msgspec.Struct, eq=False):
             self.executor.hits.keep(entries)
 
     def _end(self, member: BatchMember) -> None:
-        """The member's result, or what making it raises, ends the member."""
+        """End the member with its result, or with the error that making it raises."""
         member.started = self.executor.clock.now_s()
         error: Exception | None = None
         try:
@@ -175,13 +175,13 @@ class Batch(msgspec.Struct, eq=False):
         self.ended.append(member)
 
     def _make_key(self, member: BatchMember) -> None:
-        """The member goes on, with a key if its result may be kept, or ends if an input has a wrong type."""
+        """Make a key if the member's result may be kept. The member ends if an input has a wrong type."""
         attempt, executor = member.attempt, self.executor
         try:
             if attempt.work.typed_inputs:
                 check_inputs(attempt.work, attempt.inputs, executor.store.checked)
             if attempt.work is self._plain and member.worth.always and self._of_inputs is not None:
-                member.key = self._of_inputs(attempt.inputs)  # as the one before: only its inputs differ
+                member.key = self._of_inputs(attempt.inputs)  # like the previous one, except for its inputs
             elif self._is_keyed(member):
                 self._note_key(member)
         except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
@@ -235,13 +235,13 @@ class Batch(msgspec.Struct, eq=False):
                 member.hit = self._before(member, hit)
 
     def _before(self, member: BatchMember, hit: CacheEntry | None) -> CacheEntry | None:
-        """The hit, unless it was made by one that began beside the member: those run, each for itself."""
+        """Return the hit, or None if this run made it after the member was ready: the member runs too."""
         if hit is not None and hit.run_id == self.executor.run_id and hit.created_at >= member.gathered:
             return None
         return hit
 
     def _result(self, member: BatchMember) -> None:
-        """The member gets an earlier run's result, or what a call gives."""
+        """Give the member an earlier run's result, or the result of a call."""
         attempt = member.attempt
         if member.asks_alone and member.key is not None:
             member.hit = self._before(member, self.executor.hits.look([member.key]).get(member.key))
@@ -259,7 +259,7 @@ class Batch(msgspec.Struct, eq=False):
         elif attempt.work.node.artifact is None and all(map(surely_small, returned.values())):
             made = Finished(check_outputs(attempt.work, returned))
         else:
-            # What the cache keeps is kept whole.
+            # A result in the cache must not depend on a round's state.
             stored = attempt if key is None or attempt.base is None else attempt.whole()
             made = self.executor.store.store_outputs(stored, returned)
             check_references(attempt.work, made.outputs)
@@ -271,7 +271,7 @@ class Batch(msgspec.Struct, eq=False):
             self.kept.extend(member.worth.kept((key, entry), took_s))
 
     def _take(self, member: BatchMember, hit: CacheEntry) -> None:
-        """The member gets an earlier run's result."""
+        """Give the member an earlier run's result."""
         taken = self.executor.hits.take(hit, member.attempt)
         outputs = check_outputs(member.attempt.work, taken.outputs)
         member.cached_from = taken.cached_from
@@ -279,7 +279,7 @@ class Batch(msgspec.Struct, eq=False):
         self._give(member, outputs, taken.body if outputs is taken.outputs else None)
 
     def _key_after(self, member: BatchMember, took_s: float) -> str | None:
-        """The key to keep the result under, now that its call took so long; None if it is not kept."""
+        """Return the key for the result of a call that took `took_s` seconds; None if it is not kept."""
         worth, attempt = member.worth, member.attempt
         if not worth.always:
             worked_s = self._worked_s(took_s)
@@ -305,7 +305,7 @@ class Batch(msgspec.Struct, eq=False):
         member.outputs = outputs
 
     def _call(self, member: BatchMember) -> Encoded | dict[str, Value]:
-        """Call the member's operator in a context of its own. Returns its outputs by port."""
+        """Call the member's operator in a context of its own. Return its outputs by port."""
         attempt, executor = member.attempt, self.executor
         plain: Mapping[str, StoredValue] = attempt.inputs
         for value in plain.values():
@@ -328,7 +328,7 @@ class Batch(msgspec.Struct, eq=False):
                     return made
                 return ports_of(work.operator, attempt.node, executor.value_bytes_max)(returned)
             finally:
-                end_copy(before)  # a copy must not write what comes next
+                end_copy(before)  # a forked copy of the process must not go on
 
 
 def _all_inline(hit: CacheEntry) -> bool:
@@ -340,7 +340,7 @@ def _all_inline(hit: CacheEntry) -> bool:
 
 
 def _next(part: deque[T]) -> T | None:
-    """Take out the first member of the part; None if there is none. Atomic."""
+    """Take out and return the first item of the deque, or None if it is empty. Atomic."""
     try:
         return part.popleft()
     except IndexError:

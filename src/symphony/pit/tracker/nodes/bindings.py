@@ -1,4 +1,4 @@
-"""The values that the expressions of each slot see, and the values that follow from others."""
+"""Gives the expressions of each slot their values, and derives values that follow from others."""
 
 import asyncio
 from collections.abc import Mapping
@@ -37,17 +37,17 @@ class Bindings:
         self._levels: dict[int, FrameScope] = {0: FrameScope(job.graph, 0, machine, values)}  # by frame
         self._root = job.graph.works
         self._plain: dict[int, bool] = {}  # by the identity of a work, which lives as long as the run
-        self._bases: dict[int, Base] = {}  # by the slot of the loop: its latest round's
+        self._bases: dict[int, Base] = {}  # by the slot of the loop: that of its latest round
         self.afresh = Afresh(job.afresh, machine) if job.afresh else None
-        self._gathers = False  # whether a fan-out of the run has been gathered
+        self._gathers = False  # True once a fan-out of the run has been gathered
 
     def level(self, slot: int) -> FrameScope:
-        """The level that a slot stands on."""
+        """Return the level of a slot."""
         return self._levels[self._machine.frame(slot).number]
 
     def work(self, slot: int) -> Work:
-        """The work of a slot; an element has its fan-out's."""
-        if slot < len(self._root):  # the nodes of the workflow itself have the first slots
+        """Return the work of a slot; for an element, that of its fan-out."""
+        if slot < len(self._root):  # the workflow's own nodes have the first slots
             return self._root[slot]
         element = self._machine.element_of.get(slot)
         if element is not None:
@@ -68,18 +68,21 @@ class Bindings:
         return items[index], index
 
     def items(self, slot: int, count: int) -> list[Value]:
-        """The list of a fan-out of `count` elements. Raises as `render`, and `not-repeatable`."""
+        """Return the list of a fan-out of `count` elements.
+
+        Raises as `render`, and SymphonyError `not-repeatable`.
+        """
         items = self.values.items.get(slot)
         if items is None:  # after a restart: the list is derived again
             items = self.values.items[slot] = self._items_again(slot, count)
         return items
 
     def render(self, template: ValueTemplate, slot: int) -> Value:
-        """The template's value as the slot sees it. Raises ExpressionFailed, ArtifactMissing."""
+        """Return the template's value as the slot sees it. Raises ExpressionFailed, ArtifactMissing."""
         return self.level(slot).render(template, self.element(slot))
 
     def made(self, template: ValueTemplate, slot: int, what: str) -> Value:
-        """The value of a template that nobody has used before, named by `what`.
+        """Return the value of a template that has not been used yet. `what` names it in errors.
 
         Raises as `render`, and ValueTooLarge.
         """
@@ -92,7 +95,7 @@ class Bindings:
     def within(
         self, level: FrameScope, template: ValueTemplate, element: Element, slot: int, what: str
     ) -> StoredValue:
-        """`level.kept` for what is about to be used first. Raises ValueTooLarge too; `what` names it."""
+        """Return `level.kept` of a template at its first use. Raises ValueTooLarge too; `what` names it."""
         try:
             value = level.kept(template, element)
         except ValueTooLarge as error:
@@ -100,11 +103,11 @@ class Bindings:
         aside = self.values.aside
         passed_on = template.bare is not None and template.bare.kind != "node"
         if not passed_on and not template.constant and (aside is None or not aside.made(template)):
-            self._bounded(value, slot, what)  # the others were looked at where they were made
+            self._bounded(value, slot, what)  # other values were checked where they were made
         return value
 
     def _bounded(self, value: StoredValue, slot: int, what: str) -> None:
-        """Raise ValueTooLarge for a value that is larger than any may be."""
+        """Raise ValueTooLarge if the value exceeds the limit for values."""
         most = self._executor.value_bytes_max
         if not fits(value, most):
             raise ValueTooLarge(self._told(what, slot), most)
@@ -119,7 +122,10 @@ class Bindings:
         return work.when is None or truth(self.render(work.when, slot), "when")
 
     def named(self, slot: int, work: W) -> W:
-        """The work with its artifact's name evaluated. Raises as `render`, and `type-mismatch`."""
+        """Return the work with its artifact's name evaluated.
+
+        Raises as `made`, and SymphonyError `type-mismatch`.
+        """
         if work.artifact_name is None or work.artifact_name.constant:
             return work
         name = self.made(work.artifact_name, slot, "artifact.name")
@@ -129,11 +135,11 @@ class Bindings:
                 code="type-mismatch",
                 hint='put text around it, such as "report-${{ item }}", or use string(x)',
             )
-        shown = self._executor.sealer.mask(name)  # names are for everybody
+        shown = self._executor.sealer.mask(name)  # anybody may see names
         return msgspec.structs.replace(work, artifact_name=constant(shown, STRING))
 
     def configured(self, slot: int, work: W) -> W:
-        """The work with the expressions in its `config` evaluated. Raises as `render`."""
+        """Return the work with the expressions in its `config` evaluated. Raises as `render`."""
         if all(template.constant for template in work.config.values()):
             return work
         config = {key: constant(self.made(one, slot, f"config {key}")) for key, one in work.config.items()}
@@ -163,7 +169,7 @@ class Bindings:
     def looked_up(self, slot: int, work: Work) -> dict[str, StoredValue] | None:
         """Return the inputs of a node that has only ports, constants and lists of small ports; else None.
 
-        Nothing is loaded or evaluated for it: `at_hand` need not be asked, nor ports be looked up twice.
+        Loads and evaluates nothing. It saves a call of `at_hand`, and looking up ports twice.
         """
         if work.config or work.artifact_name is not None or slot in self._machine.element_of:
             return None
@@ -185,7 +191,7 @@ class Bindings:
         return out
 
     def _rendered(self, template: ValueTemplate, slot: int, name: str) -> StoredValue:
-        """An input that is no more than looked up, or is computed."""
+        """Return an input that is a bare reference or is computed."""
         level, element = self.level(slot), self.element(slot)
         if template.bare is not None:
             return level.kept(template, element)
@@ -247,9 +253,9 @@ class Bindings:
         }
 
     def outputs(self, frame: Frame) -> dict[str, StoredValue]:
-        """The outputs of the workflow that ran in `frame`, large ones as references.
+        """Return the outputs of the workflow that ran in `frame`, large ones as references.
 
-        Raises as `render`, with the name of the output in the message and as the detail `output`.
+        Raises as `render`, with the name of the output in the message and in the detail `output`.
         """
         level = self._levels[frame.number]
         made = {
@@ -268,7 +274,7 @@ class Bindings:
     def declared(
         self, slot: int, work: Work, outputs: Mapping[str, StoredValue]
     ) -> Mapping[str, StoredValue]:
-        """Outputs that no operator made, with the one that the node calls its artifact in the store.
+        """Return outputs that no operator made, after storing the one that the node declares as its artifact.
 
         Raises as `named`, and StorageFull.
         """
@@ -296,13 +302,13 @@ class Bindings:
         return self._bases.get(slot)
 
     def forget(self, slot: int) -> None:
-        """The loop has ended."""
+        """Drop the state of a loop that has ended."""
         self._bases.pop(slot, None)
 
     def enter(self, slot: int, given: Mapping[str, StoredValue], body: bytes = b"", spent: int = 0) -> None:
-        """The frame below `slot` has been opened: `given` are a workflow's inputs or a loop's state.
+        """Make the level of the frame that was opened in `slot`; `given` holds inputs or a loop's state.
 
-        `body`: what a state is recorded as, `spent` as in `changes.Base`.
+        `body` is the recorded form of a state; `spent` is as in `changes.Base`.
         """
         frame = self._machine.children.get(slot)
         if frame is None:
@@ -322,11 +328,11 @@ class Bindings:
         self._levels[frame.number] = level
 
     def inside(self, frame: Frame) -> FrameScope:
-        """The level of a frame that was entered and not left."""
+        """Return the level of a frame that was entered and has not been left."""
         return self._levels[frame.number]
 
     def leave(self, frame: Frame) -> None:
-        """Nothing will read the values of this frame any more."""
+        """Drop the values of a frame that nothing will read any more."""
         if self._levels.pop(frame.number, None) is not None:
             for slot in range(frame.base, frame.base + len(frame.plan.nodes)):
                 self.values.held.pop(slot, None)
@@ -337,7 +343,7 @@ class Bindings:
     # ---- values that follow from others ---------------------------------------------------
 
     def derive(self, slot: int) -> None:
-        """Values that follow from others: a fan-out's lists, what a merge chose."""
+        """Derive the outputs of a fan-out (its lists) or of a merge (the chosen values)."""
         if slot in self._machine.groups:
             self._gather(slot)
         else:
@@ -369,14 +375,14 @@ class Bindings:
         return check_outputs(work, given)
 
     def elements(self, slot: int) -> range:
-        """The slots of a fan-out's elements."""
+        """Return the slots of a fan-out's elements."""
         group = self._machine.groups[slot]
         return range(group.base, group.base + group.count)
 
     def bound_gathered(self, slot: int) -> None:
-        """Raise ValueTooLarge if the lists that a fan-out's elements make are larger than a value may be.
+        """Raise ValueTooLarge if the lists of a fan-out's elements exceed the limit for values.
 
-        Nothing is loaded for that: a stored value says its size.
+        Loads nothing, because the size of a stored value is known.
         """
         most = self._executor.value_bytes_max
         rows = [self.values.of(element) for element in self.elements(slot)]
@@ -395,7 +401,7 @@ class Bindings:
         self.values.put(slot, self.values.gathered(columns))
 
     def _shown(self, slot: int) -> int:
-        """The slot whose values others see in place of the slot's: its fallback's if that stood in."""
+        """Return the slot whose values others see for this one: its fallback's if that stood in."""
         return self.level(slot).slot_of(self._machine.node(slot).name)
 
     def _first_success(self, slot: int) -> int:
@@ -404,7 +410,7 @@ class Bindings:
         return next(slot for slot in slots if self._machine.status[slot] == Status.SUCCEEDED)
 
     def _holds(self, slot: int, source: str, condition: ValueTemplate) -> bool:
-        """A conditional edge holds if its source and all it reads succeeded and it is true."""
+        """Whether a conditional edge holds: its source and all it reads succeeded, and it is true."""
         slot_of = self.level(slot).slot_of
         names = [source, *(read.name for read in condition.reads if read.kind in ("port", "node"))]
         if any(self._machine.status[slot_of(name)] != Status.SUCCEEDED for name in names):
@@ -425,7 +431,7 @@ class Bindings:
 
 
 def truth(value: Value, what: str) -> bool:
-    """A condition's result. Raises SymphonyError `type-mismatch` if it is neither true nor false."""
+    """Return a condition's result. Raises SymphonyError `type-mismatch` if it is not true or false."""
     if isinstance(value, bool):
         return value
     raise SymphonyError(
@@ -436,5 +442,5 @@ def truth(value: Value, what: str) -> bool:
 
 
 def same(expected: Value, value: Value) -> bool:
-    """Equal as values: 1, 1.0 and true all differ."""
+    """Whether two values are equal and of the same type: 1, 1.0 and true all differ."""
     return type(expected) is type(value) and expected == value

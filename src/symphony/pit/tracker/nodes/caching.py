@@ -15,7 +15,7 @@ class Cache(Protocol):
         ...
 
     def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
-        """Results by those of `keys` that have one."""
+        """Return the results that exist, by key."""
         ...
 
     def put_many(self, entries: Sequence[tuple[str, CacheEntry]]) -> None:
@@ -23,5 +23,5 @@ class Cache(Protocol):
         ...
 
     def content(self, path: Path) -> str | None:
-        """A digest of the file at `path`; None for something that is not a regular file."""
+        """Return a digest of the file at `path`; None if it is not a regular file."""
         ...

@@ -1,4 +1,4 @@
-"""One call of a node's operator or model: here, in a thread, or in a worker process."""
+"""Calls a node's operator or model: on the loop, in a thread, or in a worker process."""
 
 import asyncio
 import contextvars
@@ -37,7 +37,7 @@ class AttemptCalls:
         self._resources, self._store, self._contexts = resources, store, contexts
 
     async def call(self, attempt: NodeAttempt, plain: Mapping[str, Value], pool: Pool) -> Mapping[str, Value]:
-        """One call within its time; `plain` are the attempt's inputs, loaded.
+        """Make one call within its time; `plain` holds the attempt's inputs, loaded.
 
         Raises SymphonyError `timeout`, and whatever the operator raises.
         """
@@ -118,7 +118,7 @@ class AttemptCalls:
             meter.close()
 
     def _task(self, attempt: NodeAttempt, plain: Mapping[str, Value]) -> "Task | None":
-        """The call as a worker process takes it; None if it is not for a worker."""
+        """Return the call as a task for a worker process; None if it does not need a worker."""
         resources, work, node = self._resources, attempt.work, attempt.node
         if not isinstance(work, OperatorWork):
             return None

@@ -1,4 +1,4 @@
-"""Values against the types of a node's ports. Pure."""
+"""Checks values against the types of a node's ports. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ V = TypeVar("V", Value, StoredValue)
 
 _LONG: Final = 64
 _WHOLE: Final = re.compile(r"\s*\$\{\{\s*((?:(?!\}\}).)*?)\s*\}\}\s*", re.DOTALL)
-_HOLDERS: Final = (list, dict)  # `list | dict` in a check makes a union each time
+_HOLDERS: Final = (list, dict)  # `list | dict` in a check builds a union each time
 _KNOWN_MAX: Final = 16
 
 
 class CheckedValues:
-    """Long lists and maps that were found to fit: the elements of a fan-out may all be given the same one.
+    """Long lists and maps that passed a check, because all elements of a fan-out may get the same one.
 
-    One for a run: it holds what it knows. Thread-safe.
+    There is one for a run. It keeps the values that it knows alive. Thread-safe.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[StoredValue, Check]] = {}  # held, so that the number stays the value's
+        self._known: dict[int, tuple[StoredValue, Check]] = {}  # by id, which stays the held value's
 
     def fits(self, value: StoredValue, check: Check) -> bool:
         """True if `note` was called after the check accepted this very value."""
@@ -35,14 +35,14 @@ class CheckedValues:
         return found is not None and found[1] is check
 
     def note(self, value: StoredValue, check: Check) -> None:
-        """The check has found nothing wrong with the value."""
+        """Remember that the value passed the check."""
         if len(self._known) >= _KNOWN_MAX:
             self._known.clear()
         self._known[id(value)] = value, check
 
 
 def check_inputs(work: CallWork, inputs: Mapping[str, StoredValue], checked: CheckedValues) -> None:
-    """Raises SymphonyError `type-mismatch` for a value that its port does not take."""
+    """Raise SymphonyError `type-mismatch` for a value that its port does not accept."""
     checks = work.input_checks
     for name, value in inputs.items():
         check = checks.get(name)
@@ -60,7 +60,7 @@ def check_inputs(work: CallWork, inputs: Mapping[str, StoredValue], checked: Che
 
 
 def _source(work: CallWork, name: str) -> str:
-    """The expression that gave an input, as the end of a sentence."""
+    """Return the expression that an input came from, as the end of a sentence."""
     given = work.node.inputs.get(name)
     if not isinstance(given, str) or "${{" not in given:
         return ""
@@ -69,7 +69,7 @@ def _source(work: CallWork, name: str) -> str:
 
 
 def check_outputs(work: Work, outputs: Mapping[str, V]) -> Mapping[str, V]:
-    """Outputs of the declared types, integers in ports of numbers made doubles: a copy where there are any.
+    """Return outputs of the declared types. Integers in number ports become doubles, in a copy.
 
     Raises SymphonyError `type-mismatch`.
     """
@@ -87,7 +87,7 @@ def check_outputs(work: Work, outputs: Mapping[str, V]) -> Mapping[str, V]:
 
 
 def _remedy(work: Work, name: str, value: Value | StoredValue) -> str:
-    """Return how to mend an output of the wrong type: the function, if one can be named."""
+    """Return how to fix an output of the wrong type, with the function that does it if there is one."""
     code = getattr(work.operator.function, "__code__", None) if isinstance(work, OperatorWork) else None
     if not isinstance(code, CodeType):
         return "the operator breaks its own declaration"
@@ -97,9 +97,9 @@ def _remedy(work: Work, name: str, value: Value | StoredValue) -> str:
 
 
 def check_references(work: Work, outputs: Mapping[str, StoredValue]) -> None:
-    """Raises SymphonyError `type-mismatch` for a reference where the value itself is to be.
+    """Raise SymphonyError `type-mismatch` for a reference where the value itself is required.
 
-    For outputs that have been checked before large ones went to the store.
+    For outputs that were checked before large ones went to the store.
     """
     refs = {name: value for name, value in outputs.items() if type(value) is ArtifactRef}
     if refs:
@@ -107,7 +107,7 @@ def check_references(work: Work, outputs: Mapping[str, StoredValue]) -> None:
 
 
 def _double(name: str, value: int) -> float:
-    """The number as a double, if it stays the same."""
+    """Return an integer as a double. Raises SymphonyError `type-mismatch` if that changes its value."""
     made = float(value)
     if int(made) != value:
         raise SymphonyError(

@@ -1,6 +1,6 @@
 """A digest of an element of a fan-out: of all that its node's expressions read of it and around it.
 
-Two elements with one digest, of nodes that do the same, come to the same.
+Two elements with the same digest, of nodes that do the same, have the same result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,22 +19,22 @@ _OF_THE_ROUND = ("state", "iteration")
 
 
 def moved_name(fan_out: str, number: int | None = None) -> str:
-    """The name of a result that any element with the same digest may take.
+    """Return the name of a result that any element with the same digest may reuse.
 
-    Without a number, that of the list of the digests. No step has such a name.
+    Without a number, return the name of the list of digests. No step has such a name.
     """
     return f"{fan_out}[={'' if number is None else number}]"
 
 
 def plain_name(moved: str) -> str:
-    """The name that a step has in its own run, of one that `moved_name` gave, or anything inside it."""
+    """Return a step's name in its own run, for a name from `moved_name` or of a step inside it."""
     return moved.replace("[=", "[")
 
 
 def element_digests(level: FrameScope, node: int, items: Sequence[Value], sealer: Sealer) -> list[str | None]:
-    """A digest for each element of the fan-out `node`; None for those that hold secrets or read the run.
+    """Return a digest for each element of the fan-out `node`; None if it holds secrets or reads the run.
 
-    `level` is that of the fan-out. Raises Deferred where a large list is to be loaded first.
+    `level` is that of the fan-out. Raises Deferred if a large list must be loaded first.
     """
     reads = _reads(level.graph, node)
     if reads is None:
@@ -101,7 +101,7 @@ def _reads(graph: WorkGraph, node: int) -> frozenset[Read] | None:
     own = {work.when, work.for_each, work.label}
     found = {r for t in work.templates() if not any(t is one for one in own) for r in t.reads}
     if isinstance(work, LoopWork):
-        # What the body reads of the loop's own state follows from the rest.
+        # The body's reads of the loop's own state follow from the rest.
         inner = {*_inside(graph.below[node])}
         first = {r for template in work.loop.state.values() for r in template.reads}
         found = {r for r in found | inner if r.kind not in _OF_THE_ROUND or r in first}
@@ -111,7 +111,7 @@ def _reads(graph: WorkGraph, node: int) -> frozenset[Read] | None:
 
 
 def _inside(graph: WorkGraph) -> Iterator[Read]:
-    """Yield what the nodes of a loop's body read of what is around it, and perhaps more."""
+    """Yield what the nodes of a loop's body read from around the loop, and perhaps more."""
     for number, work in enumerate(graph.works):
         inner = [*(r for template in work.templates() for r in template.reads)]
         if isinstance(work, LoopWork):

@@ -27,7 +27,7 @@ class Contexts:
     def arguments(
         self, attempt: NodeAttempt, plain: Mapping[str, StoredValue], cancelled: Cancelled
     ) -> dict[str, object]:
-        """Return the arguments of the attempt's operator, its own copies. `plain` has its inputs, loaded."""
+        """Return copies of the arguments for the attempt's operator. `plain` has its inputs, loaded."""
         work = attempt.work
         assert isinstance(work, OperatorWork)
         operator = work.operator
@@ -55,26 +55,26 @@ class Contexts:
         )
 
     def sink(self, node: str) -> LogSink:
-        """Takes what the node prints."""
+        """Return a sink for what the node prints."""
         return partial(self._resources.log, node)
 
     def around(self, work: CallWork, node: str) -> "_Around":
-        """Return what the node's child processes get in their environment, and what not."""
+        """Return a context manager that controls the environment of the node's child processes."""
         marks = {**self._resources.marks, NODE_VARIABLE: node}
         return _Around(withholding(self.withheld(work)), marking(marks))
 
     def enter(self, work: CallWork, node: str) -> None:
-        """Make the present context one as within `around`, for as long as there is that context."""
+        """Set up the present context as `around` does, for as long as the context exists."""
         withholding(self.withheld(work)).__enter__()
         marking({**self._resources.marks, NODE_VARIABLE: node}).__enter__()
 
     def withheld(self, work: CallWork) -> frozenset[str]:
-        """The variables that child processes of a node do not inherit."""
+        """Return the variables that child processes of a node do not inherit."""
         secret = self._secret
         return secret - variables_read(work) if _is_command(work) else secret
 
     def _shown_variables(self, work: CallWork) -> Mapping[str, str]:
-        """The listed variables that a node may look at: a command those that its inputs read."""
+        """Return the listed variables that a node may see; for a command, those that its inputs read."""
         environment = self._resources.environment
         if not _is_command(work):
             return dict(environment)
@@ -87,7 +87,7 @@ def _is_command(work: CallWork) -> bool:
 
 
 class _Around:
-    """Both are open while this is."""
+    """Two context managers in one."""
 
     __slots__ = ("_marked", "_withheld")
 

@@ -1,4 +1,4 @@
-"""Runs in a worker process in place of the loop: one template, compiled again, with its values."""
+"""Renders one template with its values in a worker process, where it is compiled again."""
 
 from functools import lru_cache
 
@@ -13,9 +13,9 @@ _KEPT = 256
 
 @operator("expression", version="1.0.0", cpu=True)
 def expression(source: Value, form: str, values: list[Value], most: int) -> Value:
-    """The value of the template that `source` is; `values` are what its expressions read, in their order.
+    """Return the value of the template `source`; `values` holds what its expressions read, in their order.
 
-    Raises as rendering does, and ValueTooLarge if it takes more than `most` bytes.
+    Raises as rendering does, and ValueTooLarge if the value takes more than `most` bytes.
     """
     template = _compiled(source, form)
     found = template.render(dict(zip(template.reads, values, strict=True)).__getitem__)

@@ -1,4 +1,4 @@
-"""Runs one attempt of a node: types checked, results cached, large values stored."""
+"""Runs one attempt of a node: checks types, caches results, stores large values."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -25,31 +25,31 @@ from symphony.ports.values import ArtifactRef, Value
 
 
 class Executor(RunResources, frozen=True, kw_only=True, dict=True):
-    """Runs attempts with the resources of a run; its parts are also for those who need one of them."""
+    """Runs attempts with the resources of a run. Its parts can also be used by themselves."""
 
     @cached_property
     def store(self) -> ValueStore:
-        """Keeps what nodes give, large values as artifacts."""
+        """Return the store of nodes' values, which keeps large ones as artifacts."""
         return ValueStore(self)
 
     @cached_property
     def contexts(self) -> Contexts:
-        """Makes what operators know of the run."""
+        """Return the maker of operators' contexts."""
         return Contexts(self)
 
     @cached_property
     def result_keys(self) -> ResultKeys:
-        """Says under which keys results are cached."""
+        """Return the maker of cache keys."""
         return ResultKeys(self, self.store, self.contexts)
 
     @cached_property
     def hits(self) -> Hits:
-        """Takes results from the cache."""
+        """Return the cache of results as attempts use it."""
         return Hits(self, self.result_keys, self.store)
 
     @cached_property
     def calls(self) -> AttemptCalls:
-        """Calls operators and models."""
+        """Return the caller of operators and models."""
         return AttemptCalls(self, self.store, self.contexts)
 
     def meter(self, node: str, told: Callable[[str], None]) -> Meter:
@@ -62,7 +62,7 @@ class Executor(RunResources, frozen=True, kw_only=True, dict=True):
         return Meter(self.spending, self.run_id, node, TokenStream(self.sealer.stream(), tell))
 
     def error_of(self, error: BaseException) -> ErrorTuple:
-        """An error as it may be written down."""
+        """Return an error in the form in which it may be recorded, with secrets hidden."""
         plain = brief(error_text(error), self.sealer.mask_cut)
         return plain.code, plain.message, plain.hint
 
@@ -81,7 +81,7 @@ class Executor(RunResources, frozen=True, kw_only=True, dict=True):
             )
             if hit is not None:
                 return hit
-        # A thread only for what may take long: the way there and back costs as much as a commit.
+        # Use a thread only for what may take long: the round trip costs as much as a commit.
         plain: Mapping[str, Value]
         if any(isinstance(value, ArtifactRef) for value in inputs.values()):
             plain = await in_thread(pool, self.store.loaded, work, inputs)
@@ -94,7 +94,7 @@ class Executor(RunResources, frozen=True, kw_only=True, dict=True):
         if work.node.artifact is None and all(map(surely_small, returned.values())):
             made = Finished(check_outputs(work, returned))
         else:
-            # What the cache keeps is kept whole.
+            # A result in the cache must not depend on a round's state.
             stored = attempt if key is None or attempt.base is None else attempt.whole()
             made = await in_thread(pool, self.store.store_outputs, stored, returned)
         if key is not None and (entry := self.hits.entry(attempt, made.outputs)) is not None:

@@ -15,7 +15,7 @@ from symphony.ports.values import Value
 
 
 class NotStored(Exception):
-    """A node has done its work, and there is no room for what it gave: no failure of the node."""
+    """A node has done its work, but there is no room for its outputs. This is not a failure of the node."""
 
     def __init__(self, why: StorageFull) -> None:
         super().__init__(str(why))
@@ -23,7 +23,7 @@ class NotStored(Exception):
 
 
 _GRACE_S = 0.25
-"""An operator that keeps to its own time has so long to say it better than we can."""
+"""Seconds in which an operator that keeps its own time limit can raise its own, better error."""
 
 
 def bound_s(work: CallWork, inputs: Mapping[str, Value]) -> float | None:
@@ -38,9 +38,9 @@ def bound_s(work: CallWork, inputs: Mapping[str, Value]) -> float | None:
 
 
 def too_late(work: Work, limit_s: float | None = None) -> SymphonyError:
-    """An attempt, a delay or a graph inside the node took longer than its `timeout`.
+    """Return the error of an attempt, a delay or a graph inside a node that exceeded its `timeout`.
 
-    Of a call in a worker, `limit_s` is the time that it had.
+    For a call in a worker, `limit_s` is the time limit that it had, in seconds.
     """
     operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is not None and operator.bounds is not None and limit_s not in (None, work.timeout_s):
@@ -55,10 +55,10 @@ ELEMENTS_NAMED = 5
 
 
 def elements_failed(names: Sequence[str], failed: int, count: int, first: RunError) -> SymphonyError:
-    """All elements of a fan-out have ended, and `failed` of its `count` have failed.
+    """Return the error of a fan-out whose elements have all ended, `failed` of its `count` with a failure.
 
-    `names` are those of the first of them, in order, with their labels; `first` names the very first, and
-    says why it failed.
+    `names` are the names, with labels, of the first few failed elements in order. `first` names the very
+    first, and says why it failed.
     """
     others, more = ", ".join(names[1:]), failed - len(names)
     also = f"; also {others}" + (f" and {more:,} more" if more > 0 else "") if others else ""
@@ -79,7 +79,7 @@ def perhaps_stopped(error: BaseException) -> bool:
             return False
         status: object = None
         if isinstance(found, SymphonyError):
-            details = getattr(found, "details", None)  # whatever its author put there
+            details = getattr(found, "details", None)  # its author may have put anything there
             said = details.get("exit_code") if isinstance(details, Mapping) else None
             status = getattr(found, "status", None) if said is None else said
         elif isinstance(found, subprocess.CalledProcessError):

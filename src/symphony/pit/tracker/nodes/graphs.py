@@ -1,4 +1,4 @@
-"""The graphs of a run made ready: the workflow's own, the bodies of loops, the sub-workflows."""
+"""Prepares the graphs of a run: the workflow's own, the bodies of loops, the sub-workflows."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from symphony.workflow.model import SubWorkflowNode, Workflow
 from symphony.workflow.types import ANY
 
 OperatorsOf: TypeAlias = Callable[[Workflow, Path], Mapping[str, Operator]]
-"""Gives the operators that a workflow in a folder may use, by name."""
+"""Returns the operators that a workflow in a folder may use, by name."""
 
 
 class WorkGraph(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class WorkGraph(msgspec.Struct, frozen=True, kw_only=True):
     below: Mapping[int, "WorkGraph"] = msgspec.field(default_factory=dict)
 
     def inputs_read(self, node: int) -> set[str]:
-        """The inputs of the workflow that a node, or a loop's body, reads."""
+        """Return the inputs of the workflow that a node, or a loop's body, reads."""
         found = {r.name for t in self.works[node].templates() for r in t.reads if r.kind == "input"}
         inner = self.below.get(node)
         if inner is not None and isinstance(self.works[node], LoopWork):
@@ -52,7 +52,7 @@ class WorkGraph(msgspec.Struct, frozen=True, kw_only=True):
         return any(map(_holds, mine)) or any(graph.holds_values() for graph in self.below.values())
 
     def ready(self) -> None:
-        """Compile every expression that no validation has looked at. Raises BadExpression."""
+        """Compile every expression that validation has not compiled. Raises BadExpression."""
         for template in (*self.outputs.values(), *(t for work in self.works for t in work.templates())):
             template.ready()
         for graph in self.below.values():
@@ -88,9 +88,9 @@ def graph_of(
     children: Recorded,
     compilation: Compilation,
 ) -> WorkGraph:
-    """The graph of a valid workflow and all inside it.
+    """Return the graph of a valid workflow and of all inside it.
 
-    `plan` is the workflow's, made with the same `children`; `compilation` has what is compiled already.
+    `plan` is the workflow's, made with the same `children`; `compilation` holds what is already compiled.
     """
     made = _Making(catalog, operators, compilation)
     return made.graph(made.compiled(workflow), plan, children, None, operators(workflow, children.base))
@@ -121,10 +121,10 @@ class _Making:
         )
 
     def _child(self, reference: str, plan: Plan, children: Recorded) -> WorkGraph:
-        """A sub-workflow that several nodes run is made ready once: its plan tells."""
+        """Return the graph of a sub-workflow. One that several nodes run is prepared once, by its plan."""
         if id(plan) not in self._known:
             found, inside = children(reference), children.child(reference)
-            assert found is not None  # its plan came from there
+            assert found is not None  # its plan was made from it
             operators = self._operators(found, inside.base)
             self._known[id(plan)] = self.graph(self.compiled(found), plan, inside, inside.base, operators)
         return self._known[id(plan)]

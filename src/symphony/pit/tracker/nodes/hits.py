@@ -1,4 +1,4 @@
-"""Results of earlier runs: looked up before a node runs, kept after it has."""
+"""Looks up results of earlier runs before a node runs, and keeps its result afterwards."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,13 +32,13 @@ class Hits:
         return self._resources.cache is not None and self._resources.cache.has_any(operator)
 
     def find(self, key: str, attempt: NodeAttempt) -> Finished | None:
-        """The result under `key`, made this run's. Raises NotStored where there is no room for that."""
+        """Return the result under `key` as this run's, or None. Raises NotStored if there is no room."""
         assert self._resources.cache is not None
         hit = self.look([key]).get(key)
         return None if hit is None else self.take(hit, attempt)
 
     def look(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
-        """The results that there are under `keys`, whole."""
+        """Return the results under `keys` whose artifacts all still exist."""
         assert self._resources.cache is not None
         found, holds = self._resources.cache.get_many(keys), self._resources.artifacts.holds
         gone = {
@@ -50,19 +50,19 @@ class Hits:
         return {key: hit for key, hit in found.items() if key not in gone} if gone else found
 
     def take(self, hit: CacheEntry, attempt: NodeAttempt) -> Finished:
-        """A result of an earlier run as the attempt's. Raises NotStored where there is no room for that."""
+        """Return a result of an earlier run as the attempt's. Raises NotStored if there is no room."""
         outputs = self._store.take_over(attempt, hit.outputs)
         body = hit.body if outputs is hit.outputs and not self._resources.sealer else None
         return Finished(outputs, hit.run_id, None, body)
 
     def still(self, key: str, attempt: NodeAttempt, seen: FilesRead) -> str | None:
-        """The key, if all that it is made of is what it was before the attempt; else None.
+        """Return the key if nothing that it was made of has changed during the attempt; else None.
 
-        `seen` are the files that it was made of.
+        `seen` has the files that it was made of.
         """
         if self.surely_still(attempt, seen):
             return key
-        # The attempt may have read this or that.
+        # The attempt may have read either version.
         return key if self._keys.key(attempt) == key and same_code(attempt.work) else None
 
     def surely_still(self, attempt: NodeAttempt, seen: FilesRead) -> bool:
@@ -72,9 +72,9 @@ class Hits:
     def entry(
         self, attempt: NodeAttempt, outputs: Mapping[str, StoredValue], body: bytes | None = None
     ) -> CacheEntry | None:
-        """Return the attempt's result in the form that other runs may take; None if it contains a secret.
+        """Return the attempt's result in the form that other runs may use; None if it contains a secret.
 
-        `body` is what is recorded of the outputs.
+        `body` is the recorded form of the outputs.
         """
         resources = self._resources
         if resources.sealer and any(map(resources.sealer.holds_secret, outputs.values())):

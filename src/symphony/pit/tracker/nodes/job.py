@@ -1,4 +1,4 @@
-"""A job: a workflow made ready, its inputs, and where it was called. Values only."""
+"""A job: a prepared workflow, its inputs, and where it was called. Values only."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from symphony.workflow.model import Workflow
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow made ready, its inputs, and where it was called."""
+    """A prepared workflow, its inputs, and where it was called."""
 
     run_id: str
     graph: WorkGraph
@@ -24,13 +24,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     limit: int = 64
     sources: SourceFiles | None = None
-    """Where nodes stand in their files."""
+    """Where nodes are defined in their files."""
     afresh: tuple[str, ...] = ()
-    """Steps that run, and all after them, whatever results the cache has."""
+    """Steps that run, with all steps after them, even if the cache has results."""
 
     @property
     def workflow(self) -> Workflow:
-        """The workflow itself."""
+        """Return the workflow itself."""
         return self.graph.workflow
 
     @property

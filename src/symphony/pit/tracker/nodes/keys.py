@@ -1,4 +1,4 @@
-"""The key that a node's result is kept under: it changes whenever the result may."""
+"""Makes the key that a node's result is kept under. The key changes whenever the result may."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ from symphony.ports.values import StoredValue
 class SharedKeyParts(NamedTuple):
     """The common part of keys of one operator or model: its code and where it runs.
 
-    `beginning` is there if its configuration is the same for all, `files` tells whether inputs may be paths.
-    `of_inputs` makes keys of attempts whose results depend on nothing but their inputs, by the inputs' names.
+    `beginning` is set if the configuration is the same for all. `files` is true if inputs may be paths.
+    `of_inputs` holds, by input names, makers of keys for attempts whose results depend only on their inputs.
     """
 
     code: str
@@ -35,7 +35,7 @@ Known: TypeAlias = dict[tuple[str, Path | None], SharedKeyParts | None]
 
 
 class ResultKeys:
-    """Makes keys of attempts. Thread-safe; use it in a thread, for files are read."""
+    """Makes keys of attempts. Thread-safe; use it in a thread, because it reads files."""
 
     def __init__(self, resources: RunResources, store: ValueStore, contexts: Contexts) -> None:
         self._resources, self._store, self._contexts = resources, store, contexts
@@ -45,7 +45,7 @@ class ResultKeys:
     ) -> str | None:
         """Return the cache key of the attempt's result; None if it cannot be cached.
 
-        `files` takes note of those that count; `known` of what other keys of this moment share.
+        `files` records the files that count; `known` caches what other keys of this moment share.
         """
         resources, store, work, inputs = self._resources, self._store, attempt.work, attempt.inputs
         assert resources.cache is not None
@@ -81,7 +81,7 @@ class ResultKeys:
     def of_inputs(self, attempt: NodeAttempt, known: Known) -> KeyOfInputs | None:
         """Return what makes keys of inputs, for the attempt and others with the same work.
 
-        None if the key depends on anything else: on files, settings, or what the operator looks at.
+        None if the key depends on anything else: files, settings, or what the operator looks at.
         """
         work, inputs = attempt.work, attempt.inputs
         shared = self._shared(work, known)

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _AT_ONCE: Final = 500
 """The number of labels that are evaluated before the loop gets a turn."""
 _NOBODY: Final = -2
-"""The slot that no heavy expression is evaluated for."""
+"""A slot number for which no heavy expression is evaluated."""
 
 
 class Labels:
@@ -32,18 +32,18 @@ class Labels:
 
     def __init__(self, machine: Machine, bindings: Bindings, aside: Aside, sealer: Sealer) -> None:
         self._machine, self._bindings, self._aside, self._sealer = machine, bindings, aside, sealer
-        self._made: dict[int, list[str | None]] = {}  # by fan-out, of those that are under way
+        self._made: dict[int, list[str | None]] = {}  # by fan-out whose labels are being made
         self._warned: set[int] = set()  # by the identity of a label's expression
 
     def of_all(self, slot: int, items: Sequence[Value]) -> Sequence[str | None] | None:
-        """Return what is recorded with a fan-out; None if there is nothing, or too much. Raises Deferred."""
+        """Return the labels to record with a fan-out; None if it has none, or too many. Raises Deferred."""
         label = self._bindings.work(slot).label
         if label is None:
             return own_labels(items, self._sealer.mask_cut if self._sealer else None)
         return None if len(items) > LABELLED_MAX else self._written(slot, label, items)
 
     def unrecorded(self, slot: int) -> str | None:
-        """The label of an element whose fan-out has too many to be recorded with it."""
+        """Return the label of an element whose fan-out has too many elements to record labels."""
         found = self._machine.element_of.get(slot)
         if found is None or found[0].count <= LABELLED_MAX:
             return None
@@ -83,5 +83,5 @@ class Labels:
 
 
 def _nothing() -> Value:
-    """Awaited between two turns of the loop."""
+    """Do nothing; awaited between two turns of the loop."""
     return None

@@ -8,18 +8,18 @@ from symphony.ports.values import ArtifactRef
 from symphony.sdk.sizes import ValueTooLarge
 
 VALUE_BYTES_MAX: Final = 256 << 20
-"""Unless the settings say otherwise."""
+"""The default limit, in bytes."""
 HEAVY_STEPS: Final = 10_000
-"""The limit for what the loop evaluates itself, in microseconds at worst."""
+"""The most steps that the loop evaluates itself; a step takes about a microsecond at worst."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def bounded(value: object, what: str, most: int) -> None:
-    """Raise ValueTooLarge if `value` takes more than `most` bytes; `what` names it, node and all.
+    """Raise ValueTooLarge if `value` takes more than `most` bytes; `what` names it with its node.
 
-    Counted is what its encoding takes; texts and bytes as they are.
+    The size is that of its encoding; texts and bytes count as they are.
     """
     if type(value) in (bool, int, float, type(None), ArtifactRef):
         return
@@ -32,9 +32,9 @@ def fits(value: object, most: int) -> bool:
     if isinstance(value, str | bytes):
         return _size(value, most) <= most
     try:
-        return len(_encode(value)) <= most  # ten times as fast as a look at each part
+        return len(_encode(value)) <= most  # ten times as fast as looking at each part
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return _fits(value, most)  # references, or what is no value, as others will say
+        return _fits(value, most)  # references, or something that is not a value, which others report
 
 
 def _fits(value: object, most: int) -> bool:
@@ -62,7 +62,7 @@ def _fits(value: object, most: int) -> bool:
 
 
 def _size(text: str | bytes, most: int) -> int:
-    """The bytes of `text`; of one that is surely too long, or surely not, its characters."""
+    """Return the bytes of `text`, or its characters if they suffice to decide whether it is too long."""
     if isinstance(text, bytes) or text.isascii() or len(text) > most or len(text) * 4 <= most:
         return len(text)
     return len(text.encode("utf-8", "surrogatepass"))

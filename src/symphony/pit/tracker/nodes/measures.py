@@ -8,16 +8,16 @@ import msgspec
 from symphony.pit.artifacts.cache.results import CacheEntry
 
 BATCH_S = 0.005
-"""A batch is to take about so long."""
+"""About how many seconds a batch should take."""
 BATCH_MAX = 256
 SLOW_S = 0.02
-"""A member that takes longer does not hold up those behind it in its batch."""
+"""If a member takes more seconds, those behind it in its batch go to another thread."""
 SLOW_BATCH_S = 0.1
-"""Nor do many together that take so long."""
+"""The same happens if the members together take more seconds."""
 CHEAP_S = 100e-6
 """The time that it takes to look a result up and to keep it: what is quicker is not kept.
 
-Nor is what is quicker than its own keys are made, as those of short files are.
+Nor are results of calls that are quicker than making their keys, as with keys of short files.
 """
 LONG_S = 0.5
 """A call that takes as long is worth keeping whatever others take: no accident lasts so long."""
@@ -28,14 +28,14 @@ _WAITING_SHARE = 0.25
 """If this share of calls waits for a server or a library's own threads, the operator is one that waits."""
 
 Kept: TypeAlias = tuple[str, CacheEntry]
-"""A result and its key."""
+"""A key and its result."""
 
 
 class Pace(msgspec.Struct):
     """The time that an operator takes for one attempt in a batch, all told: a moving mean, in seconds.
 
-    Batches that run at once take the processor from each other. What they took is then too much, and
-    counts only if it is less than was thought; smaller batches would be more of them, and take longer yet.
+    Batches that run at the same time compete for the processor and take too long. Their time counts only if
+    it is below the mean so far: otherwise batches would get smaller and more numerous, and take longer yet.
     """
 
     mean_s: float | None = None
@@ -60,10 +60,10 @@ class Pace(msgspec.Struct):
 class Worth(msgspec.Struct):
     """Tells whether results of one fan-out are worth keeping, by what its calls took.
 
-    Until that is known they are held back. One call that waited, as others did not, had to wait for other
-    threads or programs: what it had of the processor counts.
+    Until that is known, results are held back. If a call waited and others did not, it waited for other
+    threads or programs, so only its processor time counts.
 
-    Several threads may use it: a sample or a cheap result that is lost between two of them changes no result.
+    Several threads may use it. A sample or a cheap result that is lost between two of them does no harm.
     """
 
     always: bool = False
@@ -113,7 +113,7 @@ class Worth(msgspec.Struct):
         return max(CHEAP_S, self.keys_took_s / self.keys) if self.keys else CHEAP_S
 
     def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:
-        """Return the results to keep, now that this call, which took `took_s`, has ended."""
+        """Return the results to keep, now that a call with this result has ended after `took_s` seconds."""
         if self.always:
             return [result]
         held, self.held = [*self.held, result], []
@@ -126,7 +126,7 @@ class Worth(msgspec.Struct):
         return []
 
     def untold(self) -> list[Kept]:
-        """Return results held back because too few calls came to decide: they are kept. For the end."""
+        """Return, at the run's end, the results held back for lack of measurements: they are to be kept."""
         held, self.held = self.held, []
         return held if self.calls < SAMPLES_MIN else []
 
@@ -134,8 +134,8 @@ class Worth(msgspec.Struct):
 class NodesWorth(Worth):
     """Tells whether results of the nodes that call one operator with small inputs are worth keeping.
 
-    Unlike elements of a fan-out they may have little in common: what was kept of their operator is looked
-    for, and the result of a long call is kept, however quick the others are.
+    Unlike elements of a fan-out, these nodes may have little in common. So kept results of their operator are
+    looked up, and the result of a long call is kept, however quick the other calls are.
     """
 
     of_nodes = True
@@ -156,7 +156,7 @@ class NodesWorth(Worth):
 class LargeWorth(Worth):
     """Tells by its own call whether a result is worth keeping, where inputs are large or name files.
 
-    All are kept as long as the operator has not been found cheap by its `others`.
+    All are kept until calls with small inputs (`others`) have shown that the operator is cheap.
     """
 
     others: Worth = msgspec.field(default_factory=Worth)
@@ -170,5 +170,5 @@ class LargeWorth(Worth):
         return not self.others.cheap or worked_s >= CHEAP_S or took_s >= SLOW_S
 
     def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:
-        """The result."""
+        """Return the result."""
         return [result]

@@ -1,7 +1,7 @@
-"""Operators get lists and maps of their own: what one changes in its inputs, nobody else sees. Pure.
+"""Copies lists and maps for operators, so that no one else sees what one changes in its inputs. Pure.
 
 Values are shared between the nodes that read them, the elements of a fan-out and the workflow's own
-constants. Types of ports tell what must be copied: nothing of scalars, one level of lists of scalars.
+constants. The types of ports decide what must be copied: no scalars, and one level of lists of scalars.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ _ANYTHING: Final = frozenset({"any", "json"})
 
 
 def copies_of(ports: Mapping[str, Port]) -> Copies:
-    """Return a copier for the values of the ports. Make it once for an operator."""
+    """Return the copiers for the values of the ports. Make them once for an operator."""
     found = ((name, _copy_of(port.type)) for name, port in ports.items())
     return tuple((name, copy) for name, copy in found if copy is not None)
 
@@ -49,5 +49,5 @@ def _copy_of(kind: PortType) -> Copy | None:
 
 
 def _one_level(value: object) -> object:
-    """A copy of a list or map of scalars."""
+    """Return a copy of a list or map of scalars."""
     return value.copy() if isinstance(value, list | dict) else value

@@ -20,10 +20,10 @@ PARAMETERS_MAX: Final = 40
 def parameters(
     work: Work, inputs: Mapping[str, StoredValue], config: Mapping[str, StoredValue] | None, sealer: Sealer
 ) -> dict[str, str]:
-    """The command, the settings (`temperature`) and the literal inputs (`inputs.separator`) of a node.
+    """Return the command, settings (`temperature`) and literal inputs (`inputs.separator`) of a node.
 
-    `config`: a model's, with its expressions evaluated. Texts are as they are, other values JSON, secrets
-    `***`, and all of it is bounded.
+    `config` is that of a model, with its expressions evaluated. Texts are returned as they are, other values
+    as JSON, secrets as `***`; there are at most `PARAMETERS_MAX` of at most `CHARACTERS_MAX` characters each.
     """
     told: dict[str, str] = {}
     for name, value in _settings(work, inputs, config):

@@ -22,23 +22,23 @@ Prints: TypeAlias = Mapping[str, str]
 
 
 class RunPrints(msgspec.Struct, frozen=True):
-    """The fingerprints of a run, and those of the runs that ran what it took over, by their ids."""
+    """The fingerprints of a run, and by id those of the runs whose results it reused."""
 
     own: Prints | None = None
     taken: Mapping[str, Prints | None] = {}
 
     def of(self, run_id: str | None) -> Prints | None:
-        """Return what is known of a result that ran in another run; None for one that ran in this."""
+        """Return the fingerprints for a result from the run `run_id`; None means this run."""
         return self.own if run_id is None else self.taken.get(run_id, self.own)
 
 
 READS: Final = ":reads"
 _PART: Final = "\npart "
-"""Between the digests of all the code that an operator runs, and of that without the rest of its file."""
+"""Separates the digest of all code that an operator runs from the digest without the rest of its file."""
 
 
 def print_keys(work: CallWork, prefix: str) -> Iterator[str]:
-    """The names of a node's fingerprints in the graph whose nodes' full names begin with `prefix`."""
+    """Yield the names of a node's fingerprints in the graph whose nodes' full names begin with `prefix`."""
     yield f"{prefix}:{work.runs}"
     if reads_at_start(work):
         yield f"{prefix}{work.name}{READS}"
@@ -52,7 +52,7 @@ def reads_at_start(work: CallWork) -> bool:
 
 
 def code_prints(graph: WorkGraph, models: Models, prefix: str = "") -> dict[str, str]:
-    """Fingerprints of operators and models. Blocking: files of code are read."""
+    """Return the fingerprints of operators and models. Blocking: reads files of code."""
     found: dict[str, str] = {}
     for number, work in enumerate(graph.works):
         if isinstance(work, OperatorWork | ModelWork):
@@ -74,9 +74,9 @@ def read_any(graph: WorkGraph) -> bool:
 def read_prints(
     graph: WorkGraph, inputs: Mapping[str, Value], cwd: Path, base: Path, prefix: str = ""
 ) -> dict[str, str]:
-    """Fingerprints of the files that nodes read whose names stand in the workflow or its `inputs`.
+    """Return fingerprints of the files that nodes read and that the workflow or its `inputs` name.
 
-    Blocking: these files are read.
+    Blocking: reads these files.
     """
     found: dict[str, str] = {}
     for number, work in enumerate(graph.works):
@@ -121,9 +121,9 @@ def _read(work: OperatorWork, inputs: Mapping[str, Value], cwd: Path, base: Path
         run_id="", node=work.name, attempt=1, cwd=cwd, base=base, log=lambda *_: None, cancelled=never
     )
     if work.operator.reads is None or not is_own(work.operator.function):
-        return None  # code of others may take long, or raise anything: nobody waits for that here
+        return None  # users' code may take long or raise anything: do not wait for it here
     try:
         told = work.operator.reads(given, context)
-    except (SymphonyError, OSError, ValueError, TypeError):  # the node itself will say what is wrong
+    except (SymphonyError, OSError, ValueError, TypeError):  # the node itself will report what is wrong
         return None
     return None if told is None else value_digest(told)

@@ -1,4 +1,4 @@
-"""The files that a node's inputs point to. A cached result depends on their contents."""
+"""Digests of the files that a node's inputs name: a cached result depends on their contents."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ class FilesRead:
     """The files that a key is made of, in their state before they were read."""
 
     def __init__(self, began_s: float | None = None) -> None:
-        """`began_s`: when the first of them is read, in seconds since the epoch; when it is noted."""
+        """`began_s`: when the first file is read, in seconds since the epoch; None: when it is noted."""
         self._began_s = began_s
         self._files: dict[Path, FileState | None] = {}
 
@@ -30,7 +30,7 @@ class FilesRead:
     def lasting(self) -> bool:
         """True if they are the same files, last changed well before the first was read.
 
-        If not, only their content can tell: times of files are coarse.
+        If not, only their content can show whether they changed, because times of files are coarse.
         """
         if self._began_s is None:
             return True
@@ -41,7 +41,7 @@ class FilesRead:
         )
 
     def written_since(self, moment_s: float) -> str:
-        """Return a file that is gone or was changed after `moment`, seconds since the epoch; else empty."""
+        """Return a file that is gone or was changed after `moment_s` (epoch seconds); else empty."""
         for path, state in self._files.items():
             if state is None or max(state.mtime_ns, state.ctime_ns) > moment_s * 1e9:
                 return str(path)
@@ -63,12 +63,11 @@ def contents_read(
     content: Callable[[Path], str | None],
     seen: FilesRead,
 ) -> dict[str, list[str]] | None:
-    """Digests of the files behind the paths in `inputs`, by input; defaults of inputs count too.
+    """Return, by input, digests of the files that paths in `inputs` name; defaults of inputs count too.
 
-    Only of what is a function of its inputs and of such files: a model, or a pure operator. `load`
-    gives the value behind a reference, `content` a digest; `seen` takes note of the files. None if it
-    cannot be known what is read: the type does not tell where the paths are, or one points to no
-    regular file.
+    Only for work that is a function of its inputs and of such files: a model, or a pure operator. `load`
+    returns the value behind a reference, `content` a digest; `seen` notes the files. None if what is read
+    cannot be known: the type does not say where the paths are, or a path does not name a regular file.
     """
     finders = _finders(work)
     ports = work.input_ports or {}
@@ -96,9 +95,9 @@ def reads_files(work: CallWork) -> bool:
 def surroundings(
     work: CallWork, cwd: Path, base: Path, environment: Mapping[str, str]
 ) -> dict[str, str] | None:
-    """The folders that a result may depend on; None if it may depend on listed variables of the environment.
+    """Return the folders that a result may depend on; None if it may depend on listed environment variables.
 
-    Those who get a Context see the folders. Operators of the kit make nothing of them but files to read.
+    Operators that get a Context see the folders. Operators of the kit use them only to find files to read.
     """
     operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is None or is_own(operator.function):
@@ -126,7 +125,7 @@ def same_code(work: CallWork) -> bool:
 def _finders(work: CallWork) -> Mapping[str, Find]:
     operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is not None and operator.info.effect != "pure":
-        return {}  # its `reads` says what it reads
+        return {}  # its `reads` reports what it reads
     if operator is not None and operator.paths is not None:
         return operator.paths
     finders = {name: path_finder(port.type) for name, port in (work.input_ports or {}).items()}

@@ -24,7 +24,7 @@ THREADS = min(32, (os.cpu_count() or 1) * 4)
 
 
 class LogWriter(Protocol):
-    """Takes what nodes print and models say."""
+    """Receives what nodes print and models write."""
 
     def __call__(self, node: str, text: str, stream: Literal["stdout", "stderr", "tokens"]) -> None: ...
 
@@ -47,19 +47,19 @@ class RunResources(msgspec.Struct, frozen=True, kw_only=True):
         [Callable[[str, Literal["stdout", "stderr"]], None]], contextlib.AbstractContextManager[None]
     ]
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """The listed variables, also those that the process itself does not have."""
+    """The listed variables, including those that the process itself does not have."""
     keys: frozenset[str] = frozenset()
     """Variables that hold keys of models."""
     allowed_hosts: tuple[str, ...] = ()
     """Hosts that operators may ask over HTTP."""
     value_bytes_max: int = VALUE_BYTES_MAX
-    """How large any one value may be."""
+    """The largest size of a value, in bytes."""
     threads: int = THREADS
     marks: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The marks that the run's processes carry in their environment."""
     workers: "Callable[[], Workers] | None" = None
-    """Where operators run that compute for long or have a timeout; made at first use."""
+    """The workers for operators that compute for long or have a timeout; made at first use."""
     expressions: "Callable[[], Workers] | None" = None
-    """Where heavy expressions are evaluated. Operators never keep them waiting."""
+    """The workers for heavy expressions. Operators never keep them waiting."""
     heavy_steps: int = HEAVY_STEPS
-    """An expression is heavy that may take more: a step is about a microsecond."""
+    """An expression that may take more steps is heavy; a step is about a microsecond."""

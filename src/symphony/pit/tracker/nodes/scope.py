@@ -12,9 +12,9 @@ _NO_NAMES: Mapping[str, int] = {}
 
 
 class FrameScope:
-    """One frame of the machine, as expressions see it. A loop's body also sees the level around it.
+    """One frame of the machine as expressions see it. A loop's body also sees the level around it.
 
-    `element` is the element of the fan-out that the frame runs for, if it does.
+    `element` is the element of the fan-out that the frame runs for, or None.
     """
 
     __slots__ = ("_index", "_machine", "_nodes", "base", "element", "graph", "outer", "values")
@@ -34,7 +34,7 @@ class FrameScope:
         self._index, self._nodes = graph.plan.index, graph.plan.nodes
 
     def around(self, state: Mapping[str, StoredValue], iteration: int, element: Element) -> "FrameScope":
-        """This level with a loop's state, as the loop's `while` sees it: before its body has run."""
+        """Return this level with a loop's state, as the loop's `while` sees it before its body has run."""
         inner = FrameScope(
             self.graph,
             self.base,
@@ -62,7 +62,7 @@ class FrameScope:
         return slot
 
     def render(self, template: ValueTemplate, element: Element) -> Value:
-        """The template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt."""
+        """Return the template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt."""
         return self.values.render(template, self.slot_of, element)
 
     def kept(self, template: ValueTemplate, element: Element) -> StoredValue:

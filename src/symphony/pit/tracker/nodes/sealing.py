@@ -11,11 +11,11 @@ SEALED: Final = "application/vnd.symphony.sealed"
 
 
 class Sealer(Protocol):
-    """Keeps secrets out of everything that is written. False if there are none to look for."""
+    """Keeps secrets out of everything that is written. Its truth value is False if there are no secrets."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """The variables whose values are not hidden, being too short."""
+        """Return the variables whose values are too short to be hidden."""
         ...
 
     def __bool__(self) -> bool: ...

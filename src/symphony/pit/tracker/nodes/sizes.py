@@ -1,4 +1,4 @@
-"""Which values travel inline. Pure."""
+"""Decides which values travel inline. Pure."""
 
 from typing import Final
 
@@ -29,8 +29,8 @@ def surely_small(value: Value) -> bool:
 def quickly_told(returned: object) -> bool:
     """True if an operator returned no more than a few scalars, alone or in one map or list.
 
-    If so, it is converted at once. Otherwise it is converted in a thread, because looking at each element may
-    take long.
+    If so, the result is converted at once. Otherwise it is converted in a thread, because looking at each
+    element may take long.
     """
     if isinstance(returned, dict | list | tuple):
         inner = returned.values() if isinstance(returned, dict) else returned

@@ -1,7 +1,7 @@
-"""Where the value of an input comes from, resolved when the plan is made: nothing is looked up by name. Pure.
+"""Resolves where the value of an input comes from, so that a run looks up nothing by name. Pure.
 
-A reference to a node of the same level that has no fallback becomes the number of that node; lists and
-maps of such references, of constants, and of what an element of a fan-out is, keep their form. All else
+A reference to a node of the same level without a fallback becomes the number of that node. Lists and
+maps of such references, of constants, and of a fan-out's item and index, keep their form. Everything else
 stays a template to be rendered.
 """
 
@@ -23,9 +23,9 @@ class Constant(msgspec.Struct, frozen=True):
 
 @final
 class PortRead(NamedTuple):
-    """Port `port` of node `node` of the same graph: of slot `base + node`, null if it holds none.
+    """Port `port` of node `node` of the same graph, in slot `base + node`; null if the slot has no such port.
 
-    The node has no fallback, which might stand in.
+    The node has no fallback that might stand in.
     """
 
     node: int
@@ -41,14 +41,14 @@ class ElementRead(msgspec.Struct, frozen=True):
 
 @final
 class Rendered(msgspec.Struct, frozen=True):
-    """A template that is rendered with names looked up."""
+    """A template that is rendered, which looks up names."""
 
     template: ValueTemplate
 
 
 @final
 class ListMade(NamedTuple):
-    """A list whose elements are known one by one; `ports` are its elements if all are `PortRead`."""
+    """A list with a source for each element; `ports` are its elements if all are `PortRead`."""
 
     template: ValueTemplate
     items: "tuple[Source, ...]"
@@ -57,7 +57,7 @@ class ListMade(NamedTuple):
 
 @final
 class MapMade(msgspec.Struct, frozen=True):
-    """A map whose values are known one by one."""
+    """A map with a source for each value."""
 
     template: ValueTemplate
     items: "Mapping[str, Source]"
@@ -68,11 +68,11 @@ Source: TypeAlias = Constant | PortRead | ElementRead | ListMade | MapMade | Ren
 
 
 class Sources:
-    """Resolves the templates of one graph. `numbers` gives the nodes without a fallback."""
+    """Resolves the templates of one graph. `numbers` has the nodes without a fallback."""
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
         self._numbers = numbers
-        self._known: dict[ValueTemplate, Source] = {}  # of those that are met again: references and constants
+        self._known: dict[ValueTemplate, Source] = {}  # of references and constants, which recur
 
     def of(self, template: ValueTemplate) -> Source:
         """Return where the template's value comes from."""

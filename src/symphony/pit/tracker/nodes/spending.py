@@ -1,4 +1,4 @@
-"""Reserves budget before each request to a model, and waits if it depends on other requests."""
+"""Reserves budget before each request to a model, and waits if other requests decide whether it fits."""
 
 import asyncio
 from decimal import Decimal
@@ -10,7 +10,7 @@ from symphony.ports.models import Estimate, Usage
 
 
 class BudgetExceeded(SymphonyError):
-    """A request would use more than the run may, so it was not made."""
+    """A request would exceed the run's budget, so it was not made."""
 
     code = "budget-exceeded"
 
@@ -19,7 +19,7 @@ class Spending:
     """The account of one run in this process. Use from the run's loop."""
 
     def __init__(self, limits: Limits | None = None, *, currency: str = "USD") -> None:
-        """`currency` is that of the prices, for messages."""
+        """`currency` is the currency of the prices, for messages."""
         self._ledger = BudgetAccount(limits or Limits())
         self._currency = currency
         self._settled = asyncio.Event()
@@ -36,7 +36,7 @@ class Spending:
     async def reserve(self, node: str, model: str, most: Estimate) -> None:
         """Wait until a request of `node` may be made. Raises BudgetExceeded.
 
-        A request that fits only if others turn out to need less than their most waits for them.
+        A request that fits only if others turn out to use less than their maximum waits for them.
         """
         while True:
             if self._ledger.unpriced(most):
@@ -53,7 +53,7 @@ class Spending:
             await self._settled.wait()
 
     def settle(self, most: Estimate, usage: Usage) -> None:
-        """A request that was granted is over."""
+        """Note that a granted request is over, and what it used."""
         self._ledger.settle(most, usage)
         self._settled.set()
 
@@ -84,27 +84,27 @@ class Meter:
         self.total: Usage | None = None
 
     async def reserve(self, model: str, most: Estimate) -> None:
-        """Before each request."""
+        """Reserve budget; called before each request. Raises BudgetExceeded."""
         await self._spending.reserve(self._node, model, most)
         self._held.append(most)
 
     def used(self, usage: Usage) -> None:
-        """After each request."""
+        """Count the usage; called after each request."""
         self._spending.settle(self._held.pop(), usage)
         if usage != Usage():
             self.total = usage if self.total is None else self.total + usage
 
     def token(self, text: str) -> None:
-        """A piece of the answer."""
+        """Report a piece of the answer."""
         self._tokens.add(text)
 
     def close(self) -> None:
-        """The attempt is over: report what is held back."""
+        """End the attempt and report what is held back."""
         self._tokens.close()
 
 
 def _said(amount: Decimal | int) -> str:
-    """An amount without exponent and needless zeros: 0.5, 10,000."""
+    """Format an amount without exponent and trailing zeros: 0.5, 10,000."""
     if isinstance(amount, int):
         return f"{amount:,}"
     text = f"{amount:f}"

@@ -1,4 +1,4 @@
-"""Values of a run in the artifact store and out of it: large ones by reference, secrets sealed."""
+"""Stores values of a run as artifacts and loads them: large ones by reference, secrets sealed."""
 
 import contextlib
 import logging
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class Encoded(NamedTuple):
-    """Outputs of the declared types, and the bytes that are recorded of them."""
+    """Outputs of the declared types, and the bytes that are recorded for them."""
 
     outputs: dict[str, Value]
     body: bytes
@@ -50,7 +50,7 @@ class Encoded(NamedTuple):
 class ValueStore:
     """Stores, loads and seals the values of one run. Thread-safe.
 
-    What it stores is durable before the record that refers to it: the run's recorder settles the
+    A stored value is durable before the record that refers to it, because the run's recorder settles the
     artifact store before each commit.
     """
 
@@ -62,7 +62,10 @@ class ValueStore:
     # ---- loading --------------------------------------------------------------------------
 
     def load(self, ref: ArtifactRef) -> Value:
-        """The value behind a reference, verified, secrets put back. Raises SecretMissing too."""
+        """Return the value behind a reference, verified and with its secrets.
+
+        Raises ArtifactMissing, ArtifactCorrupt, SecretMissing.
+        """
         if ref.sealed is None:
             return typed_value(self._artifacts.get(ref.digest), ref.encoding)
         value = self._sealer.unseal(decode_sealed(self._artifacts.get(ref.sealed)))
@@ -70,15 +73,15 @@ class ValueStore:
         return value
 
     def plain(self, value: StoredValue) -> Value:
-        """The value itself, loaded if it is a reference."""
+        """Return the value itself, loaded if it is a reference."""
         return self.load(value) if isinstance(value, ArtifactRef) else value
 
     def all_plain(self, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
-        """The values themselves, by name."""
+        """Return the values themselves by name, loaded if they are references."""
         return {name: self.plain(value) for name, value in inputs.items()}
 
     def loaded(self, work: CallWork, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
-        """The inputs as values, those loaded now checked against their ports: a reference cannot be.
+        """Return the inputs as values. References are loaded, and only then checked against their ports.
 
         Raises SymphonyError `type-mismatch`.
         """
@@ -103,11 +106,11 @@ class ValueStore:
     # ---- storing --------------------------------------------------------------------------
 
     def keep_large(self, value: StoredValue) -> StoredValue:
-        """A reference if the value is large, else the value itself."""
+        """Return a reference if the value is large, else the value itself."""
         return value if isinstance(value, ArtifactRef) or not large(value) else self._put(value)
 
     def _put(self, value: Value, encoded: bytes | None = None) -> ArtifactRef:
-        """Store a value in its own form. `encoded`: the bytes of a list or map without secrets."""
+        """Store a value in its own form. `encoded` are the bytes of a list or map without secrets."""
         if encoded is not None:
             return self._store(TypedBody(encoded, "msgpack", MSGPACK_TYPE))
         shown, sealed = self._sealed(value)
@@ -117,7 +120,7 @@ class ValueStore:
     def _declare(
         self, value: Value, declared: ArtifactSpec, name: str | None, encoded: bytes | None = None
     ) -> ArtifactRef:
-        """Store a declared artifact: its body is what its content type says."""
+        """Store a declared artifact, with the body that its content type requires."""
         shown, sealed = self._sealed(value) if encoded is None else (value, None)
         content_type = declared.content_type or _usual_type(shown)
         made = typed_body(shown, content_type, encoded)
@@ -149,10 +152,10 @@ class ValueStore:
         return masked, sealed
 
     def store_outputs(self, attempt: NodeAttempt, returned: Mapping[str, Value]) -> Finished:
-        """Outputs with large and declared ones in the artifact store, linked to where they came from.
+        """Store large and declared outputs, linked to where they came from, and return all with references.
 
-        Those that add little to the attempt's `base` stay as they are. Raises NotStored where there is
-        no room.
+        Outputs that add little to the attempt's `base` stay as they are. Raises NotStored if there is no
+        room.
         """
         checked = check_outputs(attempt.work, returned)
         bodies, most = self._encoded(checked), self._resources.value_bytes_max
@@ -167,9 +170,9 @@ class ValueStore:
         return Finished(outputs, body=self._recorded(outputs, bodies))
 
     def _encoded(self, outputs: Mapping[str, Value]) -> Mapping[str, bytes]:
-        """The bytes of lists and maps: they tell the size, and are what is stored or recorded.
+        """Return the bytes of lists and maps, which give their size and are stored or recorded.
 
-        None of them if there may be secrets, or if one of them cannot be encoded: that is said later.
+        Empty if there may be secrets, or if one cannot be encoded, which is reported later.
         """
         if self._sealer:
             return {}
@@ -203,9 +206,9 @@ class ValueStore:
             raise _named(error, outputs) from error
 
     def encoded(self, work: OperatorWork, returned: object) -> Encoded | None:
-        """Encode an operator's result if it is one small value that suits its port as it is; else None.
+        """Encode an operator's result if it is one small value that fits its port unchanged; else None.
 
-        The same bytes tell that nothing is large, and are what is recorded.
+        The bytes show that nothing is large, and are also what is recorded.
         """
         result = work.result
         if result is None or self._sealer or not result.fits(returned):
@@ -218,7 +221,7 @@ class ValueStore:
         return Encoded(outputs, body) if len(body) <= INLINE_BYTES_MAX else None
 
     def bound_outputs(self, outputs: Mapping[str, StoredValue], node: str) -> None:
-        """Raise ValueTooLarge for an output of `node` that no value may be as large as."""
+        """Raise ValueTooLarge for an output of `node` that exceeds the limit for values."""
         for port, value in outputs.items():
             bounded(value, f"output {port} of {node}", self._resources.value_bytes_max)
 
@@ -251,9 +254,9 @@ class ValueStore:
     def take_over(
         self, attempt: NodeAttempt, outputs: Mapping[str, StoredValue]
     ) -> Mapping[str, StoredValue]:
-        """Results of an earlier run as this run's: they stay when that one is deleted.
+        """Return an earlier run's results as this run's, so that they stay if that run is deleted.
 
-        The artifact has the name that this run gives it. Raises NotStored where there is no room.
+        The artifact gets the name that this run gives it. Raises NotStored if there is no room.
         """
         if attempt.work.node.artifact is not None:
             return self.store_outputs(attempt, self.all_plain(outputs)).outputs
@@ -287,9 +290,9 @@ class ValueStore:
     def keep_declared(
         self, work: Work, outputs: Mapping[str, StoredValue], node: str
     ) -> Mapping[str, StoredValue]:
-        """Outputs that no operator made, with the one that `work` declares in the store under its name.
+        """Store the output that `work` declares under its name; return the outputs, which no operator made.
 
-        Raises StorageFull where there is no room.
+        Raises StorageFull if there is no room.
         """
         declared = work.node.artifact
         assert declared is not None
@@ -299,9 +302,9 @@ class ValueStore:
         return {**outputs, port: ref}
 
     def keep_output(self, name: str, value: StoredValue, node: str = "") -> StoredValue:
-        """An output of a workflow as it is recorded: a large one in the store, linked to the run.
+        """Return an output of a workflow as it is recorded: a large one in the store, linked to the run.
 
-        `node` is the sub-workflow's, or the loop's whose state the value is.
+        `node` is the sub-workflow, or the loop if the value is of its state.
         """
         kept = self.keep_large(value)
         if isinstance(kept, ArtifactRef):
@@ -315,21 +318,23 @@ class ValueStore:
     # ---- secrets --------------------------------------------------------------------------
 
     def seal_all(self, outputs: Mapping[str, StoredValue]) -> SealedValue:
-        """The outputs as they may be written down."""
+        """Return the outputs in the form in which they may be written, with secrets sealed."""
         if not self._sealer:
             return dict(outputs)  # type: ignore[arg-type]  # every stored value is a sealed value
         return {name: self._sealer.seal(value) for name, value in outputs.items()}
 
     def unseal(self, form: SealedValue) -> dict[str, StoredValue]:
-        """Recorded outputs as they were. Raises SecretMissing if a secret is not what it was.
+        """Return recorded outputs as they were. Raises SecretMissing if a secret has changed.
 
-        That includes large ones: a run does not find out in its middle that it cannot open them.
+        Large outputs are checked too, so a run does not find out half way that it cannot open them.
         """
         assert isinstance(form, dict)
         values = {name: self._sealer.unseal(value) for name, value in form.items()}
         for value in values.values():
             if isinstance(value, ArtifactRef) and value.sealed is not None:
-                with contextlib.suppress(ArtifactMissing, ArtifactCorrupt):  # reported to the reader
+                with contextlib.suppress(
+                    ArtifactMissing, ArtifactCorrupt
+                ):  # the reader of the value gets the error
                     self.load(value)
         return values
 

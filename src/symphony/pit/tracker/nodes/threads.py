@@ -1,4 +1,4 @@
-"""Threads for short work. They are daemons: a stuck one cannot keep the program from ending."""
+"""Daemon threads for short work: a stuck one cannot keep the program from ending."""
 
 import queue
 import threading
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class DaemonThreads(Executor):
-    """An executor like the standard library's, whose threads nobody waits for at the end.
+    """An executor like the standard library's, but nothing waits for its threads at the end.
 
-    A future raises what its call raised as `contained` gives it, so that it reaches the waiting task.
+    A future raises what `contained` makes of its call's exception, so that it reaches the waiting task.
     """
 
     def __init__(self, most: int, name: str) -> None:
@@ -60,7 +60,7 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Let idle threads end; calls that wait are cancelled. Never waits for those under way."""
+        """Let idle threads end, and cancel calls that wait. Never waits for calls under way."""
         with self._lock:
             self._closed = True
             for _ in range(self._begun):
@@ -69,5 +69,5 @@ class DaemonThreads(Executor):
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
-            del call  # nothing of it may be kept while the thread waits
+            del call  # keep no reference to it while the thread waits
             self._idle.release()

@@ -1,4 +1,4 @@
-"""A streamed answer: pieces are gathered for a moment, then reported with secrets hidden."""
+"""Gathers the pieces of a streamed answer for a moment, then reports them with secrets hidden."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from symphony.pit.tracker.core.masking import Mask
 
 TELL_EVERY_S = 0.1
-"""Models write up to hundreds of tokens a second; people read ten updates."""
+"""Seconds between reports: models write hundreds of tokens a second, people read ten updates."""
 
 
 class TokenStream:
-    """One answer. Nothing of it is durable: the answer itself is, once it is whole.
+    """One answer. The pieces are not durable; the answer is, once it is complete.
 
-    `told` gets each gathered piece. Use from the run's loop; `close` it.
+    `told` is called with each gathered piece. Use from the run's loop; `close` it.
     """
 
     def __init__(self, mask: Mask, told: Callable[[str], None]) -> None:
@@ -21,13 +21,13 @@ class TokenStream:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, text: str) -> None:
-        """A piece of the answer."""
+        """Add a piece of the answer."""
         self._pieces.append(text)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TELL_EVERY_S, self._tell)
 
     def close(self) -> None:
-        """No more pieces will come: report all that is held back now."""
+        """Report all that is held back, because no more pieces will come."""
         if self._timer is not None:
             self._tell()
         if rest := self._mask.finish():

@@ -1,4 +1,4 @@
-"""The values of one run: what each slot's ports hold, and how expressions find them."""
+"""The values of one run: those that each slot's ports hold, and how expressions find them."""
 
 import asyncio
 import copy
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LOADED_BYTES_MAX = 64 * 1024 * 1024
 LOADED_AT_ONCE_MAX = 1 << 20
-"""A stored value that is larger is loaded in a thread before an expression sees it."""
+"""In bytes: a larger stored value is loaded in a thread before an expression sees it."""
 
 _SOUND_MAX = 16
 _SCALARS = frozenset({type(None), bool, int, float})
@@ -31,7 +31,7 @@ Element = tuple[Value, int] | None
 class Gathered(Mapping[str, StoredValue]):
     """The lists that the elements of a fan-out make, by port. They are loaded when they are read.
 
-    `elsewhere` gives, or has made in a thread, a list that is better not loaded where it is read.
+    `elsewhere` returns a list that is better loaded in a thread than where it is read.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class Gathered(Mapping[str, StoredValue]):
         elsewhere: "Callable[[Gathered, str], Value]",
     ) -> None:
         self._ports, self._plain, self._elsewhere = tuple(columns), plain, elsewhere
-        self._columns = dict(columns)  # of lists that have not been made
+        self._columns = dict(columns)  # of the lists that have not been made
         self._lists: dict[str, list[Value]] = {}
         self._making = threading.Lock()
 
     def __getitem__(self, port: str) -> StoredValue:
-        """Raises KeyError, and as `Values.plain` and `elsewhere`."""
+        """Return the list of a port. Raises KeyError, and as `Values.plain` and `elsewhere`."""
         made = self._lists.get(port)
         if made is not None:
             return made
@@ -55,7 +55,7 @@ class Gathered(Mapping[str, StoredValue]):
         return self.load(port)
 
     def load(self, port: str) -> list[Value]:
-        """The list, loaded once. In any thread. Raises KeyError, and as `Values.plain`."""
+        """Return the list, loaded once. Call in any thread. Raises KeyError, and as `Values.plain`."""
         with self._making:
             made = self._lists.get(port)
             if made is None:
@@ -81,7 +81,7 @@ def reference_at(ports: Mapping[str, StoredValue], port: str) -> ArtifactRef | N
 
 
 class Values:
-    """Ports by slot; large ones by reference, loaded when an expression needs them."""
+    """The ports by slot; large values are references, loaded when an expression needs them."""
 
     def __init__(
         self,
@@ -95,14 +95,14 @@ class Values:
         self.items: dict[int, list[Value]] = {}
         self.state: Mapping[str, StoredValue] = {}
         self.iteration: int | None = None
-        self.base: Base | None = None  # what the state of the innermost round is recorded as
+        self.base: Base | None = None  # the recorded state of the innermost round
         self.inputs: Mapping[str, StoredValue] = inputs
-        self.aside: Aside | None = None  # where what is heavy is evaluated
+        self.aside: Aside | None = None  # evaluates heavy expressions elsewhere
         self._environment, self._load = environment, load
         self._run: dict[str, Value] = {"id": run_id, "started_at": started_at}
         self._loaded: dict[str, Value] = {}
         self._loaded_bytes = [0]  # shared with the graphs inside
-        self._sound: dict[int, tuple[Value, bool]] = {}  # does the evaluator take it as it is? By identity
+        self._sound: dict[int, tuple[Value, bool]] = {}  # by id: whether the evaluator takes it unchanged
 
     def inside(
         self,
@@ -121,15 +121,15 @@ class Values:
         return other
 
     def put(self, slot: int, outputs: Mapping[str, StoredValue]) -> None:
-        """The slot's ports from now on."""
+        """Set the slot's ports."""
         self.held[slot] = outputs
 
     def of(self, slot: int) -> Mapping[str, StoredValue]:
-        """The slot's ports; none if it was skipped."""
+        """Return the slot's ports; empty if it was skipped."""
         return self.held.get(slot, {})
 
     def stored(self, read: Read, slot_of: SlotOf) -> StoredValue:
-        """Return what a bare reference gives. Large values stay references."""
+        """Return the value of a bare reference. Large values stay references."""
         if read.kind == "port":
             return self.of(slot_of(read.name)).get(read.port)
         if read.kind == "input":
@@ -139,12 +139,12 @@ class Values:
         return self._lookup(read, slot_of, None)
 
     def plain(self, value: StoredValue) -> Value:
-        """The value itself, loaded if it is a reference."""
+        """Return the value itself, loaded if it is a reference."""
         if not isinstance(value, ArtifactRef):
             return value
         key = _key(value)
         found = self._loaded.get(key)
-        if found is None:  # no stored value is null
+        if found is None:  # a stored value is never null
             found = self._load(value)
             if self._loaded_bytes[0] + value.size > _LOADED_BYTES_MAX:
                 self._loaded.clear()
@@ -154,19 +154,19 @@ class Values:
         return found
 
     def gathered(self, columns: Mapping[str, Sequence[StoredValue]]) -> Gathered:
-        """The ports of a fan-out, whose elements hold `columns`."""
+        """Return the ports of a fan-out whose elements hold `columns`."""
         return Gathered(columns, self.plain, self._list_elsewhere)
 
     def _list_elsewhere(self, ports: Gathered, port: str) -> Value:
-        """A list of a fan-out that is large. On the loop of a run raises Deferred."""
+        """Return a large list of a fan-out. Raises Deferred on the loop of a run."""
         if self.aside is None or not self.aside.heeded:
             return ports.load(port)
         return self.aside.elsewhere(f"{port} of {id(ports)}", lambda: ports.load(port))
 
     def render(self, template: ValueTemplate, slot_of: SlotOf, element: Element) -> Value:
-        """The template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt.
+        """Return the template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt.
 
-        On the loop of a run also Deferred, ValueTooLarge.
+        On the loop of a run, raises Deferred and ValueTooLarge too.
         """
         if template.constant:
             return template.value
@@ -181,14 +181,14 @@ class Values:
         if self.aside is None:
             return template.render(lambda read: self._lookup(read, slot_of, element))
         reads = template.reads
-        if len(reads) == 1:  # most expressions are short, of one small value: no more is asked
+        if len(reads) == 1:  # most expressions are short and read one small value
             value = self._lookup(reads[0], slot_of, element)
             if _is_small(value) and template.light and self.aside.light:
                 return template.render(lambda _: value)
             values = {reads[0]: value}
         else:
             values = {read: self._lookup(read, slot_of, element) for read in reads}
-        # What is long is copied for the evaluator, which may need no more than a part.
+        # Long values are copied for the evaluator, which may need only a part.
         if any(map(is_long, values.values())) and template.light and self.aside.light:
             try:
                 return self._of_parts(template, values)
@@ -197,7 +197,7 @@ class Values:
         return self.aside.render(template, values)
 
     def _of_parts(self, template: ValueTemplate, values: Mapping[Read, Value]) -> Value:
-        """The template's value where all it needs of long lists and maps is a few parts. Raises NotPicked."""
+        """Return the template's value if it needs few parts of long lists and maps. Raises NotPicked."""
         found = template.picked_parts
         if found is None:
             raise NotPicked
@@ -213,11 +213,11 @@ class Values:
             raise NotPicked
         try:
             return found.value(few.__getitem__)
-        except ExpressionFailed:  # all of it tells why
+        except ExpressionFailed:  # rendering with the whole values shows why
             raise NotPicked from None
 
     def _picked(self, pick: Pick, slot_of: SlotOf, element: Element) -> Value:
-        """The part that a template is, as rendering gives it. Raises NotPicked, and Deferred."""
+        """Return a part of a value, as rendering returns it. Raises NotPicked, and Deferred."""
         value = self._lookup(pick.read, slot_of, element)
         if not isinstance(value, list | dict):
             raise NotPicked
@@ -237,11 +237,11 @@ class Values:
         if lasts:
             if len(self._sound) == _SOUND_MAX:
                 del self._sound[next(iter(self._sound))]
-            self._sound[id(value)] = value, sound  # held, so that the number stays its own
+            self._sound[id(value)] = value, sound  # held, so that its id stays unique
         return sound
 
     def _seen(self, value: StoredValue) -> Value:
-        """The value itself, as an expression sees it. Raises Deferred for a large one that is not loaded."""
+        """Return the value as an expression sees it. Raises Deferred for a large one that is not loaded."""
         if (
             self.aside is not None
             and isinstance(value, ArtifactRef)
@@ -281,7 +281,7 @@ class Values:
     async def preload(
         self, templates: Iterable[ValueTemplate], slot_of: SlotOf, loop: asyncio.AbstractEventLoop, pool: Pool
     ) -> None:
-        """Load in a thread what rendering `templates` would load on the loop."""
+        """Load in a thread the values that rendering `templates` would load on the loop."""
         for ref in self._missing(templates, slot_of):
             await loop.run_in_executor(pool, self.plain, ref)
 

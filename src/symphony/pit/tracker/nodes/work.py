@@ -32,27 +32,27 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delay(msgspec.Struct, frozen=True, kw_only=True):
-    """Either `for_s` seconds, or until the moment that `until` gives."""
+    """A delay of `for_s` seconds, or until the time that `until` evaluates to."""
 
     for_s: float | None
     until: ValueTemplate | None
 
 
 class PlainResult(NamedTuple):
-    """The only output of an operator: its port, and what tells by a look that a value fits it as it is."""
+    """The only output of an operator: its port, and a quick check that a value fits it unchanged."""
 
     port: str
     fits: Callable[[object], bool]
 
 
 class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One node, ready to run: what every kind has. `conditions`: of its conditional edges, one must hold."""
+    """One node, ready to run: the part that every kind has. One of its edges' `conditions` must hold."""
 
     name: str
     node: Node
     inputs: Mapping[str, ValueTemplate]
     sources: Mapping[str, Source] = {}
-    """Where each input comes from, with the numbers of nodes in place of their names."""
+    """Where each input comes from, with numbers of nodes instead of names."""
     output_types: Mapping[str, PortType] = {}
     output_checks: Mapping[str, Check] = {}
     """The checks of the outputs whose type is not `any`."""
@@ -62,12 +62,12 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     conditions: tuple[tuple[str, ValueTemplate], ...] = ()
     artifact_name: ValueTemplate | None = None
     instead: Mapping[str, ValueTemplate] = {}
-    """What `on_error: {value: …}` gives in place of outputs, by port."""
+    """The values of `on_error: {value: …}`, which replace outputs, by port."""
     config: Mapping[str, ValueTemplate] = {}
     base: Path | None = None
-    """The folder of the file that the node stands in, if it is not the run's."""
+    """The folder of the file that defines the node, if it is not the run's."""
     repeatable: bool = True
-    """May be run again when it was cut off half-way."""
+    """True if the node may run again after it was cut off half-way."""
     timeout_s: float | None = None
     version: str = ""
     """The version of what it calls, if it calls anything."""
@@ -78,7 +78,7 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return ""
 
     def own(self) -> Iterator[ValueTemplate | None]:
-        """The expressions that only this kind of node has."""
+        """Yield the expressions that only this kind of node has."""
         yield from ()
 
     def templates(self) -> Iterator[ValueTemplate]:
@@ -97,16 +97,16 @@ class _Called(NodeWork, frozen=True, kw_only=True, eq=False):
     input_ports: Mapping[str, Port] | None = None
     input_checks: Mapping[str, Check] = {}
     typed_inputs: bool = True
-    """False if every port takes anything, so that there is nothing to check."""
+    """False if every port accepts everything, so that there is nothing to check."""
     barrier: bool = False
-    """Changes the outside world: its start is durable before it begins."""
+    """True if the node changes the outside world: its start is durable before it begins."""
     cacheable: bool = False
     cached_always: bool = False
-    """`cacheable`, also where it is quicker to run again."""
+    """True if the node is `cacheable` even where running again is quicker."""
 
 
 class OperatorWork(_Called, frozen=True, kw_only=True, eq=False):
-    """Calls an operator; a command's is that of commands."""
+    """Calls an operator; for a command, the operator that runs commands."""
 
     operator: Operator
     copies: Copies = ()
@@ -115,15 +115,15 @@ class OperatorWork(_Called, frozen=True, kw_only=True, eq=False):
     """For an operator with one output that is not an artifact."""
     inline: bool = False
     direct: bool = False
-    """Inline, and nothing stands before it: no condition, no fan-out, no timeout."""
+    """True if it is inline and has no condition, no fan-out and no timeout."""
     direct_elements: bool = False
-    """`direct` of the elements of its fan-out: what stands before it was asked once, for all of them."""
+    """`direct` for the elements of its fan-out: its conditions were checked once, for all of them."""
     short: bool = False
-    """May be called in a batch with others: a pure function in a thread, without a timeout."""
+    """True if it may be called in a batch: a pure function for a thread, without a timeout."""
 
     @property
     def runs(self) -> str:
-        """The name of the operator."""
+        """Return the name of the operator."""
         return self.operator.info.name
 
 
@@ -134,7 +134,7 @@ class ModelWork(_Called, frozen=True, kw_only=True, eq=False):
 
     @property
     def runs(self) -> str:
-        """The name of the model."""
+        """Return the name of the model."""
         return self.model
 
 
@@ -148,7 +148,7 @@ class LoopWork(NodeWork, frozen=True, kw_only=True, eq=False):
     loop: Loop
 
     def own(self) -> Iterator[ValueTemplate | None]:
-        """The loop's expressions."""
+        """Yield the loop's expressions."""
         yield from self.loop.state.values()
         yield from self.loop.next.values()
         yield self.loop.while_
@@ -156,10 +156,10 @@ class LoopWork(NodeWork, frozen=True, kw_only=True, eq=False):
 
 
 class BranchWork(NodeWork, frozen=True, kw_only=True, eq=False):
-    """Takes one of several ways."""
+    """Takes one of several branches."""
 
     chooser: ValueTemplate
-    """A condition, or what one of `cases` is equal to."""
+    """A condition, or the expression whose value is compared with `cases`."""
     cases: tuple[tuple[str, Value], ...] = ()
     default: str | None = None
 
@@ -178,7 +178,7 @@ class DelayWork(NodeWork, frozen=True, kw_only=True, eq=False):
     delay: Delay
 
     def own(self) -> Iterator[ValueTemplate | None]:
-        """The moment."""
+        """Yield the expression for the time."""
         yield self.delay.until
 
 
@@ -188,25 +188,25 @@ class ApprovalWork(NodeWork, frozen=True, kw_only=True, eq=False):
     message: ValueTemplate
 
     def own(self) -> Iterator[ValueTemplate | None]:
-        """The question."""
+        """Yield the expression for the question."""
         yield self.message
 
 
 CallWork: TypeAlias = OperatorWork | ModelWork
 """The work that takes an attempt."""
 Work: TypeAlias = CallWork | SubWorkflowWork | LoopWork | BranchWork | MergeWork | DelayWork | ApprovalWork
-"""One node, ready to run, by what it does."""
+"""One node, ready to run, by its kind."""
 
 
 def type_of_read(read: Read) -> PortType:
     """Return the type of a read value as the evaluator gets it."""
-    # Values were checked against declared types before they got here; the evaluator tells them
-    # apart by themselves, and a skipped node's null needs a dynamic variable.
+    # Values were checked against declared types earlier. The evaluator recognizes their types itself,
+    # and a skipped node's null needs a dynamic variable.
     return TIMESTAMP if read.kind == "run" and read.name == "started_at" else ANY
 
 
 def retry_delay_s(retry: Retry, attempt: int, jitter: float) -> float:
-    """Seconds to wait after failed attempt `attempt` (1-based).
+    """Return the seconds to wait after failed attempt `attempt` (1-based).
 
     `jitter`, in [0, 1], is drawn by the caller.
     """
@@ -220,7 +220,7 @@ def retry_delay_s(retry: Retry, attempt: int, jitter: float) -> float:
 
 
 def variables_read(work: Work) -> frozenset[str]:
-    """The environment variables that the node's inputs read."""
+    """Return the environment variables that the node's inputs read."""
     return frozenset(r.name for template in work.inputs.values() for r in template.reads if r.kind == "env")
 
 
@@ -237,5 +237,5 @@ def settings(work: Work) -> dict[str, Value]:
 
 
 def candidates(work: Work) -> Sequence[str]:
-    """The nodes that a merge chooses from."""
+    """Return the names of the nodes that a merge chooses from."""
     return tuple(after.partition(".")[0] for after in work.node.after)

@@ -42,7 +42,7 @@ from symphony.workflow.model import (
 from symphony.workflow.types import ANY, STRING, PortType
 
 ROUNDS_MAX = 1_000
-"""Rounds of a loop that does not say `max_iterations`."""
+"""The most rounds of a loop without `max_iterations`."""
 _CONTROL_PORTS: Mapping[str, Mapping[str, Port]] = {
     "branch": {"taken": Port(type=ANY)},
     "approval": {name: Port(type=ANY) for name in ("approved", "by", "comment")},
@@ -142,9 +142,9 @@ class _Targets:
 def works_of(
     compiled: Compiled, catalog: Catalog, operators: Mapping[str, Operator], base: Path | None = None
 ) -> tuple[Work, ...]:
-    """The work of every node, in the workflow's order.
+    """Return the work of every node, in the workflow's order.
 
-    `base`: the folder where the templates and modules of a sub-workflow resolve.
+    `base` is the folder against which templates and modules of a sub-workflow resolve.
     """
     transforms, conditions = _transforms(compiled), _conditions(compiled)
     nodes = compiled.workflow.nodes
@@ -160,7 +160,7 @@ def works_of(
 
 
 def _transforms(compiled: Compiled) -> dict[str, dict[str, tuple[DataEdge, ValueTemplate | None]]]:
-    """Explicit data edges with their transforms, by target and input."""
+    """Return explicit data edges with their transforms, by target and input."""
     out: dict[str, dict[str, tuple[DataEdge, ValueTemplate | None]]] = {}
     for edge, transform in zip(compiled.workflow.edges, compiled.edges, strict=True):
         if isinstance(edge, DataEdge):
@@ -295,7 +295,7 @@ def _control_work(common: _Common, node: ControlNode, more: More) -> Work:
 
 
 def _carried(edge: DataEdge, transform: ValueTemplate | None) -> ValueTemplate:
-    """An input that an edge gives."""
+    """Return the template of an input that comes from an edge."""
     read = Read("port", edge.source, edge.output)
     return ValueTemplate(noted=(read,), bare=read) if transform is None else _through(transform, read)
 
@@ -342,7 +342,7 @@ def _delay(delay: ControlNode, until: ValueTemplate | None) -> Delay:
 
 
 def _through(inner: ValueTemplate, read: Read) -> ValueTemplate:
-    """An input that is a data edge's value seen through its transform `inner`."""
+    """Return the template of an input that is a data edge's value after its transform `inner`."""
     reads = tuple(read if r.kind == "value" else r for r in inner.reads)
 
     def part(lookup: object) -> Value:
