@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from symphony.commons.deadline import within
+from symphony.commons.contexts import Setting
+from symphony.commons.deadline import Allowance, _allowance
 from symphony.commons.settings import ModelConfig
 from symphony.kit.instruments.hosted import reading
 from symphony.kit.instruments.hosted.models import HostedModels
@@ -347,7 +348,8 @@ async def test_a_wait_beyond_the_nodes_own_timeout_shows_what_the_provider_said(
 ) -> None:
     headers = JSON if told is None else {**JSON, "Retry-After": told}
     server.script += [Answers(429, headers, b'{"error": "slow down"}')] * 3
-    with within(40 if told else 0.0), pytest.raises(ModelFailed, match="answered 429: slow down"):
+    left = Allowance(40 if told else 0.0, lambda: None)  # which ends nothing here
+    with Setting(_allowance, left), pytest.raises(ModelFailed, match="answered 429: slow down"):
         await make().invoke("m", {"prompt": "hi"}, {})
     assert len(server.asked) == 1
 

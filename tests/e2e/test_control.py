@@ -137,7 +137,7 @@ def test_every_command_that_takes_a_node_says_that_there_is_none_of_that_name(tm
     ):  # fmt: skip
         code, out, err = place.call("runs", *words)
         assert (code, out, "error[unknown-node]" in err) == (2, "", True), (words, err)
-    assert place.call("runs", "logs", "last", "quiet") == (0, "", "")
+    assert place.call("runs", "logs", "last", "quiet") == (0, "", "quiet of w-1 has printed nothing\n")
     assert place.call("runs", "logs", "last", "each[1]")[:2] == (0, "b\n")
 
 

@@ -458,17 +458,18 @@ class RunReplay:
 
     def _node(self, slot: int, usage: Usage | None) -> NodeResult:
         started, finished = self.started.get(slot), self.finished.get(slot)
-        attempts = self.machine.attempts[slot]
+        attempts, status = self.machine.attempts[slot], self.status(slot)
         failed = self.fails(slot) or self._failed_element(slot) is not None
+        if status is NodeStatus.RUNNING and not failed:
+            finished = None  # only an earlier attempt has ended
         took = None if started is None or finished is None else round(max(0.0, finished - started) * 1000, 3)
-        status = self.status(slot)
         return NodeResult(
             status=status,
             attempts=attempts,
             started_at=iso(started),
             finished_at=iso(finished),
             duration_ms=took,
-            took_s=self.node_took_s(slot),
+            took_s=None if finished is None else self.node_took_s(slot),
             error=self.failure(slot) if failed else None,
             label=self.label(slot),
             cached_from=self.cached.get(slot),
