@@ -21,22 +21,27 @@ def reference() -> str:
         "",
         *_body(root),
     ]
-    for path, command in _commands(root, (PROGRAM,)):
-        context = click.Context(command, info_name=" ".join(path))
+    # A command keeps the help option that its first context asks for: the program's own, also here.
+    top = root.context_class(
+        root, info_name=PROGRAM, help_option_names=root.context_settings["help_option_names"]
+    )
+    for path, command in _commands(root, (PROGRAM,), top):
+        context = click.Context(command, info_name=" ".join(path), parent=top)
         usage = " ".join(command.collect_usage_pieces(context))
         parts += ["", f"{'#' * min(len(path), 4)} `{' '.join(path)}`", ""]
         parts += ["```text", f"{' '.join(path)} {usage}", "```", "", *_body(command)]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
+def _commands(
+    group: click.Group, path: tuple[str, ...], top: click.Context
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name in group.list_commands(top):
+        command = group.get_command(top, name)
         assert command is not None
         yield (*path, name), command
         if isinstance(command, click.Group):
-            yield from _commands(command, (*path, name))
+            yield from _commands(command, (*path, name), top)
 
 
 def _body(command: click.Command) -> list[str]:
