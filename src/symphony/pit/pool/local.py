@@ -98,8 +98,8 @@ class LocalModels:
         A call to another model inside the block waits for ever if the budget has no room for both:
         a model in use is never stopped. Raises as `invoke`.
         """
-        async with contextlib.AsyncExitStack() as stack:
-            yield await self._answer(model, {}, {}, run, stack)
+        async with self._answered(model, {}, {}, run) as outputs:
+            yield outputs
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
         """Nothing: what runs here costs no money, and its tokens are nobody's to count."""
@@ -147,23 +147,18 @@ class LocalModels:
     async def _call(
         self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], run: str | None
     ) -> dict[str, Value]:
-        async with contextlib.AsyncExitStack() as stack:
-            return await self._answer(model, inputs, config, run, stack)
+        async with self._answered(model, inputs, config, run) as outputs:
+            return outputs
 
-    async def _answer(
-        self,
-        model: str,
-        inputs: Mapping[str, Value],
-        config: Mapping[str, Value],
-        run: str | None,
-        stack: contextlib.AsyncExitStack,
-    ) -> dict[str, Value]:
-        """Ask the model; its process is the caller's until `stack` is left."""
+    @contextlib.asynccontextmanager
+    async def _answered(
+        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], run: str | None
+    ) -> AsyncIterator[dict[str, Value]]:
+        """Ask the model; its process is the caller's until the block is left."""
         host = self._host(model)
         died: ChildDied | None = None
         for _ in range(_TRIES):
-            async with contextlib.AsyncExitStack() as lease:
-                child = await lease.enter_async_context(self._leased(host, run))
+            async with self._leased(host, run) as child:
                 try:
                     outputs = await child.call(inputs, config)
                 except ChildDied as error:
@@ -173,8 +168,8 @@ class LocalModels:
                     host.restarts.worked()
                     raise
                 host.restarts.worked()
-                stack.push_async_exit(lease.pop_all())
-                return outputs
+                yield outputs
+                return
         assert died is not None
         raise ModelFailed(
             f"{died.message} (twice, on the same input)",

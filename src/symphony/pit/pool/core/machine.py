@@ -6,7 +6,7 @@ The invariants:
 
 - What is warming, hot or cooling never counts more bytes, nor more models, than the budget allows
   (a model that turns out larger than declared counts so from then on, and makes others go).
-- A model in use is never stopped, unless `unload` is forced.
+- A model in use is never stopped.
 - Requests are served by priority, and each `AGEING_S` of waiting is worth one step of priority:
   a request of priority p is overtaken only by those of priority q > p that come within
   (q - p) x `AGEING_S` seconds after it. What it needs is not given to others meanwhile: if idle
@@ -265,7 +265,7 @@ class PoolMachine:
     def warm(self, model: str, now_s: float) -> tuple[PoolAction, ...]:
         """Load the model if it fits without stopping what is in use or needed sooner."""
         entry = self._entries[model]
-        if self._startable(entry, now_s) and self._room_ahead(entry, 0.0, now_s):
+        if self._startable(entry, now_s) and self._room_ahead(entry, self._needed(), now_s):
             self._start(entry, "warmed by request", now_s, ahead=True)
         return self._settle(now_s)
 
@@ -499,19 +499,19 @@ class PoolMachine:
             # A model that failed is tried again for those who ask, not for forecasts: they never give up.
             untroubled = entry.life.phase is COLD and entry.failures == 0
             if loading < self._policy.prewarming_max and untroubled:
-                if not self._room_ahead(entry, needed[model], now_s):
+                if not self._room_ahead(entry, needed, now_s):
                     return  # a model that is needed later does not take the room of one that is needed sooner
                 self._start(entry, "needed soon", now_s, ahead=True)
                 loading += 1
 
-    def _room_ahead(self, entry: _Entry, distance: float, now_s: float) -> bool:
+    def _room_ahead(self, entry: _Entry, needed: Mapping[str, float], now_s: float) -> bool:
         """Return whether there is room for a model that nobody waits for yet.
 
         Only models that are needed later must leave.
         """
         if self._fits(entry):
             return True
-        needed = self._needed()
+        distance = needed.get(entry.model.name, 0.0)
         leaving = [other for other in self._entries.values() if self._leaving(other)]
         going: list[_Entry] = []
         for other in self._by_need(other for other in self._entries.values() if self._idle(other)):
