@@ -6,7 +6,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from symphony.commons import moments
-from symphony.ipc.values import spelled_bytes
+from symphony.ipc.values import spelled as spelled_by
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.models import Usage, usage_value
 from symphony.ports.runs import FailureCause, NodeResult, RunError, RunEvent, RunResult, RunSummary, short_id
@@ -27,15 +27,7 @@ JSON: TypeAlias = Json
 
 def spelled(value: StoredValue) -> JSON:
     """Return `value` as JSON spells it: bytes as `$bytes`, references as `$artifact`, `$` keys doubled."""
-    if isinstance(value, bytes):
-        return {**spelled_bytes(value)}
-    if isinstance(value, ArtifactRef):
-        return reference(value)
-    if isinstance(value, list):
-        return [spelled(element) for element in value]
-    if isinstance(value, dict):
-        return {f"${key}" if key.startswith("$") else key: spelled(element) for key, element in value.items()}
-    return value
+    return spelled_by(value, reference)
 
 
 def reference(ref: ArtifactRef) -> dict[str, JSON]:

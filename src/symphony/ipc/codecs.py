@@ -11,7 +11,7 @@ none; after that nothing of the envelope has been used.
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec.structs import astuple
@@ -29,6 +29,7 @@ from symphony.ipc.envelope import (
 )
 from symphony.ports.values import Value
 
+T = TypeVar("T")
 Body: TypeAlias = bytes | bytearray | memoryview
 """The types of encoded bytes that a connection gives."""
 
@@ -124,7 +125,7 @@ class JsonCodec:
             raise _broken(error) from error
 
 
-def _respelled(fields: tuple[Value, ...], free: int, spell: Callable[[Value], Value]) -> tuple[Value, ...]:
+def _respelled(fields: tuple[Value, ...], free: int, spell: Callable[[Value], T]) -> tuple[Value | T, ...]:
     """Return `fields` with the free one spelled otherwise."""
     return (*fields[:free], spell(fields[free]), *fields[free + 1 :])
 

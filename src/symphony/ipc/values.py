@@ -2,12 +2,12 @@
 
 import base64
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isfinite
 
 from symphony.commons.errors import SerializationFailed
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
-from symphony.ports.values import Value
+from symphony.ports.values import JSON, ArtifactRef, Value
 
 DEPTH_MAX = 200
 """Lists and maps nest at most this deep."""
@@ -82,13 +82,16 @@ def _flaw(value: object, room: int, others: frozenset[type]) -> str | None:
     return None
 
 
-def spelled(value: Value) -> Value:
+def spelled(value: object, reference: Callable[[ArtifactRef], JSON] | None = None) -> JSON:
     """Return how JSON spells `value`: bytes as `{"$bytes": base64}`, and the `$` that begins a key doubled.
 
+    `value` is a `Value`, or holds references to stored bodies if `reference` says how to spell them.
     What needs no spelling is not copied.
     """
     if isinstance(value, bytes):
         return {**spelled_bytes(value)}
+    if reference is not None and isinstance(value, ArtifactRef):
+        return reference(value)
     if isinstance(value, dict):
         for key, item in value.items():
             if type(item) not in _PLAIN or key[:1] == "$":
@@ -96,12 +99,12 @@ def spelled(value: Value) -> Value:
         else:
             return value
         return {
-            f"${key}" if key[:1] == "$" else key: item if type(item) in _PLAIN else spelled(item)
+            f"${key}" if key[:1] == "$" else key: item if type(item) in _PLAIN else spelled(item, reference)
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return value if _PLAIN.issuperset(map(type, value)) else [spelled(item) for item in value]
-    return value
+        return value if _PLAIN.issuperset(map(type, value)) else [spelled(item, reference) for item in value]
+    return value  # type: ignore[return-value]  # JSON has the other scalars itself
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})

@@ -11,13 +11,12 @@ from typing import Final, NamedTuple
 import msgspec
 
 from symphony.commons.errors import SerializationFailed
-from symphony.ipc.values import BYTES_KEY, spelled_bytes, unspelled_bytes
+from symphony.ipc.values import BYTES_KEY, spelled, unspelled_bytes
 from symphony.pit.artifacts.values.codec import body_of, encode_value, text_body, value_of
 from symphony.pit.artifacts.values.media import BYTES_TYPE, JSON_TYPE, TEXT_TYPE, in_utf8, media
 from symphony.ports.values import JSON, ArtifactRef, StoredValue, Value
 
 _REF_KEY: Final = "$artifact"
-_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 _lines = msgspec.json.Decoder()
 _document = msgspec.json.Decoder(msgspec.Raw)
 
@@ -75,7 +74,7 @@ def json_text(value: StoredValue) -> bytes:
 
     Bytes are `{"$bytes": base64}`, references `{"$artifact": digest, …}`; a `$` that begins a key is doubled.
     """
-    return msgspec.json.format(msgspec.json.encode(_spelled(value)), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(spelled(value, _spelled_ref)), indent=2) + b"\n"
 
 
 def _of_text(value: str, content_type: str) -> TypedBody:
@@ -142,7 +141,7 @@ def _own(value: Value, encoded: bytes | None) -> str:
 
 
 def _line(value: StoredValue) -> bytes:
-    return msgspec.json.encode(_spelled(value)) + b"\n"
+    return msgspec.json.encode(spelled(value, _spelled_ref)) + b"\n"
 
 
 def _is_json(body: bytes) -> bool:
@@ -178,21 +177,6 @@ def _no_reference(value: StoredValue) -> Value:
     if isinstance(value, ArtifactRef):
         raise SerializationFailed("a stored body is itself a reference")
     return value
-
-
-def _spelled(value: object) -> JSON:
-    if isinstance(value, bytes):
-        return {**spelled_bytes(value)}
-    if isinstance(value, ArtifactRef):
-        return _spelled_ref(value)
-    if isinstance(value, list):
-        return value if _PLAIN.issuperset(map(type, value)) else [_spelled(item) for item in value]
-    if isinstance(value, dict):
-        return {
-            f"${key}" if key[:1] == "$" else key: item if type(item) in _PLAIN else _spelled(item)
-            for key, item in value.items()
-        }
-    return value  # type: ignore[return-value]  # `encode_value` has looked: a scalar
 
 
 def _spelled_ref(ref: ArtifactRef) -> JSON:
