@@ -90,7 +90,7 @@ SLOW = {"dataclasses", "difflib", "importlib.resources", "logging.handlers", "to
 RARE = SLOW | {
     "cel_expr_python", "symphony.app.exporting", "symphony.app.foreseeing", "symphony.app.rerunning",
     "symphony.cli.actions.answering", "symphony.cli.actions.live_views", "symphony.commons.installation",
-    "symphony.commons.log_files", "symphony.pit.pool", "symphony.pit.tracker.engine.rerun_steps",
+    "symphony.commons.log_files", "symphony.pit.pool", "symphony.pit.tracker.engine.reruns.rerun_steps",
     "symphony.pit.tracker.insight.history", "symphony.pit.tracker.insight.outline", "symphony.ports.metrics",
     "symphony.sdk.reading.module", "symphony.workflow.remedies", "symphony.workflow.templates",
     "symphony.workflow.validation.remedies",

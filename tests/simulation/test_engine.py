@@ -28,7 +28,7 @@ from symphony.pit.tracker.core.machine import Status
 from symphony.pit.tracker.core.records import FailedRecord, FinishedRecord, PausedRecord, Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.reused import RerunScope, written
+from symphony.pit.tracker.engine.reruns.reused import RerunScope, written
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.prints import RunPrints
 from symphony.pit.tracker.store.documents import ChildDocument

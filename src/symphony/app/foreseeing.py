@@ -9,7 +9,7 @@ from pathlib import Path
 from symphony.app.preparing import Prepared
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
-from symphony.pit.tracker.engine.reused import Reusable
+from symphony.pit.tracker.engine.reruns.reused import Reusable
 from symphony.pit.tracker.insight.forecast import Past, forecast
 from symphony.pit.tracker.insight.foresight import Foresight, ReadOnlyCache, TakenOver
 from symphony.pit.tracker.insight.history import History

@@ -62,7 +62,7 @@ from symphony.workflow.problems import ValidationReport
 
 if TYPE_CHECKING:
     from symphony.app.rerunning import RerunPlanner, RerunRequest
-    from symphony.pit.tracker.engine.reused import ReusedResult
+    from symphony.pit.tracker.engine.reruns.reused import ReusedResult
     from symphony.ports.forecast import Forecast
 
 INDEX_AFTER_S: Final = 0.5
@@ -279,7 +279,7 @@ class Launcher:
 
         Which code makes its results is no longer known of these.
         """
-        from symphony.pit.tracker.engine.stale import operators_since
+        from symphony.pit.tracker.engine.reruns.stale import operators_since
 
         meta, graph = prepared.meta, prepared.job.graph
         if not meta.fingerprints:
@@ -300,7 +300,7 @@ class Launcher:
         self, run_id: str, asked: "RerunRequest", environment: Mapping[str, str] | None = None
     ) -> RunHandle:
         """Begin a new run that reuses results of another."""
-        from symphony.pit.tracker.engine.reused import written
+        from symphony.pit.tracker.engine.reruns.reused import written
 
         if asked.name is not None:
             check_name(asked.name)

@@ -20,10 +20,10 @@ from symphony.commons.time import new_run_id
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.mended import Mended, Mending
-from symphony.pit.tracker.engine.reused import RerunScope, Reusable, ReusedResult, changed_inputs
-from symphony.pit.tracker.engine.stale import stale_operators
-from symphony.pit.tracker.engine.takeover import foreseen
+from symphony.pit.tracker.engine.reruns.mended import Mended, Mending
+from symphony.pit.tracker.engine.reruns.reused import RerunScope, Reusable, ReusedResult, changed_inputs
+from symphony.pit.tracker.engine.reruns.stale import stale_operators
+from symphony.pit.tracker.engine.reruns.takeover import foreseen
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import bounded

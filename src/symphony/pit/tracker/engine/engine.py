@@ -57,8 +57,8 @@ from symphony.ports.runs import NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import StoredValue
 
 if TYPE_CHECKING:
-    from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable
-    from symphony.pit.tracker.engine.takeover import Takeover
+    from symphony.pit.tracker.engine.reruns.reused import Borrow, RerunScope, Reusable
+    from symphony.pit.tracker.engine.reruns.takeover import Takeover
     from symphony.pit.tracker.nodes.prints import RunPrints
 
 _SLICE = 256  # commands performed before the loop gets a turn
@@ -178,7 +178,7 @@ class Engine:
 
         Writes nothing; `Reusable.kept` does. Raises SymphonyError `unknown-node`, and SecretMissing.
         """
-        from symphony.pit.tracker.engine.reuse import reusable  # for reruns alone
+        from symphony.pit.tracker.engine.reruns.reuse import reusable  # for reruns alone
 
         graph, bindings = self.job.graph, self._bindings
         return reusable(recorded, self.replay, bindings, self._executor, graph, scope, borrow, prints)
@@ -245,7 +245,7 @@ class Engine:
 
     def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:
         if rows := self._store.reuse():
-            from symphony.pit.tracker.engine.takeover import Takeover  # for reruns alone
+            from symphony.pit.tracker.engine.reruns.takeover import Takeover  # for reruns alone
 
             self._reuse = Takeover(rows, self.machine, self._bindings, self._executor.sealer)
         if not recorded:

@@ -6,7 +6,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.afresh import behind
 from symphony.pit.tracker.core.machine import Frame, Machine
 from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.engine.rerun_steps import RerunSteps, slots_of
+from symphony.pit.tracker.engine.reruns.rerun_steps import RerunSteps, slots_of
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.contents import effectless, element_digests
 from symphony.pit.tracker.nodes.graphs import WorkGraph

@@ -7,7 +7,7 @@ import msgspec
 
 from symphony.pit.artifacts.values.codec import encode_value, value_digest
 from symphony.pit.tracker.core.records import Reused, encode_reused
-from symphony.pit.tracker.engine.mended import Mending
+from symphony.pit.tracker.engine.reruns.mended import Mending
 from symphony.pit.tracker.nodes.contents import moved_name
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.sealing import Sealer

@@ -11,8 +11,8 @@ from symphony.pit.tracker.core.machine import Frame, Status
 from symphony.pit.tracker.core.names import StepPart, folded, parent_of, parts_of
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.unknown_steps import unknown_step
-from symphony.pit.tracker.engine.mended import Mended, Mending
-from symphony.pit.tracker.engine.reused import Borrow, ReusedResult
+from symphony.pit.tracker.engine.reruns.mended import Mended, Mending
+from symphony.pit.tracker.engine.reruns.reused import Borrow, ReusedResult
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.contents import plain_name
 from symphony.pit.tracker.nodes.prints import RunPrints

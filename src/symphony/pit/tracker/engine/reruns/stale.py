@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from symphony.pit.tracker.core.names import folded
-from symphony.pit.tracker.engine.reused import ReusedResult
+from symphony.pit.tracker.engine.reruns.reused import ReusedResult
 from symphony.pit.tracker.nodes.contents import moved_name, plain_name
 from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.pit.tracker.nodes.prints import Prints, print_keys, same_print

@@ -9,7 +9,7 @@ from symphony.pit.artifacts.values.codec import decode_sealed
 from symphony.pit.artifacts.values.sealed import hidden
 from symphony.pit.tracker.core.machine import Group, Machine
 from symphony.pit.tracker.core.records import Reused, decode_reused
-from symphony.pit.tracker.engine.reused import ReusedResult
+from symphony.pit.tracker.engine.reruns.reused import ReusedResult
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.contents import KEYS_PORT, element_digests, matched, moved_name, plain_name
 from symphony.pit.tracker.nodes.execution import Executor

@@ -11,11 +11,11 @@ from symphony.pit.tracker.core.machine import Frame, Status
 from symphony.pit.tracker.core.names import folded, parent_of
 from symphony.pit.tracker.core.records import ExpandedRecord, FailedRecord, FinishedRecord, Record
 from symphony.pit.tracker.core.replay import RunReplay
-from symphony.pit.tracker.engine.moving import MovingElements
-from symphony.pit.tracker.engine.overcome import OvercomeFailures
 from symphony.pit.tracker.engine.recovery import IN_DOUBT, SECRET_MISSING, recovering
-from symphony.pit.tracker.engine.rerun_steps import RerunSteps, slots_of
-from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable, ReusedResult
+from symphony.pit.tracker.engine.reruns.moving import MovingElements
+from symphony.pit.tracker.engine.reruns.overcome import OvercomeFailures
+from symphony.pit.tracker.engine.reruns.rerun_steps import RerunSteps, slots_of
+from symphony.pit.tracker.engine.reruns.reused import Borrow, RerunScope, Reusable, ReusedResult
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.contents import KEYS_PORT, moved_name
 from symphony.pit.tracker.nodes.execution import Executor
