@@ -18,7 +18,7 @@ import msgspec
 DISTRIBUTION: Final = "symphony-workflows"
 EXTRAS: Final[Mapping[str, Sequence[str]]] = {
     "llama": ("xllamacpp>=2026.1",),
-    "nats": ("cryptography>=44", "nats-py>=2.10"),
+    "nats": ("nats-py>=2.10",),
     "otel": ("opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30"),
 }
 """The libraries that each extra requires; a test compares them with `pyproject.toml`."""
