@@ -22,6 +22,7 @@ import pytest
 from tests.support.fakes import Elsewhere
 
 from symphony import Context, kit, operator
+from symphony.app.at_once import AtOnce
 from symphony.app.preparing import Prepared, recalled
 from symphony.pit.artifacts import MemoryArtifacts
 from symphony.pit.tracker.core.machine import Status
@@ -270,11 +271,6 @@ def made(seed: int) -> Prepared:
     )  # fmt: skip
     infos = {name: one.info for name, one in OPERATORS.items()}
     return recalled(meta, Catalog(operators=infos, models={}), lambda *_: OPERATORS, {}, {"x": 1}, keys={})
-
-
-class AtOnce:
-    async def acquire(self, run_id: str, node: str, resource: str) -> None: ...
-    def release(self, run_id: str, node: str, resource: str) -> None: ...
 
 
 class NoModels:

@@ -12,13 +12,13 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from symphony.app.amending import AS_BEFORE, RunAmendment
+from symphony.app.at_once import AtOnce
 from symphony.app.handle import LazyOverview, RunHandle
 from symphony.app.journals import Owned, in_thread
 from symphony.app.models import keys_of
 from symphony.app.own_operators import OperatorsAtHand
 from symphony.app.parts import Parts
 from symphony.app.preparing import (
-    AtOnce,
     InputInvalid,
     Prepared,
     PreparedWorkflow,

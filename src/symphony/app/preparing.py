@@ -276,13 +276,3 @@ def check_hosts(patterns: Sequence[str]) -> None:
             raise ConfigInvalid(
                 f"allowed hosts: {error}", hint="correct --allow-host, or [http] allow in config.toml"
             ) from error
-
-
-class AtOnce:
-    """The built-in arbiter: everything may start at once."""
-
-    async def acquire(self, run_id: str, node: str, resource: str) -> None:
-        """Grant at once."""
-
-    def release(self, run_id: str, node: str, resource: str) -> None:
-        """Do nothing, as nothing is held."""

@@ -18,6 +18,7 @@ from symphony.pit.tracker.nodes.sizes import quickly_seen, quickly_told
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.storing import ValueStore
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, settings
+from symphony.ports.arbiter import ResourceRequest
 from symphony.ports.values import Value
 from symphony.sdk.sizes import ports_of
 
@@ -42,8 +43,13 @@ class AttemptCalls:
         Raises SymphonyError `timeout`, and whatever the operator raises.
         """
         resources, work, node = self._resources, attempt.work, attempt.node
-        resource = work.runs or node
-        await resources.arbiter.acquire(resources.run_id, node, resource)
+        request = ResourceRequest(
+            run=resources.run_id,
+            node=node,
+            resource=work.runs,
+            kind="model" if isinstance(work, ModelWork) else "operator",
+        )
+        grant = resources.arbiter.try_acquire(request) or await resources.arbiter.acquire(request)
         try:
             if (task := self._task(attempt, plain)) is not None:
                 return await self._in_worker(task, work)
@@ -58,7 +64,7 @@ class AttemptCalls:
                     raise too_late(work) from error
                 raise
         finally:
-            resources.arbiter.release(resources.run_id, node, resource)
+            resources.arbiter.release(grant)
 
     async def _in_worker(self, task: "Task", work: CallWork) -> Mapping[str, Value]:
         assert self._resources.workers is not None

@@ -1,0 +1,18 @@
+"""The built-in arbiter, used where nothing is scarce."""
+
+from symphony.ports.arbiter import Grant, ResourceRequest
+
+
+class AtOnce:
+    """`symphony.ports.arbiter.Arbiter` that grants every request at once."""
+
+    def try_acquire(self, request: ResourceRequest) -> Grant:
+        """Grant the request."""
+        return Grant(id="at-once", request=request, reason="nothing is limited")
+
+    async def acquire(self, request: ResourceRequest) -> Grant:
+        """Grant the request."""
+        return self.try_acquire(request)
+
+    def release(self, grant: Grant) -> None:
+        """Do nothing, as nothing is held."""
