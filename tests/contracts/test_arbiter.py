@@ -39,6 +39,15 @@ async def test_whoever_waits_is_granted_once_the_grant_before_is_released(arbite
     arbiter.release(grant)
 
 
+async def test_an_arbiter_says_in_words_why_a_request_waits_and_changes_nothing(arbiter: Arbiter) -> None:
+    first = await arbiter.acquire(ONE)
+    told = arbiter.queued(TWO)
+    assert told.reason
+    assert told.before == 0
+    arbiter.release(first)
+    assert arbiter.try_acquire(TWO) is not None
+
+
 async def test_a_grant_that_is_released_twice_is_given_back_once(arbiter: Arbiter) -> None:
     first = await arbiter.acquire(ONE)
     arbiter.release(first)

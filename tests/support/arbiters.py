@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Collection
 
-from symphony.ports.arbiter import Grant, ResourceRefused, ResourceRequest
+from symphony.ports.arbiter import Grant, Queued, ResourceRefused, ResourceRequest
 
 
 class Turns:
@@ -31,6 +31,9 @@ class Turns:
         if len(self.held) >= self.places or self.waiting:
             return None
         return self._grant(request, "a place was free")
+
+    def queued(self, request: ResourceRequest) -> Queued:
+        return Queued(reason=f"all {self.places} places are taken", before=len(self.waiting))
 
     async def acquire(self, request: ResourceRequest) -> Grant:
         if (grant := self.try_acquire(request)) is not None:

@@ -1,6 +1,6 @@
 """The built-in arbiter, used where nothing is scarce."""
 
-from symphony.ports.arbiter import Grant, ResourceRequest
+from symphony.ports.arbiter import Grant, Queued, ResourceRequest
 
 
 class AtOnce:
@@ -9,6 +9,10 @@ class AtOnce:
     def try_acquire(self, request: ResourceRequest) -> Grant:
         """Grant the request."""
         return Grant(id="at-once", request=request, reason="nothing is limited")
+
+    def queued(self, request: ResourceRequest) -> Queued:
+        """Return that nothing keeps the request waiting."""
+        return Queued(reason="nothing is limited")
 
     async def acquire(self, request: ResourceRequest) -> Grant:
         """Grant the request."""

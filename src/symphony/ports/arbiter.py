@@ -48,6 +48,15 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """How long the request waited, in seconds."""
 
 
+class Queued(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request has to wait, as of now."""
+
+    reason: str
+    """In words for people, such as "all 2 places of minilm are taken"."""
+    before: int = 0
+    """The number of requests that wait and come before it, as far as is known."""
+
+
 class Arbiter(Protocol):
     """Grants scarce resources. Call on the loop. Every arbiter passes tests/contracts/test_arbiter.py."""
 
@@ -55,6 +64,13 @@ class Arbiter(Protocol):
         """Return a grant if the request need not wait, else None. Called for every attempt: O(1), no I/O.
 
         Raises ResourceRefused if the request can never be granted.
+        """
+        ...
+
+    def queued(self, request: ResourceRequest) -> Queued:
+        """Return why the request has to wait now; changes nothing. Called for every attempt that waits.
+
+        No I/O, and no work that grows with the number of requests.
         """
         ...
 
