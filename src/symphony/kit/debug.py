@@ -3,10 +3,10 @@
 import asyncio
 from typing import NoReturn
 
+from symphony.commons.quantities import duration_s
 from symphony.kit.errors import DebugFailure, InputRefused
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator
-from symphony.workflow.model import duration_s
 
 
 @operator("debug.value", version="1.0.0", pure=True)

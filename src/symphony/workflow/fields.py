@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
+from symphony.commons.quantities import duration_s
 from symphony.ports.values import Value
 from symphony.workflow.documents.tree import DEPTH_MAX, Tree
-from symphony.workflow.model import NAME, NODES_MAX, duration_s
+from symphony.workflow.model import NAME, NODES_MAX
 from symphony.workflow.problems import Findings, child, did_you_mean, shown
 from symphony.workflow.values import plain, value_of
 

@@ -11,12 +11,13 @@ from typing import Final, TypeAlias
 import msgspec
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
+from symphony.commons.quantities import DURATION
 from symphony.workflow import fields, schema, schema_edges, schema_nodes
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
 from symphony.workflow.fields import Choice, Reader
 from symphony.workflow.json_schema_words import MEANINGS
 from symphony.workflow.migrations import OLDEST
-from symphony.workflow.model import DURATION, NAME, SCHEMA_VERSION
+from symphony.workflow.model import NAME, SCHEMA_VERSION
 from symphony.workflow.schema_usual import FAN_OUT_KEYS
 from symphony.workflow.types import SCALARS
 

@@ -1,7 +1,7 @@
 """The workflow model: what a workflow file says, as values. Knows no file format and no I/O.
 
 Expressions stay text here (`${{ … }}` in values, bare CEL in conditions): see `expressions`.
-Durations stay text too (`200ms`): `duration_s` reads them.
+Durations stay text too (`200ms`): `commons.quantities.duration_s` reads them.
 """
 
 import re
@@ -19,18 +19,7 @@ NODES_MAX = 10_000
 EDGES_MAX = 50_000
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 
-DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")  # more digits are beyond what clocks and timers count
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-
 ControlKind: TypeAlias = Literal["branch", "merge", "delay", "approval", "loop"]
-
-
-def duration_s(text: str) -> float:
-    """Return the seconds of a duration such as `1500ms` or `5m`. Raises ValueError for another text."""
-    match = DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text[:40]!r} is not a duration: at most 12 digits and one of ms, s, m, h, d")
-    return int(match[1]) * _UNIT_S[match[2]]
 
 
 def slug_of(name: str) -> str:

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symphony.commons.quantities import duration_s
 from symphony.ports.values import ArtifactRef, Digest, StoredValue
-from symphony.workflow.model import Workflow, duration_s
+from symphony.workflow.model import Workflow
 from symphony.workflow.types import ANY, SCALARS, PortType, fits, list_of, mismatch, parse_type
 
 ENUM = PortType("enum", choices=("a", "b"))

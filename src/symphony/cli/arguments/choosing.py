@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 
 from symphony.cli.console.failures import BadUsage
+from symphony.commons.quantities import duration_s
 from symphony.ports.runs import RunSummary
-from symphony.workflow.model import duration_s, slug_of
+from symphony.workflow.model import slug_of
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from symphony.cli.console import output
 from symphony.cli.console.failures import BadUsage
 from symphony.cli.views import listing
+from symphony.commons.quantities import duration_s
 from symphony.ports.runs import RunSummary
 from symphony.ports.steering import Pruned
-from symphony.workflow.model import duration_s
 
 
 def age_s(text: str) -> float:

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from symphony.commons.backoff import backoff_s
+from symphony.commons.quantities import duration_s
 from symphony.pit.tracker.nodes.owning import Copies
 from symphony.pit.tracker.nodes.sources import Source
 from symphony.ports.values import Value
@@ -15,7 +16,7 @@ from symphony.workflow.catalog import Port
 from symphony.workflow.checks import Check
 from symphony.workflow.expressions import Read, ValueTemplate
 from symphony.workflow.expressions.celtypes import TIMESTAMP
-from symphony.workflow.model import Node, Retry, duration_s
+from symphony.workflow.model import Node, Retry
 from symphony.workflow.types import ANY, PortType
 
 COMMAND = "command"

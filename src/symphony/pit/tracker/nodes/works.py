@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, TypedDict, assert_never
 
+from symphony.commons.quantities import duration_s
 from symphony.pit.tracker.nodes.owning import Copies, copies_of
 from symphony.pit.tracker.nodes.sources import Source, Sources
 from symphony.pit.tracker.nodes.work import (
@@ -37,7 +38,6 @@ from symphony.workflow.model import (
     Node,
     OperatorNode,
     SubWorkflowNode,
-    duration_s,
 )
 from symphony.workflow.types import ANY, STRING, PortType
 
