@@ -11,7 +11,7 @@ import pytest
 
 from symphony.commons.errors import ValidationFailed
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
-from symphony.ports.artifacts import ArtifactAmbiguous, ArtifactMissing, ArtifactStore, Provenance
+from symphony.ports.artifacts import ArtifactAmbiguous, ArtifactMissing, ArtifactStore, Provenance, Rating
 from symphony.ports.values import ArtifactRef, Digest
 
 Store = FileArtifacts | MemoryArtifacts
@@ -285,3 +285,39 @@ def test_many_threads_at_once(store: Store) -> None:
     records = list(store.records())
     assert len(records) == 7
     assert sum(len(record.provenance) for record in records) == 6 * 20
+
+
+def test_the_newest_rating_of_each_rater_counts_until_it_is_withdrawn(store: Store) -> None:
+    ref = put(store, b"rated", "r")
+    store.rate(ref.digest, Rating(score=0.2, by="ada", at=1.0))
+    store.rate(ref.digest, Rating(score=0.5, by="bob", at=2.0, note="fair", name="r@1"))
+    store.rate(ref.digest, Rating(score=0.9, by="ada", at=3.0))
+    assert [(one.by, one.score, one.note) for one in store.find("r").ratings] == [
+        ("ada", 0.9, ""),
+        ("bob", 0.5, "fair"),
+    ]
+    store.rate(ref.digest, Rating(score=None, by="ada"))
+    assert [one.by for one in store.find("r").ratings] == ["bob"]
+    assert next(iter(store.records())).ratings == store.find("r").ratings
+
+
+@pytest.mark.parametrize(
+    "rating",
+    [
+        Rating(score=-0.1),
+        Rating(score=1.1),
+        Rating(score=float("nan")),
+        Rating(score=0.5, by="a\n"),
+        Rating(score=0.5, note="x" * 3_000),
+    ],
+)
+def test_a_rating_out_of_range_is_refused_and_changes_nothing(store: Store, rating: Rating) -> None:
+    ref = put(store, b"rated", "r")
+    with pytest.raises(ValidationFailed):
+        store.rate(ref.digest, rating)
+    assert store.find("r").ratings == ()
+
+
+def test_a_body_that_is_not_there_cannot_be_rated(store: Store) -> None:
+    with pytest.raises(ArtifactMissing):
+        store.rate(ABSENT, Rating(score=1.0))

@@ -12,7 +12,7 @@ import pytest
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.metadata.records import Unlinked, line_of
 from symphony.pit.artifacts.store.files import FileArtifacts
-from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance
+from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance, Rating
 from symphony.ports.values import ArtifactRef
 
 BODY = b"a body of some length\n" * 100
@@ -140,6 +140,7 @@ def test_directories_that_vanish_are_made_anew(store: FileArtifacts) -> None:
 def test_the_index_is_made_anew_from_the_log(store: FileArtifacts, damage: str) -> None:
     old, new = put(store, b"old", "name"), put(store, b"new", "name")
     link(store, old)
+    store.rate(new.digest, Rating(score=0.7, by="ada"))
     records = list(store.records())
     store.close()
     index = store.root / "index.db"
@@ -222,6 +223,7 @@ def test_the_log_shrinks_and_nothing_is_lost(store: FileArtifacts) -> None:
     link(store, kept)
     link(store, first, "r2")
     put(store, b"kept", "name")
+    store.rate(kept.digest, Rating(score=0.7, by="ada", note="good"))
     with (store.root / "records.log").open("ab") as log:
         log.write(line_of(Unlinked("many runs")) * 1_400)
     before = list(store.records())

@@ -61,8 +61,21 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float = 0.0
 
 
+class Rating(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How good somebody (`by`) finds an artifact, from 0 to 1. `name` is how they named the artifact.
+
+    Only the newest rating of each rater counts. A `score` of None withdraws what they said before.
+    """
+
+    score: float | None
+    by: str = ""
+    note: str = ""
+    name: str = ""
+    at: float = 0.0
+
+
 class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of one artifact in the index: the newest name first, every provenance."""
+    """The record of one artifact in the index: the newest name first, every provenance, ratings by rater."""
 
     digest: Digest
     size: int
@@ -70,6 +83,7 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
     names: Sequence[str] = ()
     created_at: float = 0.0
     provenance: Sequence[Provenance] = ()
+    ratings: Sequence[Rating] = ()
 
 
 class Collected(NamedTuple):
@@ -177,6 +191,10 @@ class ArtifactStore(Protocol):
 
     def settle(self) -> None:
         """Return once all that was put and linked before is durable. Raises StorageFull, IoFailed."""
+        ...
+
+    def rate(self, digest: Digest, rating: Rating) -> None:
+        """Record, durably, how good somebody finds a body. Raises ArtifactMissing, ValidationFailed."""
         ...
 
     def unlink_run(self, run_id: str) -> None:

@@ -10,11 +10,13 @@ from symphony.ports.artifacts import (
     ArtifactAmbiguous,
     ArtifactCorrupt,
     ArtifactMissing,
+    Rating,
     is_label,
 )
 from symphony.ports.values import Digest
 
 MIN_AGE_S = 3600.0
+NOTE_CHARS_MAX = 2_000
 _SHOWN_CHARS = 80
 UNKNOWN_TYPE = "application/octet-stream"
 RECOVERED = "recovered"
@@ -33,6 +35,25 @@ def check_labels(name: str | None, content_type: str) -> None:
                 details={"field": field},
                 hint=LABEL_HINT,
             )
+
+
+def check_rating(rating: Rating) -> None:
+    """Raise ValidationFailed unless the score is from 0 to 1 and the texts are short."""
+    if rating.score is not None and not 0 <= rating.score <= 1:
+        raise ValidationFailed(
+            f"a rating of {rating.score} is out of range", details={"field": "score"}, hint="rate from 0 to 1"
+        )
+    if rating.by and not is_label(rating.by):
+        raise ValidationFailed(
+            f"{beginning(rating.by, _SHOWN_CHARS)!r} cannot be who rates",
+            details={"field": "by"},
+            hint=LABEL_HINT,
+        )
+    if len(rating.note) > NOTE_CHARS_MAX:
+        raise ValidationFailed(
+            f"the note has {len(rating.note)} characters", details={"field": "note"},
+            hint=f"use at most {NOTE_CHARS_MAX}",
+        )  # fmt: skip
 
 
 def ambiguous(prefix: str, found: list[Digest]) -> ArtifactAmbiguous:

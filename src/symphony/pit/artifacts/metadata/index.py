@@ -19,14 +19,14 @@ from symphony.pit.artifacts.base.database import (
     run_script,
     transaction,
 )
-from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Unlinked
-from symphony.ports.artifacts import ArtifactRecord, Provenance
+from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Rated, Record, Unlinked
+from symphony.ports.artifacts import ArtifactRecord, Provenance, Rating
 from symphony.ports.values import Digest
 
 T = TypeVar("T")
 S = TypeVar("S", bound=tuple[object, ...])
 
-_APPLICATION = 0x53594903
+_APPLICATION = 0x53594904
 _CHECKED_BYTES_MAX = 16 << 20
 _NAMED_TABLE = """
 CREATE TABLE named (
@@ -35,6 +35,12 @@ CREATE TABLE named (
     PRIMARY KEY (name, digest)
 ) WITHOUT ROWID;
 CREATE INDEX named_of ON named (digest);
+"""
+_RATINGS_TABLE = """
+CREATE TABLE ratings (
+    digest TEXT NOT NULL, rater TEXT NOT NULL, rating BLOB NOT NULL, sum INTEGER,
+    PRIMARY KEY (digest, rater)
+) WITHOUT ROWID;
 """
 _SCHEMA = f"""
 CREATE TABLE position (log TEXT NOT NULL, offset INTEGER NOT NULL, damaged INTEGER NOT NULL, sum INTEGER);
@@ -49,7 +55,8 @@ CREATE INDEX objects_newest ON objects (sequence);
     PRIMARY KEY (run_id, node, port, digest)
 ) WITHOUT ROWID;
 CREATE INDEX links_of ON links (digest);
-"""
+{_RATINGS_TABLE}"""
+_TABLES = ("objects", "named", "links", "ratings")
 _PUT = """
 INSERT INTO objects SELECT a, b, c, d, e, row_sum('objects', a, b, c, d, e)
 FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e) WHERE true
@@ -78,6 +85,10 @@ WHERE name = ? AND digest = ?
 _LINK = """
 INSERT OR REPLACE INTO links SELECT a, b, c, d, e, row_sum('links', a, b, c, d, e)
 FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e)
+"""
+_RATE = """
+INSERT OR REPLACE INTO ratings SELECT a, b, c, row_sum('ratings', a, b, c)
+FROM (SELECT ? AS a, ? AS b, ? AS c)
 """
 _KEPT = """
 SELECT EXISTS (SELECT 1 FROM links WHERE digest = ?)
@@ -118,9 +129,13 @@ _LINKS = """
 SELECT digest, provenance, sum = row_sum('links', run_id, node, port, digest, provenance)
 FROM links
 """
-_COUNT = """
-SELECT (SELECT count(*) FROM objects) + (SELECT count(*) FROM named) + (SELECT count(*) FROM links)
+_RATINGS = """
+SELECT digest, rating, sum = row_sum('ratings', digest, rater, rating) FROM ratings
 """
+_RATINGS_OF = """
+SELECT rating, sum = row_sum('ratings', digest, rater, rating) FROM ratings WHERE digest = ? ORDER BY rater
+"""
+_COUNT = f"SELECT {' + '.join(f'(SELECT count(*) FROM {table})' for table in _TABLES)}"  # noqa: S608  # constants
 
 
 def _with_types(connection: sqlite3.Connection) -> None:
@@ -128,14 +143,21 @@ def _with_types(connection: sqlite3.Connection) -> None:
     run_script(connection, _NAMED_TABLE)
     connection.execute(_OF_NAMES)
     connection.execute("DROP TABLE names")
+    _with_ratings(connection)
+
+
+def _with_ratings(connection: sqlite3.Connection) -> None:
+    """Add the ratings; the log, which has them if anybody rated, is read again."""
+    run_script(connection, _RATINGS_TABLE)
     connection.execute("DELETE FROM position")
 
 
-_FORMER = MappingProxyType({0x53594901: None, 0x53594902: _with_types})
-"""Tables without checksums, and without the types of names."""
+_FORMER = MappingProxyType({0x53594901: None, 0x53594902: _with_types, 0x53594903: _with_ratings})
+"""Tables without checksums, without the types of names, and without ratings."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _provenance = msgspec.msgpack.Decoder(Provenance)
+_rating = msgspec.msgpack.Decoder(Rating)
 
 
 def _require(sound: object) -> None:
@@ -189,8 +211,8 @@ class Index:
     def reset(self, log: str, damaged: int = 0) -> None:
         """Forget everything; the log `log` is to be read from its start, `damaged` before that."""
         with database_errors(f"write {self._path}"):
-            for table in ("objects", "named", "links"):
-                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  # three constants
+            for table in _TABLES:
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  # constants
         self.apply((), Position(log, 0, damaged))
 
     def _take(self, record: Record, sequence: int) -> None:
@@ -202,14 +224,20 @@ class Index:
                     row = (record.name, record.digest, sequence, record.unclaimed, record.content_type)
                     execute(_NAME, row)
             case Linked():
-                by = record.provenance
-                execute(_LINK, (by.run_id, by.node, by.port, record.digest, _encode(by)))
+                made = record.provenance
+                execute(_LINK, (made.run_id, made.node, made.port, record.digest, _encode(made)))
                 if record.claims and record.name is not None:
                     execute(_CLAIM, (record.claims, record.claims, record.name, record.digest))
             case Unlinked():
                 execute("DELETE FROM links WHERE run_id = ?", (record.run_id,))
+            case Rated():
+                rater = record.rating.by
+                if record.rating.score is None:
+                    execute("DELETE FROM ratings WHERE digest = ? AND rater = ?", (record.digest, rater))
+                else:
+                    execute(_RATE, (record.digest, rater, _encode(record.rating)))
             case Gone():
-                for table in ("objects", "named", "links"):
+                for table in _TABLES:
                     execute(f"DELETE FROM {table} WHERE digest = ?", (record.digest,))  # noqa: S608
             case _:
                 pass  # the log's first line: its id is in the position
@@ -226,8 +254,10 @@ class Index:
             return None
         names = self._sound(tuple[str, str, int | None], _NAMES_OF, digest)
         links = self._sound(tuple[bytes, int | None], _LINKS_OF, digest)
+        rated = self._sound(tuple[bytes, int | None], _RATINGS_OF, digest)
         with database_errors(f"read {self._path}"):
             provenance = [_provenance.decode(link) for link, _ in links]
+            ratings = [_rating.decode(rating) for rating, _ in rated]
         size, content_type, created_at, _ = found[0]
         types = {named: kind for named, kind, _ in reversed(names)}  # the newest name comes last
         content_type = types.get(name or "", next(reversed(types.values()), content_type))
@@ -238,6 +268,7 @@ class Index:
             names=tuple(named for named, _, _ in names),
             created_at=created_at,
             provenance=tuple(sorted(provenance, key=lambda p: (p.created_at, p.run_id, p.node, p.port))),
+            ratings=tuple(ratings),
         )
 
     def named(self, name: str) -> list[Digest]:
@@ -275,6 +306,9 @@ class Index:
             for digest, provenance, sound in self._connection.execute(_LINKS):
                 _require(sound)
                 yield Linked(digest, _provenance.decode(provenance))
+            for digest, rating, sound in self._connection.execute(_RATINGS):
+                _require(sound)
+                yield Rated(digest, _rating.decode(rating))
 
     def check(self) -> None:
         """Raise DatabaseBroken if anything in the file is not what was written. O(size of the file)."""

@@ -16,7 +16,7 @@ import msgspec
 
 from symphony.commons.filesystem import sync_directory
 from symphony.pit.artifacts.base.failures import io_errors
-from symphony.ports.artifacts import Provenance
+from symphony.ports.artifacts import Provenance, Rating
 from symphony.ports.values import Digest
 
 _READ_BYTES = 4 << 20
@@ -55,16 +55,23 @@ class Unlinked(msgspec.Struct, frozen=True, tag_field="kind", tag="unlinked"):
     run_id: str
 
 
+class Rated(msgspec.Struct, frozen=True, tag_field="kind", tag="rated"):
+    """Somebody rated a body."""
+
+    digest: Digest
+    rating: Rating
+
+
 class Gone(msgspec.Struct, frozen=True, tag_field="kind", tag="gone"):
     """The body was deleted."""
 
     digest: Digest
 
 
-Record: TypeAlias = Opened | Put | Linked | Unlinked | Gone
+Record: TypeAlias = Opened | Put | Linked | Unlinked | Rated | Gone
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Opened | Put | Linked | Unlinked | Gone)
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Opened | Put | Linked | Unlinked | Rated | Gone)
 
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter

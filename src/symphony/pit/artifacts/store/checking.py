@@ -177,5 +177,6 @@ KEYS = (
     "SELECT digest, size FROM objects",
     "SELECT name, digest, unclaimed FROM named",
     "SELECT run_id, node, port, digest FROM links",
+    "SELECT digest, rater FROM ratings",
 )
 """What an index knows, without what a damaged row would show by its checksum."""

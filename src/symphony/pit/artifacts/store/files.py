@@ -21,14 +21,15 @@ from symphony.pit.artifacts.base.rules import (
     UNKNOWN_TYPE,
     ambiguous,
     check_labels,
+    check_rating,
     missing,
 )
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles, Staged, Stored
 from symphony.pit.artifacts.bodies.streams import FileRanges, StagedWriter
 from symphony.pit.artifacts.metadata.ledger import Ledger
-from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Unlinked
+from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Rated, Record, Unlinked
 from symphony.pit.artifacts.store.unsettled import Unsettled
-from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance
+from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance, Rating
 from symphony.ports.values import ArtifactRef, Digest
 
 logger = logging.getLogger(__name__)
@@ -196,6 +197,15 @@ class FileArtifacts:
     def settle(self) -> None:
         """Make durable all that was put and linked before without being so. Other processes see it then."""
         self._unsettled.settle()
+
+    def rate(self, digest: Digest, rating: Rating) -> None:
+        """Record, durably, how good somebody finds a body; see `symphony.ports.artifacts.Rating`."""
+        check_rating(rating)
+        self.settle()  # the log keeps the order: a body is known before it is rated
+        if self._objects.stat(digest) is None:
+            raise missing(digest)
+        with self._sharing():
+            self._ledger.append(Rated(digest, rating), durable=True)
 
     def unlink_run(self, run_id: str) -> None:
         """Forget what a run refers to. Unknown runs are no error."""

@@ -13,13 +13,14 @@ from symphony.pit.artifacts.base.rules import (
     PREFIX,
     ambiguous,
     check_labels,
+    check_rating,
     corrupt,
     invalid_digest,
     missing,
     require_range,
     writer_closed,
 )
-from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance
+from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance, Rating
 from symphony.ports.values import ArtifactRef, Digest
 
 _CHUNK_BYTES = 1 << 20
@@ -38,6 +39,7 @@ class _Entry:
         self.names: dict[str, int] = {}
         self.types: dict[str, str] = {}
         self.links: dict[tuple[str, str, str], Provenance] = {}
+        self.ratings: dict[str, Rating] = {}
 
 
 class MemoryArtifacts:
@@ -162,6 +164,17 @@ class MemoryArtifacts:
             if ref.name is not None and (claimed := self._unclaimed.pop((ref.name, ref.digest), 0)):
                 entry.names[ref.name] -= claimed
 
+    def rate(self, digest: Digest, rating: Rating) -> None:
+        """Record how good somebody finds a body. Raises ArtifactMissing, ValidationFailed."""
+        check_rating(rating)
+        if self.size(digest) is None:
+            raise missing(digest)
+        with self._mutex:
+            ratings = self._entries[digest].ratings
+            ratings.pop(rating.by, None)
+            if rating.score is not None:
+                ratings[rating.by] = rating
+
     def require_room(self) -> None:
         """Memory has room."""
 
@@ -204,6 +217,7 @@ class MemoryArtifacts:
             names=tuple(types),
             created_at=entry.created_at,
             provenance=tuple(by),
+            ratings=tuple(rating for _, rating in sorted(entry.ratings.items())),
         )
 
 
