@@ -40,17 +40,9 @@ from typing import TypeAlias, TypeVar
 
 from measuring import Figure, line
 
-from symphony.pit.pool.core.machine import (
-    GrantLease,
-    LeaseRequest,
-    PoolAction,
-    PoolBudget,
-    PooledModel,
-    PoolMachine,
-    PoolPolicy,
-    StartModel,
-    StopModel,
-)
+from symphony.pit.pool.core.actions import GrantLease, LeaseRequest, PoolAction, StartModel, StopModel
+from symphony.pit.pool.core.budget import PoolBudget, PooledModel, PoolPolicy
+from symphony.pit.pool.core.machine import PoolMachine
 
 STEPS = 4_000
 SEEDS = range(5)

@@ -16,6 +16,7 @@ from tests.support.waiting import PATIENCE_S, until
 from symphony.pit.pool import LocalModels, PoolBudget, PoolPolicy
 from symphony.pit.pool.memory import memory_here, memory_of
 from symphony.ports.models import ModelUnavailable
+from symphony.ports.pool import LeaseLost, ModelChanged, ModelPhase, ModelPrewarmed, PoolEvent
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +27,12 @@ Make = Callable[..., LocalModels]
 async def make() -> AsyncIterator[Make]:
     made: list[LocalModels] = []
 
-    def pool(*names: str, models_max: int = 2) -> LocalModels:
+    def pool(
+        *names: str, models_max: int = 2, tell: Callable[[PoolEvent], None] | None = None
+    ) -> LocalModels:
         budget = PoolBudget(bytes_max=2**40, models_max=models_max)
-        made.append(LocalModels(dict.fromkeys(names, spec()), budget=budget, policy=PoolPolicy()))
+        specs = dict.fromkeys(names, spec())
+        made.append(LocalModels(specs, budget=budget, policy=PoolPolicy(), tell=tell))
         return made[-1]
 
     yield pool
@@ -166,3 +170,114 @@ async def test_a_model_that_cannot_be_loaded_ahead_is_told_when_it_is_asked(tmp_
         with pytest.raises(ModelUnavailable, match="the model is not here"):
             await ask(models, "a")
         await models.close()
+
+
+async def test_a_model_is_warmed_and_unloaded_by_request(make: Make) -> None:
+    models = make("a", "b")
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(models.warm("a"), models.warm("a"))
+        pid = models.pids()["a"]
+        await models.warm("a")
+        assert models.pids() == {"a": pid}
+        await models.unload("a")
+        assert models.pids() == {}
+        assert not alive(pid)
+        await models.unload("a")
+    for request in (models.warm, models.unload):
+        with pytest.raises(ModelUnavailable, match="there is no model 'c'") as caught:
+            await request("c")
+        assert caught.value.hint == "models here: a, b"
+
+
+async def test_unloading_a_model_in_use_waits_for_the_answer(make: Make, tmp_path: Path) -> None:
+    models = make("a")
+    mark = tmp_path / "hanging"
+    hanging = asyncio.ensure_future(models.invoke("a", {"texts": [f"hang {mark}"]}, {}))
+    async with asyncio.timeout(PATIENCE_S):
+        await until(mark.exists, every_s=0.01)
+        pid = models.pids()["a"]
+        unloading = asyncio.ensure_future(models.unload("a"))
+        await asyncio.sleep(0)
+        assert models.status().models[0].draining
+        later = asyncio.ensure_future(ask(models, "a"))
+        hanging.cancel()
+        await unloading
+        await later
+        assert models.pids()["a"] != pid
+
+
+async def test_warming_a_model_without_room_says_so(make: Make, tmp_path: Path) -> None:
+    models = make("a", "b", models_max=1)
+    mark = tmp_path / "hanging"
+    hanging = asyncio.ensure_future(models.invoke("a", {"texts": [f"hang {mark}"]}, {}))
+    async with asyncio.timeout(PATIENCE_S):
+        await until(mark.exists, every_s=0.01)
+        with pytest.raises(ModelUnavailable, match="model b: there is no room"):
+            await models.warm("b")
+        hanging.cancel()
+
+
+async def test_warming_a_model_that_refuses_says_why(tmp_path: Path) -> None:
+    models = LocalModels({"a": spec("refuse", str(tmp_path / "starts"))})
+    async with asyncio.timeout(PATIENCE_S):
+        for _ in range(2):
+            with pytest.raises(ModelUnavailable, match="the model is not here") as caught:
+                await models.warm("a")
+            assert caught.value.hint == "fetch it"
+        await models.close()
+
+
+async def test_closing_ends_the_wait_for_a_model_to_warm() -> None:
+    models = LocalModels({"a": spec("silent")})
+    warming = asyncio.ensure_future(models.warm("a"))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_S):
+        await models.close()
+        with pytest.raises(ModelUnavailable, match="closed"):
+            await warming
+        with pytest.raises(ModelUnavailable, match="closed"):
+            models.status()
+
+
+async def test_observers_hear_of_every_change_in_order(make: Make) -> None:
+    heard: list[PoolEvent] = []
+    models = make("a", tell=heard.append)
+    async with asyncio.timeout(PATIENCE_S):
+        models.foresee("run", {"a": 1})
+        await until(lambda: models.status().models[0].phase is ModelPhase.HOT, every_s=0.01)
+        await ask(models, "a")
+        await models.unload("a")
+    seen = [
+        one.after.value if isinstance(one, ModelChanged) else one.outcome
+        for one in heard
+        if isinstance(one, ModelChanged | ModelPrewarmed)
+    ]
+    assert seen == ["warming", "started", "hot", "hit", "cooling", "cold"]
+    hot = heard[2]
+    assert isinstance(hot, ModelChanged)
+    assert (hot.model, hot.before, hot.reason) == ("a", ModelPhase.WARMING, "loaded")
+    assert 0 < hot.lasted_s < PATIENCE_S
+    assert heard[0].at_s + hot.lasted_s == pytest.approx(hot.at_s, abs=0.5)
+
+
+async def test_observers_hear_of_calls_whose_process_died(make: Make, tmp_path: Path) -> None:
+    heard: list[PoolEvent] = []
+    models = make("a", tell=heard.append)
+    async with asyncio.timeout(PATIENCE_S):
+        await ask(models, "a", f"die-once {tmp_path / 'died'}")
+    lost = [one for one in heard if isinstance(one, LeaseLost)]
+    assert [(one.model, one.lease, one.run) for one in lost] == [("a", "1", None)]
+
+
+async def test_the_status_tells_of_a_real_process(make: Make) -> None:
+    models = make("a", "b")
+    async with asyncio.timeout(PATIENCE_S):
+        await ask(models, "a")
+        await until(lambda: models.status().models[0].measured, every_s=0.01)
+    status = models.status()
+    a, b = status.models
+    assert (a.model, a.phase, a.pid) == ("a", ModelPhase.HOT, models.pids()["a"])
+    assert (b.model, b.phase, b.pid) == ("b", ModelPhase.COLD, None)
+    assert status.bytes_loaded == a.bytes > 1_000_000
+    assert a.last_used_s is not None
+    assert 0 <= status.at_s - a.last_used_s < PATIENCE_S

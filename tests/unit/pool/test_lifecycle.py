@@ -4,7 +4,8 @@ from itertools import product
 
 import pytest
 
-from symphony.pit.pool.core.lifecycle import NEXT_PHASES, IllegalPhase, Lifecycle, ModelPhase
+from symphony.pit.pool.core.lifecycle import NEXT_PHASES, IllegalPhase, Lifecycle
+from symphony.ports.pool import ModelPhase
 
 WAYS: dict[ModelPhase, list[ModelPhase]] = {
     ModelPhase.COLD: [],

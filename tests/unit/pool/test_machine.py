@@ -5,24 +5,24 @@ from random import Random
 
 import pytest
 
-from symphony.pit.pool.core.lifecycle import ModelPhase, PhaseChanged
-from symphony.pit.pool.core.machine import (
-    AGEING_S,
-    LINGER_S,
-    RESIDENCE,
+from symphony.pit.pool.core.actions import (
+    CountPrewarm,
     GrantLease,
     LeaseRequest,
     LoseLease,
     PoolAction,
-    PoolBudget,
-    PooledModel,
-    PoolMachine,
-    PoolPolicy,
     RefuseLease,
+    RefuseWarm,
     StartModel,
     StopModel,
 )
+from symphony.pit.pool.core.budget import PoolBudget, PooledModel, PoolPolicy
+from symphony.pit.pool.core.entries import AGEING_S, LINGER_S
+from symphony.pit.pool.core.lifecycle import PhaseChanged
+from symphony.pit.pool.core.machine import RESIDENCE, PoolMachine
+from symphony.ports.pool import LeaseStatus, ModelPhase, ModelStatus, PrewarmCounts
 
+LOOKAHEAD = PoolPolicy(markov=False, histogram=False)
 REACTIVE = PoolPolicy(lookahead=False, markov=False, histogram=False)
 
 
@@ -45,6 +45,9 @@ class Scene:
     def ask(self, lease: str, model: str, *, run: str | None = None, priority: int = 0) -> list[PoolAction]:
         request = LeaseRequest(lease=lease, model=model, run=run, priority=priority)
         return self.heard(self.pool.acquire(request, self.now_s))
+
+    def warm(self, model: str) -> list[PoolAction]:
+        return self.heard(self.pool.warm(model, self.now_s))
 
     def release(self, lease: str) -> list[PoolAction]:
         return self.heard(self.pool.release(lease, self.now_s))
@@ -73,7 +76,7 @@ class Scene:
 
     def heard(self, actions: tuple[PoolAction, ...]) -> list[PoolAction]:
         self.said += actions
-        return [action for action in actions if not isinstance(action, PhaseChanged)]
+        return [action for action in actions if not isinstance(action, PhaseChanged | CountPrewarm)]
 
 
 def test_a_cold_model_is_started_and_the_lease_granted_when_it_is_ready() -> None:
@@ -112,14 +115,14 @@ def test_the_longest_unused_model_makes_room() -> None:
 
 
 def test_a_model_that_a_running_graph_needs_stays() -> None:
-    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene = Scene(policy=LOOKAHEAD)
     scene.hot("a", "b")
     scene.announce("r", a=2)
     assert scene.ask("1", "c") == [StopModel("b")]
 
 
 def test_of_needed_models_the_one_needed_last_goes() -> None:
-    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene = Scene(policy=LOOKAHEAD)
     scene.hot("a", "b")
     scene.announce("r", a=1, b=2)
     assert scene.ask("1", "c") == [StopModel("b")]
@@ -176,7 +179,7 @@ def test_a_model_that_is_drained_is_given_to_nobody_else() -> None:
 
 
 def test_a_model_that_is_stopped_while_it_loads_ends_however_late_it_gets_ready() -> None:
-    scene = Scene(bytes_max=10, policy=PoolPolicy(markov=False, histogram=False))
+    scene = Scene(bytes_max=10, policy=LOOKAHEAD)
     scene.announce("r", a=1)
     scene.ask("1", "b")
     assert scene.ready("a") == []
@@ -221,8 +224,8 @@ def test_leases_of_a_process_that_died_are_lost_and_it_is_started_again_after_a_
     scene.ask("1", "a")
     scene.ask("2", "a")
     assert scene.gone("a", retry_after_s=5) == [
-        LoseLease("1", "a", "it died"),
-        LoseLease("2", "a", "it died"),
+        LoseLease("1", "a", None, "it died"),
+        LoseLease("2", "a", None, "it died"),
     ]
     assert scene.ask("3", "a") == []
     scene.tick()
@@ -261,7 +264,7 @@ def test_an_idle_model_ends_after_its_time() -> None:
 
 
 def test_a_model_that_is_needed_soon_does_not_end_when_idle() -> None:
-    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene = Scene(policy=LOOKAHEAD)
     scene.hot("a")
     scene.announce("r", a=2)
     scene.now_s += 10_000
@@ -270,7 +273,7 @@ def test_a_model_that_is_needed_soon_does_not_end_when_idle() -> None:
 
 
 def test_a_model_that_refuses_is_not_loaded_ahead_again_until_someone_who_asks_got_it() -> None:
-    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene = Scene(policy=LOOKAHEAD)
     assert scene.announce("r", a=1) == [StartModel("a", ahead=True)]
     scene.gone("a", retry_after_s=1.0, refused=True)
     for _ in range(100):
@@ -282,11 +285,11 @@ def test_a_model_that_refuses_is_not_loaded_ahead_again_until_someone_who_asks_g
     scene.release("1")
     scene.heard(scene.pool.unload("a", scene.now_s))
     scene.gone("a")
-    assert scene.tick() == [StartModel("a", ahead=True)]
+    assert scene.announce("third", a=1) == [StartModel("a", ahead=True)]
 
 
 def test_what_comes_next_is_loaded_ahead_if_there_is_room() -> None:
-    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene = Scene(policy=LOOKAHEAD)
     assert scene.announce("r", a=1, b=2, c=2) == [StartModel("a", ahead=True), StartModel("b", ahead=True)]
     scene.ready("a")
     scene.ask("1", "a")
@@ -294,7 +297,7 @@ def test_what_comes_next_is_loaded_ahead_if_there_is_room() -> None:
 
 
 def test_loading_ahead_stops_only_what_is_not_needed_sooner() -> None:
-    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene = Scene(policy=LOOKAHEAD)
     scene.hot("a", "b")
     scene.announce("r", a=1, b=2)
     assert scene.announce("s", c=2) == []
@@ -302,7 +305,7 @@ def test_loading_ahead_stops_only_what_is_not_needed_sooner() -> None:
 
 
 def test_a_request_comes_before_anything_that_is_loaded_ahead() -> None:
-    scene = Scene(bytes_max=10, policy=PoolPolicy(markov=False, histogram=False))
+    scene = Scene(bytes_max=10, policy=LOOKAHEAD)
     assert scene.announce("r", a=1) == [StartModel("a", ahead=True)]
     assert scene.ask("1", "b") == [StopModel("a")]
     assert scene.gone("a") == [StartModel("b", ahead=False)]
@@ -326,7 +329,104 @@ def test_unloading_waits_for_users() -> None:
 
 def test_warming_by_hand_takes_free_room() -> None:
     scene = Scene()
-    assert scene.heard(scene.pool.warm("a", 0.0)) == [StartModel("a", ahead=True)]
+    assert scene.warm("a") == [StartModel("a", ahead=False)]
+    assert scene.pool.wanted("a")
+    scene.ready("a")
+    assert not scene.pool.wanted("a")
+    assert scene.pool.prewarms == PrewarmCounts()
+
+
+def test_warming_by_hand_stops_what_is_needed_later_or_never() -> None:
+    scene = Scene(policy=LOOKAHEAD)
+    scene.hot("a", "b")
+    scene.announce("r", a=1, b=2)
+    assert scene.warm("c") == [StopModel("b")]
+    assert scene.gone("b") == []
+    assert scene.tick() == [StartModel("c", ahead=False)]
+
+
+def test_warming_by_hand_is_refused_if_all_room_is_in_use_or_needed_as_soon() -> None:
+    scene = Scene(policy=LOOKAHEAD)
+    scene.hot("a", "b")
+    scene.ask("1", "a")
+    scene.announce("r", b=1)
+    reason = "there is no room: it needs 10 bytes, 0 of 20 are free"
+    (refused,) = scene.warm("c")
+    assert isinstance(refused, RefuseWarm)
+    assert refused.full
+    assert refused.reason.startswith(reason)
+    assert not scene.pool.wanted("c")
+
+
+def test_warming_by_hand_waits_for_those_who_wait_for_room() -> None:
+    scene = Scene(bytes_max=10)
+    scene.hot("a")
+    scene.ask("1", "a")
+    scene.ask("2", "b")
+    assert scene.warm("c") == []
+    assert scene.tick() == []
+    assert scene.release("1") == [StopModel("a")]
+    assert scene.gone("a") == [StartModel("b", ahead=False)]
+    scene.ready("b")
+    (refused,) = scene.tick()
+    assert isinstance(refused, RefuseWarm)
+
+
+def test_warming_what_fails_to_load_is_refused_with_its_reason() -> None:
+    scene = Scene()
+    scene.warm("a")
+    assert scene.gone("a", retry_after_s=5, refused=True) == [RefuseWarm("a", "it died")]
+    assert scene.warm("a") == [RefuseWarm("a", "it died")]
+    scene.now_s += 5
+    assert scene.warm("a") == [StartModel("a", ahead=False)]
+
+
+def test_unloading_ends_the_wish_to_have_it_warm() -> None:
+    scene = Scene()
+    scene.warm("a")
+    assert scene.heard(scene.pool.unload("a", scene.now_s)) == [
+        RefuseWarm("a", "it was unloaded by request"),
+        StopModel("a"),
+    ]
+
+
+def test_what_was_unloaded_by_request_is_not_loaded_ahead_for_the_same_forecast() -> None:
+    scene = Scene(policy=LOOKAHEAD)
+    scene.announce("r", a=2)
+    scene.ready("a")
+    assert scene.heard(scene.pool.unload("a", scene.now_s)) == [StopModel("a")]
+    scene.gone("a")
+    assert scene.announce("r", a=1) == []
+    assert scene.announce("s", a=1) == [StartModel("a", ahead=True)]
+
+
+def test_the_status_says_who_uses_what_and_why() -> None:
+    scene = Scene(policy=LOOKAHEAD, slots=1)
+    scene.announce("r", a=1, b=2)
+    scene.now_s = 1.0
+    scene.ready("a")
+    scene.heard(scene.pool.measured("a", 9, scene.now_s))
+    scene.now_s = 2.0
+    scene.ask("1", "a", run="r", priority=2)
+    scene.ask("2", "a", run="s")
+    scene.now_s = 3.0
+    scene.gone("b", retry_after_s=4.0)
+    status = scene.pool.status(3.0, 1003.0, {"a": 77})
+    assert (status.at_s, status.bytes_loaded, status.bytes_max, status.waiting) == (1003.0, 9, 20, 1)
+    assert (status.models_loaded, status.prewarms) == (1, PrewarmCounts(started=2, hits=1, wasted=1))
+    a, b, c = status.models
+    assert a == ModelStatus(
+        model="a", phase=ModelPhase.HOT, since_s=1001.0, reason="loaded", bytes=9, measured=True, slots=1,
+        pid=77,
+        users=(LeaseStatus(lease="1", run="r", priority=2, since_s=1002.0),),
+        waiting=(LeaseStatus(lease="2", run="s", priority=0, since_s=1002.0),),
+        needed_by={"r": 1},
+    )  # fmt: skip
+    assert (b.phase, b.reason, b.failures, b.retry_s) == (ModelPhase.FAILED, "it died", 1, 1007.0)
+    assert (b.bytes, b.measured, b.needed_by) == (10, False, {"r": 2})
+    assert (c.phase, c.since_s, c.last_used_s, c.pid) == (ModelPhase.COLD, 1000.0, None, None)
+    scene.release("1")
+    assert scene.pool.status(3.0, 1003.0, {}).models[0].last_used_s == 1003.0
 
 
 class History:
@@ -357,11 +457,12 @@ class History:
         self.cooling: set[str] = set()
         self.holding: dict[str, str] = {}
         self.waiting: dict[str, str] = {}
+        self.wanted: set[str] = set()
 
     @property
     def busy(self) -> bool:
-        """Is anything held, waited for, loading or ending?"""
-        return bool(self.holding or self.waiting or self.warming or self.cooling)
+        """Is anything held, waited for, loading, ending or to be warmed?"""
+        return bool(self.holding or self.waiting or self.warming or self.cooling or self.wanted)
 
     def step(self) -> None:
         """Something happens, or what is due is done."""
@@ -378,6 +479,8 @@ class History:
             self._heard(self.pool.announce(self.rng.choice("rs"), needs, self.now_s))
         elif roll < 0.47:
             self._heard(self.pool.unload(self.rng.choice(self.names), self.now_s))
+        elif roll < 0.5:
+            self._warm(self.rng.choice(self.names))
         else:
             self.calm_step()
 
@@ -412,6 +515,12 @@ class History:
         del leases[lease]
         self._heard(self.pool.release(lease, self.now_s))
 
+    def _warm(self, model: str) -> None:
+        actions = self.pool.warm(model, self.now_s)
+        if self.pool.wanted(model) or any(isinstance(action, RefuseWarm) for action in actions):
+            self.wanted.add(model)
+        self._heard(actions)
+
     def _kill(self) -> None:
         alive = [n for n in self.names if self.pool.phase(n) in (ModelPhase.HOT, ModelPhase.WARMING)]
         if alive:
@@ -441,6 +550,10 @@ class History:
                     del self.holding[action.lease]
                 case RefuseLease():
                     raise AssertionError(action.reason)
+                case RefuseWarm():
+                    self.wanted.remove(action.model)
+                case PhaseChanged(after=ModelPhase.HOT):
+                    self.wanted.discard(action.model)
                 case _:
                     pass
         for name, most in self.slots.items():
@@ -448,6 +561,7 @@ class History:
         assert self.pool.bytes_loaded <= self.budget.bytes_max
         assert self.pool.models_loaded <= self.budget.models_max
         assert self.pool.waiting == len(self.waiting)
+        assert {name for name in self.names if self.pool.wanted(name)} == self.wanted
 
 
 @pytest.mark.parametrize("seed", range(40))

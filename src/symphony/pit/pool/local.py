@@ -6,29 +6,32 @@ It starts and ends processes as the machine says, and tells it what became of th
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Final
 
+from symphony.commons.time import SystemClock
 from symphony.pit.pool.child import READY_S, ChildDied, ModelProcess
-from symphony.pit.pool.core.lifecycle import ModelPhase
-from symphony.pit.pool.core.machine import (
+from symphony.pit.pool.core.actions import (
     GrantLease,
     LeaseRequest,
     PoolAction,
-    PoolBudget,
-    PooledModel,
-    PoolMachine,
-    PoolPolicy,
     RefuseLease,
+    RefuseWarm,
     StartModel,
     StopModel,
 )
+from symphony.pit.pool.core.budget import PoolBudget, PooledModel, PoolPolicy
+from symphony.pit.pool.core.lifecycle import PhaseChanged
+from symphony.pit.pool.core.machine import PoolMachine
 from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
+from symphony.pit.pool.events import event_of
 from symphony.pit.pool.memory import memory_of
 from symphony.pit.processes import Restarts
+from symphony.ports.clock import Clock
 from symphony.ports.models import UNMETERED, Caller, Estimate, ModelFailed, ModelUnavailable, Usage
+from symphony.ports.pool import ModelPhase, PoolEvent, PoolStatus
 from symphony.ports.values import Value
 
 FREE = Estimate(cost=Decimal(0))
@@ -54,13 +57,21 @@ class LocalModels:
         policy: PoolPolicy | None = None,
         ready_s: float = READY_S,
         refusal_s: float = REFUSAL_S,
+        tell: Callable[[PoolEvent], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """`ready_s`: time to load a model; for `refusal_s` one that refuses is not asked again."""
+        """`ready_s`: time to load a model; for `refusal_s` one that refuses is not asked again.
+
+        `tell` is called on the loop with each event, once it has happened. It must not wait or raise.
+        """
         self._hosts = {name: _Host(name, spec) for name, spec in specs.items()}
         self._budget, self._policy = budget, policy or PoolPolicy()
         self._ready_s, self._refusal_s = ready_s, refusal_s
         self._begun: PoolMachine | None = None
+        self._tell, self._clock = tell, clock or SystemClock()
         self._asked: dict[str, asyncio.Future[ModelProcess]] = {}
+        self._warming: dict[str, asyncio.Future[None]] = {}
+        self._unloading: dict[str, asyncio.Future[None]] = {}
         self._leases = 0
         self._due: asyncio.TimerHandle | None = None
         self._closed = False
@@ -125,6 +136,38 @@ class LocalModels:
         else:
             self._act(self._machine.announce(run, needs, self._now_s()))
 
+    async def warm(self, model: str) -> None:
+        """Load the model, unless it is loaded, and return once it is.
+
+        Raises ModelUnavailable if it is unknown or cannot be loaded, or if there is no room without
+        stopping models that are in use or needed as soon. Cancelling the task ends only the wait.
+        """
+        host = self._host(model)
+        waiting = self._warming.setdefault(model, asyncio.get_running_loop().create_future())
+        self._act(self._machine.warm(model, self._now_s()))
+        if self._machine.phase(model) is ModelPhase.HOT and not self._machine.wanted(model):
+            self._ended(self._warming, host.name)
+        await asyncio.shield(waiting)
+
+    async def unload(self, model: str) -> None:
+        """End the model's process as soon as nobody uses it, and return once it has ended.
+
+        Calls that have begun get their answers. Calls made meanwhile wait, and then have it loaded again.
+        Raises ModelUnavailable if the model is unknown. Cancelling the task ends only the wait.
+        """
+        host = self._host(model)
+        waiting = self._unloading.setdefault(model, asyncio.get_running_loop().create_future())
+        self._act(self._machine.unload(model, self._now_s()))
+        if self._machine.phase(model) in (ModelPhase.COLD, ModelPhase.FAILED):
+            self._ended(self._unloading, host.name)
+        await asyncio.shield(waiting)
+
+    def status(self) -> PoolStatus:
+        """Return the state of each model and of the whole pool. Raises ModelUnavailable once closed."""
+        if self._closed:
+            raise ModelUnavailable("the pool of models is closed")
+        return self._machine.status(self._now_s(), self._clock.now_s(), self.pids())
+
     def pids(self) -> dict[str, int]:
         """Process ids of the models that are loaded now."""
         return {name: pid for name, host in self._hosts.items() if (pid := host.pid) is not None}
@@ -137,6 +180,9 @@ class LocalModels:
         for future in self._asked.values():
             if not future.done():
                 future.set_exception(ModelUnavailable("the pool of models is closed"))
+        for waiting in (self._warming, self._unloading):
+            for model in list(waiting):
+                self._ended(waiting, model, ModelUnavailable("the pool of models is closed"))
         for host in self._hosts.values():
             host.end()
         for host in self._hosts.values():
@@ -234,9 +280,38 @@ class LocalModels:
                     self._grant(action)
                 case RefuseLease():
                     self._refuse(action)
+                case RefuseWarm():
+                    known = self._hosts[action.model].refusal
+                    refusal = _refusal(action.model, action.reason, known, full=action.full)
+                    self._ended(self._warming, action.model, refusal)
+                case PhaseChanged(after=ModelPhase.HOT):
+                    self._ended(self._warming, action.model)
+                case PhaseChanged(after=ModelPhase.COLD | ModelPhase.FAILED):
+                    self._ended(self._unloading, action.model)
                 case _:
-                    pass  # the call reports a lost lease; changes of phase are for observers
+                    pass  # the call itself learns that its lease is lost
+            if self._tell is not None:
+                self._told(action, self._tell)
         self._look_again()
+
+    def _told(self, action: PoolAction, tell: Callable[[PoolEvent], None]) -> None:
+        event = event_of(action, self._machine.bytes_of(action.model), self._clock.now_s())
+        if event is not None:
+            tell(event)
+
+    @staticmethod
+    def _ended(
+        waiting: dict[str, asyncio.Future[None]], model: str, error: ModelUnavailable | None = None
+    ) -> None:
+        """Those who wait for the model to be loaded, or to be gone, wait no more."""
+        future = waiting.pop(model, None)
+        if future is None or future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+            future.exception()  # nobody may be waiting any more
 
     def _look_again(self) -> None:
         if self._due is not None:
@@ -261,11 +336,7 @@ class LocalModels:
         waiting = self._asked.get(refused.lease)
         if waiting is not None and not waiting.done():
             known = self._hosts[refused.model].refusal
-            if known is None:
-                known = ModelUnavailable(
-                    f"model {refused.model}: {refused.reason}", hint="raise `pool.memory_mb` in the settings"
-                )
-            waiting.set_exception(ModelUnavailable(known.message, hint=known.hint))
+            waiting.set_exception(_refusal(refused.model, refused.reason, known, full=True))
 
     # Processes.
 
@@ -333,6 +404,14 @@ class LocalModels:
         host.child = None
         now_s = self._now_s()
         self._act(self._machine.died(host.name, "it was told to end", now_s, now_s))
+
+
+def _refusal(model: str, reason: str, known: ModelUnavailable | None, *, full: bool) -> ModelUnavailable:
+    """The error for one who asked. `known`: why the model failed last, if that is the reason."""
+    if known is not None and known.message == reason:
+        return ModelUnavailable(known.message, hint=known.hint)
+    hint = "raise `pool.memory_mb` in the settings" if full else None
+    return ModelUnavailable(f"model {model}: {reason}", hint=hint)
 
 
 class _Host:

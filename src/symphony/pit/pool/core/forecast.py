@@ -35,6 +35,14 @@ class Lookahead:
         """The runs that have said what they need."""
         return self._needs.keys()
 
+    def needs_of(self, run: str) -> Mapping[str, int]:
+        """Return what `run` has announced last."""
+        return self._needs.get(run, {})
+
+    def needed_by(self, model: str) -> dict[str, int]:
+        """For each run that needs `model`: in how many stages."""
+        return {run: needs[model] for run, needs in self._needs.items() if model in needs}
+
     def distances(self) -> dict[str, float]:
         """For each model that is needed: the least number of stages until some run needs it."""
         nearest: dict[str, float] = {}

@@ -1,26 +1,11 @@
 """The life of a model in the pool: cold, warming, hot, cooling, and failed. Pure."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-
-class ModelPhase(StrEnum):
-    """The phase of a model's life. It occupies memory while it is warming, hot or cooling."""
-
-    COLD = "cold"
-    """No process."""
-    WARMING = "warming"
-    """The process has been started and is loading the model."""
-    HOT = "hot"
-    """Loaded: it can be asked."""
-    COOLING = "cooling"
-    """The process was told to end and has not ended yet."""
-    FAILED = "failed"
-    """The process ended without being asked to. It may be started again after a while."""
-
+from symphony.ports.pool import ModelPhase
 
 NEXT_PHASES: Final[Mapping[ModelPhase, frozenset[ModelPhase]]] = {
     ModelPhase.COLD: frozenset({ModelPhase.WARMING}),
@@ -49,11 +34,12 @@ class PhaseChanged(msgspec.Struct, frozen=True):
 class Lifecycle:
     """The phase of one model and the time of its last change. Times are seconds of one monotonic clock."""
 
-    __slots__ = ("model", "phase", "since_s")
+    __slots__ = ("model", "phase", "reason", "since_s")
 
     def __init__(self, model: str, now_s: float) -> None:
         self.model = model
         self.phase = ModelPhase.COLD
+        self.reason = "not asked for yet"
         self.since_s = now_s
 
     def move(self, after: ModelPhase, reason: str, now_s: float) -> PhaseChanged:
@@ -62,7 +48,7 @@ class Lifecycle:
         if after not in NEXT_PHASES[before]:
             raise IllegalPhase(f"model {self.model} is {before}: it cannot become {after}")
         changed = PhaseChanged(self.model, before, after, reason, max(0.0, now_s - self.since_s))
-        self.phase, self.since_s = after, now_s
+        self.phase, self.since_s, self.reason = after, now_s, reason
         return changed
 
     @property

@@ -15,171 +15,28 @@ The invariants:
 
 from bisect import insort
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-import msgspec
+from symphony.pit.pool.core.actions import (
+    CountPrewarm,
+    GrantLease,
+    LeaseRequest,
+    LoseLease,
+    PoolAction,
+    RefuseLease,
+    RefuseWarm,
+    StartModel,
+    StopModel,
+)
+from symphony.pit.pool.core.budget import PoolBudget, PooledModel, PoolPolicy
+from symphony.pit.pool.core.entries import ModelEntry, WaitingRequest, lease_status
+from symphony.pit.pool.core.forecast import NEVER, Lookahead, Markov
+from symphony.ports.pool import LeaseStatus, ModelPhase, PoolStatus, PrewarmCounts, PrewarmOutcome
 
-from symphony.pit.pool.core.forecast import NEVER, IdleTimes, Lookahead, Markov
-from symphony.pit.pool.core.lifecycle import Lifecycle, ModelPhase, PhaseChanged
-
-AGEING_S: Final = 10.0
 RESIDENCE: Final = 10.0
 """A model that is being used stays for so many times the time that it took to load."""
 RESIDENCE_S_MAX: Final = 60.0
-LINGER_S: Final = 0.1
-"""A model that has not been used for so long may go at once: its user was not between two calls."""
 COLD, WARMING, HOT, COOLING, FAILED = ModelPhase
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PooledModel:
-    """The pool's view of a model.
-
-    `size_bytes` is an estimate; `slots` is how many calls may run at once, 1 or more.
-    """
-
-    name: str
-    size_bytes: int
-    slots: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolBudget:
-    """The most that loaded models may take together."""
-
-    bytes_max: int
-    models_max: int = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolPolicy:
-    """The pool's policy for loading ahead of requests. Each predictor can be switched off.
-
-    `markov_min`: the least probability, in [0, 1], for which a model is loaded ahead. Models idle
-    for longer than their keep-alive time end: between `keep_min_s` and `keep_max_s` seconds by the
-    histogram of their pauses, `keep_s` while that is silent or off.
-    """
-
-    lookahead: bool = True
-    markov: bool = True
-    histogram: bool = True
-    markov_min: float = 0.4
-    prewarming_max: int = 2
-    keep_s: float = 60.0
-    keep_min_s: float = 10.0
-    keep_max_s: float = 3600.0
-    failures_max: int = 3
-    """After this many failures in a row, a failure to load refuses all waiting requests."""
-
-
-class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody wants a model. `lease` is an id of the caller's choice, unique in the pool."""
-
-    lease: str
-    model: str
-    run: str | None = None
-    priority: int = 0
-
-
-class StartModel(msgspec.Struct, frozen=True):
-    """Start the model's process. `ahead`: nobody has asked for it yet."""
-
-    model: str
-    ahead: bool
-
-
-class StopModel(msgspec.Struct, frozen=True):
-    """End the model's process; nobody uses it."""
-
-    model: str
-
-
-class GrantLease(msgspec.Struct, frozen=True):
-    """The lease holds from now on. `cold`: the model was not hot when it was asked for."""
-
-    lease: str
-    model: str
-    cold: bool
-    waited_s: float
-
-
-class RefuseLease(msgspec.Struct, frozen=True):
-    """The request cannot be granted and is forgotten."""
-
-    lease: str
-    model: str
-    reason: str
-
-
-class LoseLease(msgspec.Struct, frozen=True):
-    """The model's process died under the lease, which is over."""
-
-    lease: str
-    model: str
-    reason: str
-
-
-PoolAction: TypeAlias = StartModel | StopModel | GrantLease | RefuseLease | LoseLease | PhaseChanged
-
-
-@dataclass(slots=True)
-class PrewarmCounts:
-    """Counts of models loaded ahead. `late` counts models that were requested while still loading."""
-
-    started: int = 0
-    hits: int = 0
-    late: int = 0
-    wasted: int = 0
-
-
-class _Entry:
-    """The state of one model."""
-
-    __slots__ = (
-        "ahead", "bytes_now", "draining", "failures", "idle_since_s", "idle_times", "life", "model",
-        "refused", "retry_at_s", "stays_until_s", "users", "waiting",
-    )  # fmt: skip
-
-    def __init__(self, model: PooledModel, now_s: float) -> None:
-        self.model = model
-        self.life = Lifecycle(model.name, now_s)
-        self.bytes_now = model.size_bytes
-        self.users: set[str] = set()
-        self.waiting = 0
-        self.draining = False
-        self.ahead = False
-        self.failures = 0
-        self.refused: str | None = None
-        self.retry_at_s = now_s
-        self.idle_since_s = now_s
-        self.stays_until_s = now_s
-        self.idle_times = IdleTimes()
-
-
-def _goes_s(entry: _Entry) -> float:
-    """From when on the model may be asked to make room.
-
-    Without this, two models that take turns would be loaded for each call.
-    """
-    if entry.life.phase is not HOT:
-        return 0.0
-    if entry.users or entry.waiting:
-        return entry.stays_until_s
-    return min(entry.stays_until_s, entry.idle_since_s + LINGER_S)
-
-
-class _Waiting:
-    """A request in the queue. The order of two never changes: both age equally fast."""
-
-    __slots__ = ("cold", "order", "request", "since_s")
-
-    def __init__(self, request: LeaseRequest, since_s: float, number: int, cold: bool) -> None:
-        self.request, self.since_s, self.cold = request, since_s, cold
-        self.order = (since_s - request.priority * AGEING_S, number)
-
-    def __lt__(self, other: "_Waiting") -> bool:
-        return self.order < other.order
 
 
 class PoolMachine:
@@ -191,10 +48,10 @@ class PoolMachine:
     def __init__(
         self, models: Iterable[PooledModel], budget: PoolBudget, policy: PoolPolicy, *, now_s: float
     ) -> None:
-        self._entries = {model.name: _Entry(model, now_s) for model in models}
+        self._entries = {model.name: ModelEntry(model, now_s) for model in models}
         self._budget, self._policy = budget, policy
-        self._waiting: list[_Waiting] = []
-        self._holders: dict[str, _Entry] = {}
+        self._waiting: list[WaitingRequest] = []
+        self._holders: dict[str, ModelEntry] = {}
         self._numbers = 0
         self._lookahead, self._markov = Lookahead(), Markov()
         self._actions: list[PoolAction] = []
@@ -219,22 +76,23 @@ class PoolMachine:
             if now_s < entry.retry_at_s:
                 return (RefuseLease(request.lease, request.model, entry.refused),)
             entry.refused = None
+        entry.unwanted = False
         self._saw(request, entry, now_s)
         cold = entry.life.phase is not HOT
         if not self._waiting and self._free_slot(entry):
-            self._grant(request, entry, cold=False, waited_s=0.0)
+            self._grant(request, entry, now_s, cold=False, since_s=now_s)
         else:
             self._numbers += 1
             entry.waiting += 1
-            insort(self._waiting, _Waiting(request, now_s, self._numbers, cold))
+            insort(self._waiting, WaitingRequest(request, now_s, self._numbers, cold))
         return self._settle(now_s)
 
     def release(self, lease: str, now_s: float) -> tuple[PoolAction, ...]:
         """The lease, or the request for it, is over. Releasing twice, or what is unknown, changes nothing."""
         entry = self._holders.pop(lease, None)
         if entry is not None:
-            entry.users.discard(lease)
-            entry.idle_since_s = now_s
+            entry.users.pop(lease, None)
+            entry.idle_since_s = entry.last_used_s = now_s
             if entry.draining and not entry.users:
                 self._stop(entry, "drained", now_s)
         else:
@@ -246,7 +104,10 @@ class PoolMachine:
 
     def announce(self, run: str, needs: Mapping[str, int], now_s: float) -> tuple[PoolAction, ...]:
         """Note the models that `run` will need: for each, in how many stages (1: the next one)."""
-        self._lookahead.announce(run, {model: n for model, n in needs.items() if model in self._entries})
+        known = {model: stages for model, stages in needs.items() if model in self._entries}
+        for model in known.keys() - self._lookahead.needs_of(run).keys():
+            self._entries[model].unwanted = False
+        self._lookahead.announce(run, known)
         return self._settle(now_s)
 
     def forget(self, run: str, now_s: float) -> tuple[PoolAction, ...]:
@@ -256,17 +117,27 @@ class PoolMachine:
         return self._settle(now_s)
 
     def unload(self, model: str, now_s: float) -> tuple[PoolAction, ...]:
-        """Stop the model as soon as nobody uses it. Those who wait for it get it loaded again."""
+        """Stop the model as soon as nobody uses it. It is loaded again when somebody asks for it."""
         entry = self._entries[model]
+        entry.unwanted = True
+        self._refuse_warm(entry, "it was unloaded by request")
         if entry.life.phase in (WARMING, HOT):
             self._drain(entry, "unloaded by request", now_s)
         return self._settle(now_s)
 
     def warm(self, model: str, now_s: float) -> tuple[PoolAction, ...]:
-        """Load the model if it fits without stopping what is in use or needed sooner."""
+        """Load the model, before what is only forecast, if that stops nothing in use or needed as soon.
+
+        If it is not hot already, `PhaseChanged` or `RefuseWarm` says what became of it.
+        """
         entry = self._entries[model]
-        if self._startable(entry, now_s) and self._room_ahead(entry, self._needed(), now_s):
-            self._start(entry, "warmed by request", now_s, ahead=True)
+        entry.unwanted = False
+        if entry.life.phase is not HOT or entry.draining:
+            entry.wanted = True
+            if entry.refused is not None and now_s < entry.retry_at_s:
+                self._refuse_warm(entry, entry.refused)
+            elif not self._waiting:
+                self._warm_wanted(self._needed(), now_s)
         return self._settle(now_s)
 
     # What happens to processes.
@@ -275,7 +146,7 @@ class PoolMachine:
         """The model has been loaded. One that is cooling by now stays so."""
         entry = self._entries[model]
         if entry.life.phase is WARMING:
-            entry.failures = 0
+            entry.failures, entry.wanted, entry.refused = 0, False, None
             entry.idle_since_s = now_s
             load_s = now_s - entry.life.since_s
             entry.stays_until_s = now_s + min(RESIDENCE * load_s, RESIDENCE_S_MAX)
@@ -287,7 +158,8 @@ class PoolMachine:
 
         One that takes more than the whole budget counts as all of it, and will be alone.
         """
-        self._entries[model].bytes_now = min(bytes_now, self._budget.bytes_max)
+        entry = self._entries[model]
+        entry.bytes_now, entry.measured = min(bytes_now, self._budget.bytes_max), True
         self._shrink(now_s)
         return self._settle(now_s)
 
@@ -320,6 +192,7 @@ class PoolMachine:
                 self._move(entry, COLD, "may be tried again", now_s)
         self._changed = False
         if not (self._waiting and self._serve(now_s)):
+            self._warm_wanted(needed, now_s)
             self._prewarm(needed, now_s)
         return self._taken()
 
@@ -334,7 +207,7 @@ class PoolMachine:
             if entry.life.phase is FAILED or (self._idle(entry) and entry.model.name not in needed)
         ]
         if self._blocked and self._waiting:
-            goes = [_goes_s(entry) for entry in self._entries.values() if self._evictable(entry)]
+            goes = [entry.goes_s for entry in self._entries.values() if self._evictable(entry)]
             dues += [at_s for at_s in goes if at_s > now_s]
         return min(dues, default=None)
 
@@ -344,9 +217,41 @@ class PoolMachine:
         """The model's phase."""
         return self._entries[model].life.phase
 
+    def wanted(self, model: str) -> bool:
+        """Return whether the model was to be warmed by request and is neither hot nor refused yet."""
+        return self._entries[model].wanted
+
     def users(self, model: str) -> int:
         """Leases that hold on the model."""
         return len(self._entries[model].users)
+
+    def bytes_of(self, model: str) -> int:
+        """The bytes for which the model counts, or would if it were loaded."""
+        return self._entries[model].bytes_now
+
+    def status(self, now_s: float, wall_s: float, pids: Mapping[str, int]) -> PoolStatus:
+        """What others see of the pool. `wall_s`: the present time, in seconds since the Unix epoch."""
+        epoch_s = wall_s - now_s
+        waiting: dict[str, list[LeaseStatus]] = {}
+        for one in self._waiting:
+            waiting.setdefault(one.request.model, []).append(lease_status(one.request, epoch_s + one.since_s))
+        models = (
+            entry.status(
+                tuple(waiting.get(model, ())), self._lookahead.needed_by(model), pids.get(model), epoch_s
+            )
+            for model, entry in sorted(self._entries.items())
+        )
+        counts = self.prewarms
+        return PoolStatus(
+            at_s=wall_s,
+            models=tuple(models),
+            bytes_loaded=self.bytes_loaded,
+            bytes_max=self._budget.bytes_max,
+            models_loaded=self.models_loaded,
+            models_max=self._budget.models_max,
+            waiting=self.waiting,
+            prewarms=PrewarmCounts(counts.started, counts.hits, counts.late, counts.wasted),
+        )
 
     @property
     def waiting(self) -> int:
@@ -384,7 +289,7 @@ class PoolMachine:
             entry = self._entries[waiting.request.model]
             if self._free_slot(entry):
                 self._leave(waiting)
-                self._grant(waiting.request, entry, cold=waiting.cold, waited_s=now_s - waiting.since_s)
+                self._grant(waiting.request, entry, now_s, cold=waiting.cold, since_s=waiting.since_s)
             elif not blocked and self._startable(entry, now_s):
                 if self._room(entry, now_s):
                     self._start(entry, "asked for", now_s, ahead=False)
@@ -393,20 +298,21 @@ class PoolMachine:
         self._blocked = blocked
         return blocked
 
-    def _grant(self, request: LeaseRequest, entry: _Entry, *, cold: bool, waited_s: float) -> None:
+    def _grant(
+        self, request: LeaseRequest, entry: ModelEntry, now_s: float, *, cold: bool, since_s: float
+    ) -> None:
         if entry.ahead:
             entry.ahead = False
-            self.prewarms.late += cold
-            self.prewarms.hits += not cold
-        entry.users.add(request.lease)
+            self._count(entry, "late" if cold else "hit")
+        entry.users[request.lease] = (request, now_s)
         self._holders[request.lease] = entry
-        self._actions.append(GrantLease(request.lease, request.model, cold, waited_s))
+        self._actions.append(GrantLease(request.lease, request.model, cold, now_s - since_s))
 
-    def _leave(self, waiting: _Waiting) -> None:
+    def _leave(self, waiting: WaitingRequest) -> None:
         self._waiting.remove(waiting)
         self._entries[waiting.request.model].waiting -= 1
 
-    def _saw(self, request: LeaseRequest, entry: _Entry, now_s: float) -> None:
+    def _saw(self, request: LeaseRequest, entry: ModelEntry, now_s: float) -> None:
         if request.run is not None and self._policy.markov:
             self._markov.observe(request.run, request.model)
         if not entry.users and not entry.waiting and self._policy.histogram:
@@ -414,11 +320,11 @@ class PoolMachine:
 
     # Room.
 
-    def _startable(self, entry: _Entry, now_s: float) -> bool:
+    def _startable(self, entry: ModelEntry, now_s: float) -> bool:
         phase = entry.life.phase
         return phase is COLD or (phase is FAILED and now_s >= entry.retry_at_s)
 
-    def _room(self, entry: _Entry, now_s: float) -> bool:
+    def _room(self, entry: ModelEntry, now_s: float) -> bool:
         """Return whether there is room for a model that is waited for. If not, ask models to leave."""
         if self._fits(entry):
             return True
@@ -426,12 +332,12 @@ class PoolMachine:
         for other in self._by_need(other for other in self._entries.values() if self._evictable(other)):
             if self._fits(entry, leaving):
                 break
-            if _goes_s(other) <= now_s:
+            if other.goes_s <= now_s:
                 leaving.append(other)
                 self._drain(other, f"room for {entry.model.name}", now_s)
         return False
 
-    def _by_need(self, entries: Iterable[_Entry]) -> list[_Entry]:
+    def _by_need(self, entries: Iterable[ModelEntry]) -> list[ModelEntry]:
         """In the order in which they should go: idle ones, those needed last or never, the longest unused."""
         needed = self._needed()
         return sorted(
@@ -443,7 +349,7 @@ class PoolMachine:
             ),
         )
 
-    def _fits(self, entry: _Entry, leaving: Iterable[_Entry] = ()) -> bool:
+    def _fits(self, entry: ModelEntry, leaving: Iterable[ModelEntry] = ()) -> bool:
         """Return whether the model would fit into the budget if the `leaving` ones had ended."""
         gone = list(leaving)
         freed = sum(other.bytes_now for other in gone)
@@ -453,22 +359,22 @@ class PoolMachine:
         )
 
     @staticmethod
-    def _leaving(entry: _Entry) -> bool:
+    def _leaving(entry: ModelEntry) -> bool:
         return entry.draining or entry.life.phase is COOLING
 
     @staticmethod
-    def _evictable(entry: _Entry) -> bool:
+    def _evictable(entry: ModelEntry) -> bool:
         """Return whether the model may be asked to leave: not while it is being loaded for a caller."""
         if entry.draining:
             return False
         return entry.life.phase is HOT or (entry.life.phase is WARMING and not entry.waiting)
 
     @staticmethod
-    def _idle(entry: _Entry) -> bool:
+    def _idle(entry: ModelEntry) -> bool:
         return entry.life.phase is HOT and not entry.users and not entry.draining
 
     @staticmethod
-    def _free_slot(entry: _Entry) -> bool:
+    def _free_slot(entry: ModelEntry) -> bool:
         return entry.life.phase is HOT and not entry.draining and len(entry.users) < entry.model.slots
 
     def _shrink(self, now_s: float) -> None:
@@ -490,21 +396,45 @@ class PoolMachine:
             for model, probability in self._markov.likely(known).items():
                 if probability >= self._policy.markov_min:
                     needed[model] = min(needed.get(model, NEVER), 2.0 + 1.0 / probability)
+        for model, entry in self._entries.items():
+            if entry.wanted:
+                needed[model] = min(needed.get(model, NEVER), 1.0)
         return needed
+
+    def _warm_wanted(self, needed: Mapping[str, float], now_s: float) -> None:
+        """Load what was to be warmed by request, or refuse it if it cannot have the room."""
+        for entry in self._entries.values():
+            if not entry.wanted or not self._startable(entry, now_s):
+                continue
+            if self._room_ahead(entry, needed, now_s):
+                self._start(entry, "warmed by request", now_s, ahead=False)
+            elif not any(self._leaving(other) for other in self._entries.values()):
+                free = self._budget.bytes_max - self.bytes_loaded
+                self._refuse_warm(
+                    entry,
+                    f"there is no room: it needs {entry.bytes_now:,} bytes, {free:,} of"
+                    f" {self._budget.bytes_max:,} are free, and what is loaded is in use or needed as soon",
+                    full=True,
+                )
+
+    def _refuse_warm(self, entry: ModelEntry, reason: str, *, full: bool = False) -> None:
+        if entry.wanted:
+            entry.wanted = False
+            self._actions.append(RefuseWarm(entry.model.name, reason, full))
 
     def _prewarm(self, needed: Mapping[str, float], now_s: float) -> None:
         loading = sum(entry.life.phase is WARMING and entry.ahead for entry in self._entries.values())
         for model in sorted(needed, key=lambda name: (needed[name], name)):
             entry = self._entries[model]
             # A model that failed is tried again for those who ask, not for forecasts: they never give up.
-            untroubled = entry.life.phase is COLD and entry.failures == 0
+            untroubled = entry.life.phase is COLD and entry.failures == 0 and not entry.unwanted
             if loading < self._policy.prewarming_max and untroubled:
                 if not self._room_ahead(entry, needed, now_s):
                     return  # a model that is needed later does not take the room of one that is needed sooner
                 self._start(entry, "needed soon", now_s, ahead=True)
                 loading += 1
 
-    def _room_ahead(self, entry: _Entry, needed: Mapping[str, float], now_s: float) -> bool:
+    def _room_ahead(self, entry: ModelEntry, needed: Mapping[str, float], now_s: float) -> bool:
         """Return whether there is room for a model that nobody waits for yet.
 
         Only models that are needed later must leave.
@@ -513,7 +443,7 @@ class PoolMachine:
             return True
         distance = needed.get(entry.model.name, 0.0)
         leaving = [other for other in self._entries.values() if self._leaving(other)]
-        going: list[_Entry] = []
+        going: list[ModelEntry] = []
         for other in self._by_need(other for other in self._entries.values() if self._idle(other)):
             if self._fits(entry, [*leaving, *going]):
                 break
@@ -524,7 +454,7 @@ class PoolMachine:
                 self._stop(other, f"room for {entry.model.name}, which is needed soon", now_s)
         return False
 
-    def _keep_s(self, entry: _Entry) -> float:
+    def _keep_s(self, entry: ModelEntry) -> float:
         """For how long the model stays when it is idle, seconds."""
         policy = self._policy
         pause_s = entry.idle_times.percentile_s(0.99) if policy.histogram else None
@@ -532,44 +462,60 @@ class PoolMachine:
 
     # Changes of phase.
 
-    def _move(self, entry: _Entry, after: ModelPhase, reason: str, now_s: float) -> None:
+    def _move(self, entry: ModelEntry, after: ModelPhase, reason: str, now_s: float) -> None:
         self._actions.append(entry.life.move(after, reason, now_s))
 
-    def _start(self, entry: _Entry, reason: str, now_s: float, *, ahead: bool) -> None:
+    def _start(self, entry: ModelEntry, reason: str, now_s: float, *, ahead: bool) -> None:
         self._move(entry, WARMING, reason, now_s)
         entry.ahead, entry.draining = ahead, False
-        self.prewarms.started += ahead
+        if ahead:
+            self._count(entry, "started")
         self._actions.append(StartModel(entry.model.name, ahead))
 
-    def _drain(self, entry: _Entry, reason: str, now_s: float) -> None:
+    def _drain(self, entry: ModelEntry, reason: str, now_s: float) -> None:
         """Stop the model, at once if nobody uses it, else after its last user."""
         if entry.users:
             entry.draining = True
         else:
             self._stop(entry, reason, now_s)
 
-    def _stop(self, entry: _Entry, reason: str, now_s: float) -> None:
+    def _stop(self, entry: ModelEntry, reason: str, now_s: float) -> None:
         self._unused(entry)
         entry.draining = False
         self._move(entry, COOLING, reason, now_s)
         self._actions.append(StopModel(entry.model.name))
 
-    def _fail(self, entry: _Entry, reason: str, retry_at_s: float, now_s: float) -> None:
+    def _fail(self, entry: ModelEntry, reason: str, retry_at_s: float, now_s: float) -> None:
         self._unused(entry)
         self._move(entry, FAILED, reason, now_s)
         entry.draining, entry.retry_at_s = False, retry_at_s
         entry.failures += 1
-        for lease in sorted(entry.users):
+        for lease, (request, _) in sorted(entry.users.items()):
             del self._holders[lease]
-            self._actions.append(LoseLease(lease, entry.model.name, reason))
+            self._actions.append(LoseLease(lease, entry.model.name, request.run, reason))
         entry.users.clear()
+        self._refuse_warm(entry, reason)
 
-    def _refuse_waiting(self, entry: _Entry, reason: str) -> None:
+    def _refuse_waiting(self, entry: ModelEntry, reason: str) -> None:
         for waiting in [one for one in self._waiting if one.request.model == entry.model.name]:
             self._leave(waiting)
             self._actions.append(RefuseLease(waiting.request.lease, entry.model.name, reason))
 
-    def _unused(self, entry: _Entry) -> None:
+    def _unused(self, entry: ModelEntry) -> None:
         """Count a model that ends as wasted if it was loaded ahead and never asked for."""
-        self.prewarms.wasted += entry.ahead
+        if entry.ahead:
+            self._count(entry, "wasted")
         entry.ahead = False
+
+    def _count(self, entry: ModelEntry, outcome: PrewarmOutcome) -> None:
+        counts = self.prewarms
+        match outcome:
+            case "started":
+                counts.started += 1
+            case "hit":
+                counts.hits += 1
+            case "late":
+                counts.late += 1
+            case "wasted":
+                counts.wasted += 1
+        self._actions.append(CountPrewarm(entry.model.name, outcome))
