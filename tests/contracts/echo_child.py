@@ -17,7 +17,7 @@ class Echo:
     def invoke(
         self, inputs: Mapping[str, Value], config: Mapping[str, Value], cancelled: Callable[[], bool]
     ) -> dict[str, Value]:
-        texts = inputs["texts"]
+        texts = inputs.get("texts", [])  # an empty call asks what a model of another kind serves
         if not isinstance(texts, list):
             raise ModelFailed("texts must be a list", code="type-mismatch", hint="give a list")
         vectors: list[Value] = []
@@ -42,6 +42,8 @@ class Echo:
                 case "stuck":
                     Path(argument).touch()
                     threading.Event().wait()
+                case "take":
+                    threading.Event().wait(float(argument.partition(" ")[0]) / 1000)
                 case "huge":
                     return {"vectors": ["x" * (65 * 1024 * 1024)]}
             vectors.append([len(str(text)), config.get("add", 0)])

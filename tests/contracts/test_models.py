@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC110, ASYNC220  what other processes did can only be looked at
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,7 +16,12 @@ import pytest
 from tests.support.processes import alive
 from tests.support.waiting import PATIENCE_S, until
 
-from symphony.pit.pool import ChildSpec, Elementwise, LocalModels, PoolPolicy
+from symphony.app.bus_places import passing_name
+from symphony.app.live import LiveBus
+from symphony.bus.core.owning import Standing
+from symphony.pit.pool import ChildSpec, Elementwise, LocalModels, PoolBudget, PoolPolicy
+from symphony.pit.pool.sharing import SharedModels, SharedSpec
+from symphony.pit.pool.sharing.messages import LOCK
 from symphony.ports.models import (
     UNMETERED,
     Caller,
@@ -132,9 +138,45 @@ async def make() -> AsyncIterator[Make]:
         await one.close()
 
 
-@pytest.fixture(params=["fake", "processes"])
-def models(request: pytest.FixtureRequest, make: Make) -> Models:
-    return FakeModels() if request.param == "fake" else make()
+MakeShared = Callable[[], SharedModels]
+
+
+@pytest.fixture
+async def share(tmp_path: Path) -> AsyncIterator[MakeShared]:
+    """Makes the pools of one home, each as if it were of another process."""
+    home = tmp_path / "home"
+    made: list[tuple[SharedModels, LiveBus]] = []
+
+    def shared() -> SharedModels:
+        live = LiveBus(home)
+        models = SharedModels(
+            {"echo": SharedSpec(spec(), b"")},
+            lambda _name, _settings: spec(),
+            budget=PoolBudget(bytes_max=2**40),
+            lock=home / "run" / LOCK,
+            bus=live.reach,
+            asking=passing_name("pool"),
+        )
+        made.append((models, live))
+        return models
+
+    yield shared
+    for models, live in reversed(made):
+        await models.close()
+        await live.close()
+
+
+@pytest.fixture(params=["fake", "processes", "owner", "member"])
+async def models(request: pytest.FixtureRequest, make: Make, share: MakeShared) -> Models:
+    match request.param:
+        case "fake":
+            return FakeModels()
+        case "processes":
+            return make()
+        case "owner":
+            return share()
+    await share().invoke("echo", {"texts": ["a"]}, {})
+    return share()
 
 
 class TestEveryModels:
@@ -342,3 +384,57 @@ class TestProcesses:
         os.kill(pid, signal.SIGINT)
         await models.invoke("echo", {"texts": ["a"]}, {})
         assert models.pids()["echo"] == pid
+
+
+class TestSharing:
+    async def test_the_first_to_ask_owns_the_pool_and_the_others_start_nothing(
+        self, share: MakeShared
+    ) -> None:
+        first, second, third = share(), share(), share()
+        pids = [(await one.invoke("echo", {"texts": ["a"]}, {}))["pid"] for one in (first, second, third)]
+        assert len(set(pids)) == 1
+        assert [one.standing for one in (first, second, third)] == [
+            Standing.OWNER, Standing.MEMBER, Standing.MEMBER,
+        ]  # fmt: skip
+
+    async def test_nothing_is_joined_or_locked_before_a_model_is_asked(
+        self, share: MakeShared, tmp_path: Path
+    ) -> None:
+        models = share()
+        assert models.fingerprint("echo") == "f"
+        models.foresee("run", {})
+        models.foresee("run", None)
+        await models.invoke("echo", {"texts": []}, {})
+        await models.close()
+        assert not (tmp_path / "home").exists()
+
+    async def test_what_a_member_holds_is_free_once_it_is_released_or_the_member_is_gone(
+        self, share: MakeShared
+    ) -> None:
+        owner, member = share(), share()
+        await owner.invoke("echo", {"texts": ["a"]}, {})
+        async with member.held("echo") as told:
+            assert "pid" in told
+            call = asyncio.ensure_future(owner.invoke("echo", {"texts": ["ab"]}, {}))
+            await asyncio.sleep(0.05)
+            assert not call.done()
+        assert (await call)["vectors"] == [[2, 0]]
+        holding = contextlib.AsyncExitStack()
+        await holding.enter_async_context(member.held("echo"))
+        call = asyncio.ensure_future(owner.invoke("echo", {"texts": ["ab"]}, {}))
+        await member.close()
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await call)["vectors"] == [[2, 0]]
+        await holding.aclose()
+
+    async def test_what_a_run_foresees_is_loaded_by_the_owner_and_by_the_one_after_it(
+        self, share: MakeShared
+    ) -> None:
+        owner, member = share(), share()
+        await owner.invoke("echo", {"texts": ["a"]}, {})
+        await member.invoke("echo", {"texts": ["a"]}, {})
+        member.foresee("run", {"echo": 1})
+        await owner.close()
+        async with asyncio.timeout(PATIENCE_S):
+            await until(lambda: bool(member.pids()), every_s=0.01)  # nobody has asked again
+        assert member.standing is Standing.OWNER

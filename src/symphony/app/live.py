@@ -50,6 +50,7 @@ class LiveBus:
         self._warned = False
         self._bus: Bus | None = None
         self._joining: asyncio.Task[Joined | None] | None = None
+        self._at_once = asyncio.Event()  # what is waited for needs the other processes
         self._ready = asyncio.Event()  # not while others that may listen are still to be reached
         self._ready.set()
         self._runs: dict[str, _Audience] = {}
@@ -61,15 +62,25 @@ class LiveBus:
 
     def begin(self, run_id: str, feed: Feed) -> None:
         """Publish the events of this run, from now until it has `ended`, as far as anybody listens."""
+        self._begin_joining()
+        others = not self._ready.is_set()
+        run = self._runs[run_id] = _Audience(run_id, feed, self._ready, others=others)
+        if self._bus is not None:
+            run.start(self._bus)
+
+    async def reach(self) -> "Bus | None":
+        """Return the bus, on that of the home from now on; None if it cannot be."""
+        self._at_once.set()
+        self._begin_joining()
+        joined = None if self._joining is None else await asyncio.shield(self._joining)
+        return None if joined is None else self._here()
+
+    def _begin_joining(self) -> None:
         if self._home is not None and self._joining is None:
             address = bus_address(self._home)
             if Path(address.removeprefix("unix://")).exists():
                 self._ready.clear()
             self._joining = asyncio.get_running_loop().create_task(self._join(address), name="bus")
-        others = not self._ready.is_set()
-        run = self._runs[run_id] = _Audience(run_id, feed, self._ready, others=others)
-        if self._bus is not None:
-            run.start(self._bus)
 
     async def ended(self, run_id: str) -> None:
         """Send what is left of an ended run to its watchers, as long as they take it."""
@@ -125,7 +136,9 @@ class LiveBus:
 
     async def _join(self, address: str) -> "Joined | None":
         if self._ready.is_set():
-            await asyncio.sleep(OPEN_AFTER_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(OPEN_AFTER_S):
+                    await self._at_once.wait()
         if self._bus is None:
             self._ready.clear()  # present readers must see all of it
         from symphony.bus import join

@@ -1,8 +1,7 @@
 """Puts the models of the settings and of the kit together; each provider starts when first needed."""
 
-import contextlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -12,14 +11,12 @@ from symphony.ports.models import UNMETERED, Caller, Estimate, Models
 from symphony.ports.values import Value
 
 if TYPE_CHECKING:
-    from symphony.pit.pool import ChildSpec, LocalModels, PoolBudget
+    from symphony.bus import Bus
+    from symphony.pit.pool import LocalModels
+    from symphony.pit.pool.sharing import SharedModels
 
 Provided: TypeAlias = Literal["hosted", "llama", "pool"]
 HOSTED = ("openai", "anthropic")
-MEGABYTE = 1_000_000
-MINILM_BYTES = 250 * MEGABYTE
-LLAMA_BYTES = 250 * MEGABYTE
-"""Estimates from measured processes, for the time until a process can be measured."""
 
 
 def keys_of(config: Config, environment: Mapping[str, str]) -> dict[str, str]:
@@ -33,12 +30,21 @@ class AllModels:
     """`symphony.ports.models.Models` over all providers: each id goes to the provider that serves it."""
 
     def __init__(
-        self, config: Config, home: Path | None, clock: Clock, environment: Mapping[str, str]
+        self,
+        config: Config,
+        home: Path | None,
+        clock: Clock,
+        environment: Mapping[str, str],
+        reach: "Callable[[], Awaitable[Bus | None]] | None" = None,
     ) -> None:
-        """`environment` is where the keys are looked up, at each call."""
+        """`environment` is where the keys are looked up, at each call.
+
+        `reach` puts this process on the bus of its home, where all share one pool.
+        """
+        self._reach = reach
         self._config, self._home, self._clock, self._environment = config, home, clock, environment
         self._served: dict[Provided, Models] = {}
-        self._local: LocalModels | None = None
+        self._local: LocalModels | SharedModels | None = None
 
     async def invoke(
         self,
@@ -101,11 +107,9 @@ class AllModels:
 
     def _llamas(self) -> dict[str, ModelConfig]:
         """Return the models in GGUF files."""
-        from symphony.kit import instruments
+        from symphony.kit.instruments import llamas
 
-        own = {name: one for name, one in self._config.models.items() if one.provider == "llama"}
-        demo = instruments.SMOLLM2
-        return own if demo in self._config.models else {demo: instruments.SMOLLM2_CONFIG, **own}
+        return llamas(self._config.models)
 
     def _hosted(self) -> Models:
         from symphony.kit.instruments.hosted.models import HostedModels
@@ -119,50 +123,29 @@ class AllModels:
             environment=self._environment,
         )
 
-    def _pool(self) -> "LocalModels":
-        """Return every model that runs in a process of ours; one pool for all."""
+    def _pool(self) -> "LocalModels | SharedModels":
+        """Return every model that runs on this machine; one pool for all processes of the home."""
         if self._local is None:
-            from symphony.pit.pool import LocalModels
+            from symphony.app.local_models import budget_of, local_specs, spec_of
 
-            specs = dict(self._specs())
-            self._local = LocalModels(specs, budget=self._budget(specs))
+            home, found = self._home, dict(local_specs(self._config, self._home))
+            specs = {name: one.spec for name, one in found.items()}
+            budget = budget_of(self._config, iter(specs.values()))
+            if home is None or self._reach is None:
+                from symphony.pit.pool import LocalModels
+
+                self._local = LocalModels(specs, budget=budget)
+            else:
+                from symphony.app.bus_places import passing_name
+                from symphony.pit.pool.sharing import SharedModels
+                from symphony.pit.pool.sharing.messages import LOCK
+
+                self._local = SharedModels(
+                    found,
+                    lambda name, settings: spec_of(name, settings, home),
+                    budget=budget,
+                    lock=home / "run" / LOCK,
+                    bus=self._reach,
+                    asking=passing_name("pool"),
+                )
         return self._local
-
-    def _budget(self, specs: "Mapping[str, ChildSpec]") -> "PoolBudget":
-        """Return what the settings say, else four fifths of the memory; any one model may be loaded then."""
-        from symphony.pit.pool import PoolBudget, memory_here
-
-        pool = self._config.pool
-        if pool.memory_mb is not None:
-            return PoolBudget(bytes_max=pool.memory_mb * MEGABYTE, models_max=pool.models)
-        largest = max(spec.size_bytes for spec in specs.values())
-        return PoolBudget(bytes_max=max(memory_here() * 4 // 5, largest), models_max=pool.models)
-
-    def _specs(self) -> "Iterator[tuple[str, ChildSpec]]":
-        from symphony.kit import instruments
-        from symphony.kit.instruments.hosted.catalog import fingerprint
-        from symphony.pit.pool import ChildSpec, Elementwise
-
-        minilm = ChildSpec(
-            argv=instruments.child_argv(instruments.MINILM, home=self._home),
-            fingerprint=instruments.fingerprint(instruments.MINILM),
-            elementwise=Elementwise(*instruments.ELEMENTWISE[instruments.MINILM]),
-            size_bytes=MINILM_BYTES,
-        )
-        yield instruments.MINILM, minilm
-        for name, one in self._config.models.items():
-            if one.provider == "minilm":
-                yield name, minilm
-        for name, one in self._llamas().items():
-            print_of = fingerprint(name, one) if one.file else instruments.fingerprint(name)
-            argv = instruments.llama_argv(one, home=self._home)
-            yield name, ChildSpec(argv=argv, fingerprint=print_of, size_bytes=_size_of(one))
-
-
-def _size_of(one: ModelConfig) -> int:
-    """Estimate the memory of a GGUF model: its weights and a little; that of a demo if it names no file."""
-    if not one.file:
-        return LLAMA_BYTES
-    with contextlib.suppress(OSError):
-        return Path(one.file).stat().st_size + LLAMA_BYTES
-    return LLAMA_BYTES

@@ -30,6 +30,7 @@ from symphony.workflow.model import OnFinish
 if TYPE_CHECKING:
     from symphony.app.journals import Journals
     from symphony.app.live import LiveBus
+    from symphony.bus import Bus
     from symphony.pit.artifacts import ResultCache
     from symphony.sdk import Operator
 
@@ -177,7 +178,7 @@ class Parts:
         if self._models is None:
             from symphony.app.models import AllModels
 
-            self._models = AllModels(self.config, self.home, self.clock, self.environment)
+            self._models = AllModels(self.config, self.home, self.clock, self.environment, self._reach_bus)
         return self._models
 
     @cached_property
@@ -188,17 +189,20 @@ class Parts:
 
         return LiveBus(self.home, lambda: beyond_of(self.config.bus, self.environment))
 
+    async def _reach_bus(self) -> "Bus | None":
+        return await self.live.reach()  # made when a model of this machine is first needed
+
     async def close(self, *, ran: bool) -> None:
         """Close all parts that were made. If anything `ran`, leave the bus and delete old logs."""
         import asyncio
 
         if self._journals is not None:
             await self._journals.close()
-        if ran:
+        if self._models is not None:
+            await self._models.close()  # while the bus is there: others use the models of this process
+        if "live" in self.__dict__:
             await self.live.close()
         await self.pools.close()
-        if self._models is not None:
-            await self._models.close()
         for close in self._stores:
             close()
         if self._tracing is not None:

@@ -11,7 +11,15 @@ import msgspec
 from symphony.commons.settings import ModelConfig, Price
 from symphony.kit.instruments.hosted.models import HostedModels
 from symphony.ports.clock import Clock
-from symphony.ports.models import UNMETERED, Caller, Estimate, Models, ModelUnavailable, drawn_at_random
+from symphony.ports.models import (
+    UNMETERED,
+    Caller,
+    Estimate,
+    ModelLost,
+    Models,
+    ModelUnavailable,
+    drawn_at_random,
+)
 from symphony.ports.values import Value
 
 FIRST_BYTE_S = 3600.0
@@ -19,6 +27,8 @@ FIRST_BYTE_S = 3600.0
 cannot wait sets a timeout.
 """
 _KEY = "KEY"
+_TRIES = 10
+"""How many owners of the pool may die with a call under way, until the call fails."""
 _FREE = Price(input=Decimal(0))
 
 
@@ -48,9 +58,22 @@ class ServedModels:
         config: Mapping[str, Value],
         caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
-        """Return the model's output ports. Raises as the pool and the adapter do."""
-        async with self.address(model, caller.run) as (url, key), self._adapter(model, url, key) as hosted:
-            return await hosted.invoke(model, inputs, config, caller)
+        """Return the model's output ports. Raises as the pool and the adapter do.
+
+        If the process goes with the owner of the pool, the next owner is asked: a model has no effects.
+        """
+        lost: ModelLost | None = None
+        for _ in range(_TRIES):
+            try:
+                async with (
+                    self.address(model, caller.run) as (url, key),
+                    self._adapter(model, url, key) as hosted,
+                ):
+                    return await hosted.invoke(model, inputs, config, caller)
+            except ModelLost as error:
+                lost = error
+        assert lost is not None
+        raise lost
 
     @asynccontextmanager
     async def address(self, model: str, run: str | None = None) -> AsyncIterator[tuple[str, str]]:

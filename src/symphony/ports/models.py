@@ -22,6 +22,12 @@ class ModelFailed(SymphonyError):
     code = "model-failed"
 
 
+class ModelLost(ModelFailed):
+    """The process of the model ended during the call, for no fault of the call: it may be asked again."""
+
+    code = "model-lost"
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The usage of calls of models, with tokens as the provider counts them.
 

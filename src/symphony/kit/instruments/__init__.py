@@ -84,6 +84,12 @@ def child_argv(model: str, *, home: Path | None = None) -> tuple[str, ...]:
     return argv if home is None else (*argv, "--models", str(home / "models"))
 
 
+def llamas(configured: Mapping[str, ModelConfig]) -> dict[str, ModelConfig]:
+    """Return the models in GGUF files: the demo, unless its name is `configured`, and the configured ones."""
+    own = {name: one for name, one in configured.items() if one.provider == "llama"}
+    return own if SMOLLM2 in configured else {SMOLLM2: SMOLLM2_CONFIG, **own}
+
+
 def llama_argv(config: ModelConfig, *, home: Path | None = None) -> tuple[str, ...]:
     """Return the command that serves a GGUF file; without `config.file`, that of `smollm2`."""
     given = {

@@ -5,6 +5,7 @@ It starts and ends processes as the machine says, and tells it what became of th
 
 import asyncio
 import contextlib
+import hashlib
 import math
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from decimal import Decimal
@@ -75,6 +76,23 @@ class LocalModels:
         self._leases = 0
         self._due: asyncio.TimerHandle | None = None
         self._closed = False
+
+    def adopt(self, name: str, spec: ChildSpec) -> str:
+        """Add a model, which another process of the home has named; return what it is called here.
+
+        That is `name`, unless another model has it already.
+        """
+        for called in (name, f"{name}~{spec.fingerprint[:8]}"):
+            found = self._hosts.get(called)
+            if found is None:
+                self._hosts[called] = _Host(called, spec)
+                if self._begun is not None:
+                    self._begun.add(PooledModel(name=called, size_bytes=spec.size_bytes), self._now_s())
+            elif found.spec != spec:
+                continue
+            return called
+        digest = hashlib.sha256("\0".join((spec.fingerprint, *spec.argv)).encode()).hexdigest()
+        return self.adopt(f"{name}~{digest[:12]}", spec)
 
     # What is asked.
 

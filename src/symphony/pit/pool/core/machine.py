@@ -59,6 +59,11 @@ class PoolMachine:
         self._blocked = False
         self.prewarms = PrewarmCounts()
 
+    def add(self, model: PooledModel, now_s: float) -> None:
+        """Another model may be asked for from now on. Its name must be new."""
+        assert model.name not in self._entries
+        self._entries[model.name] = _Entry(model, now_s)
+
     # What users of models do.
 
     def acquire(self, request: LeaseRequest, now_s: float) -> tuple[PoolAction, ...]:

@@ -1,0 +1,390 @@
+"""Local models, in one pool for all processes of a home: here, or at its owner over the bus."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from symphony.bus import Bus
+from symphony.bus.core.owning import Standing
+from symphony.bus.errors import EndpointBusy, EndpointLost, EndpointUnknown, SenderUnknown
+from symphony.bus.owning import LEAVING, Ownership
+from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.ipc.model_calls import pack_values, unpack_values
+from symphony.pit.pool.core.machine import PoolBudget
+from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
+from symphony.pit.pool.local import FREE, LocalModels
+from symphony.pit.pool.sharing import messages
+from symphony.pit.pool.sharing.messages import (
+    POOL,
+    ForeseeCall,
+    Greeting,
+    HoldCall,
+    InvokeCall,
+    ModelWanted,
+    PoolDiffers,
+    ReleaseCall,
+)
+from symphony.pit.pool.sharing.serving import CallerOf, PoolService
+from symphony.ports.models import (
+    UNMETERED,
+    Caller,
+    Estimate,
+    ModelFailed,
+    ModelLost,
+    ModelUnavailable,
+    Usage,
+)
+from symphony.ports.values import Value
+
+logger = logging.getLogger(__name__)
+
+TRIES: Final = 10
+"""How many owners may die with a call under way, until the call fails."""
+LEAVE_S: Final = 2.0
+"""How long an owner that ends lets the calls of other processes go on."""
+_BUSY_S: Final = 0.05
+_LOOK_S: Final = 1.0
+_NOT_SERVED: Final = frozenset({EndpointUnknown.code, SenderUnknown.code, LEAVING, "request-timed-out"})
+"""Codes of requests that the owner did not take: nothing was done."""
+
+T = TypeVar("T")
+
+
+class SharedSpec(msgspec.Struct, frozen=True):
+    """A model's process, and the settings that it is made of, for the owner of the pool to make it."""
+
+    spec: ChildSpec
+    settings: bytes
+
+
+class SharedModels:
+    """`symphony.ports.models.Models` over one pool for all processes of a home.
+
+    Nothing is joined, locked or started before a model is asked or foreseen. Use from one event loop.
+    """
+
+    def __init__(
+        self,
+        specs: Mapping[str, SharedSpec],
+        build: Callable[[str, bytes], ChildSpec],
+        *,
+        budget: PoolBudget,
+        lock: Path,
+        bus: Callable[[], Awaitable[Bus | None]],
+        asking: str,
+    ) -> None:
+        """`build` makes the process of a model of another process's settings. `asking`: see `Ownership`."""
+        self._wanted = {
+            name: ModelWanted(model=name, fingerprint=one.spec.fingerprint, settings=one.settings)
+            for name, one in specs.items()
+        }
+        self._specs = {name: one.spec for name, one in specs.items()}
+        self._own = LocalModels(self._specs, budget=budget)
+        self._service = PoolService(self._own, build)
+        self._ownership = Ownership(
+            POOL,
+            lock,
+            handler=self._service.answer,
+            bus=bus,
+            asking=asking,
+            greeting=self._greeting,
+            changed=self._changed,
+            lost=self._service.gone,
+        )
+        self._asking = asking
+        self._needs: dict[str, Mapping[str, int]] = {}
+        self._news: dict[str, Mapping[str, int] | None] = {}
+        self._telling: asyncio.Task[None] | None = None
+        self._errands: set[asyncio.Task[None]] = set()
+        self._leases = 0
+        self._differing: set[str] = set()
+        self._warned = False
+        self._closed = False
+
+    @property
+    def standing(self) -> Standing:
+        """What this process is with regard to the pool of its home."""
+        return self._ownership.standing
+
+    # What is asked.
+
+    async def invoke(
+        self,
+        model: str,
+        inputs: Mapping[str, Value],
+        config: Mapping[str, Value],
+        caller: Caller = UNMETERED,
+    ) -> Mapping[str, Value]:
+        """The model's output ports. Cancelling the task ends the call, wherever the model is.
+
+        A call under way when the owner of the pool dies is asked again of the next one: a model has no
+        effects. Raises as `LocalModels.invoke`.
+        """
+        rule = self._spec(model).elementwise
+        if rule is not None and inputs.get(rule.input) == []:
+            return {rule.output: []}
+        if await self._ownership.find() is not Standing.MEMBER:
+            return await self._own.invoke(model, inputs, config, caller)
+        await caller.reserve(model, FREE)
+        try:
+            outputs = [
+                await self._invoke_part(model, part, config, caller.run) for part in parts(inputs, rule)
+            ]
+        finally:
+            caller.used(Usage(calls=1))
+        return joined(outputs, rule)
+
+    @contextlib.asynccontextmanager
+    async def held(self, model: str, run: str | None = None) -> AsyncIterator[Mapping[str, Value]]:
+        """Yield the process's answer to an empty call, and keep the process until the block ends.
+
+        Raises ModelLost if the block fails because the process went with the owner of the pool.
+        """
+        self._spec(model)
+        async with contextlib.AsyncExitStack() as stack:
+            self._leases += 1
+            lease = f"{self._asking}.{self._leases}"
+            remote = False
+
+            async def here() -> Mapping[str, Value]:
+                return await stack.enter_async_context(self._own.held(model, run))
+
+            def there(answer: Value) -> Mapping[str, Value]:
+                nonlocal remote
+                remote = True
+                return _unpacked(answer)
+
+            stack.callback(self._release, lease)
+            call = HoldCall(wanted=self._wanted[model], lease=lease, run=run)
+            outputs = await self._asked(model, messages.HOLD, lambda: messages.value_of(call), here, there)
+            try:
+                yield outputs
+            except ModelFailed as error:
+                if remote and not await self._still_held(lease):
+                    raise ModelLost(
+                        f"the process of model {model} ended during the call: {error.message}"
+                    ) from error
+                raise
+
+    def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
+        """Nothing: what runs here costs no money, and its tokens are nobody's to count."""
+        return FREE
+
+    def fingerprint(self, model: str) -> str:
+        """Return the fingerprint of the model's weights and code.
+
+        Raises ModelUnavailable for an unknown model.
+        """
+        return self._spec(model).fingerprint
+
+    def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
+        """Never: what the pool carries gives the same vectors for the same texts."""
+        return False
+
+    def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
+        """Tell the owner of the pool what `run` needs soon, this one and each that follows it."""
+        if self._closed:
+            return
+        if needs is None:
+            self._needs.pop(run, None)
+        else:
+            self._needs[run] = dict(needs)
+        match self._ownership.standing:
+            case Standing.MEMBER:
+                self._news[run] = needs
+                if self._telling is None:
+                    self._telling = asyncio.get_running_loop().create_task(self._tell(), name="pool news")
+            case Standing.SEEKING:
+                if self._needs:
+                    self._ownership.look()  # whoever is found is told in the greeting
+            case _:
+                self._own.foresee(run, needs)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the models that are loaded in this process's own pool."""
+        return self._own.pids()
+
+    async def close(self) -> None:
+        """Leave; as the owner, once the calls of other processes have ended, after 2 s at most.
+
+        Calls made later are refused.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._ownership.standing is Standing.OWNER:
+            await self._service.leave(LEAVE_S)
+        await self._own.close()
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
+        if self._errands:
+            await asyncio.wait(self._errands, timeout=_LOOK_S)
+        await self._ownership.close()
+        for errand in self._errands:
+            errand.cancel()
+
+    # Calls.
+
+    def _spec(self, model: str) -> ChildSpec:
+        if self._closed:
+            raise ModelUnavailable(f"model {model}: the pool is closed")
+        found = self._specs.get(model)
+        if found is None:
+            known = ", ".join(sorted(self._specs)) or "none"
+            raise ModelUnavailable(f"there is no model {model!r}", hint=f"models here: {known}")
+        return found
+
+    async def _invoke_part(
+        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], run: str | None
+    ) -> Mapping[str, Value]:
+        def message() -> Value:
+            try:
+                call = InvokeCall(
+                    wanted=self._wanted[model],
+                    inputs=bytes(pack_values(inputs)),
+                    config=bytes(pack_values(config)),
+                    run=run,
+                )
+            except SerializationFailed as error:
+                why = f"model {model}: {error.message}"
+                raise ModelFailed(why, code=error.code, hint=error.hint) from error
+            return messages.value_of(call)
+
+        async def here() -> Mapping[str, Value]:
+            return await self._own.invoke(model, inputs, config, CallerOf(run))
+
+        return await self._asked(model, messages.INVOKE, message, here, _unpacked)
+
+    async def _asked(
+        self,
+        model: str,
+        method: str,
+        message: Callable[[], Value],
+        here: Callable[[], Awaitable[T]],
+        there: Callable[[Value], T],
+    ) -> T:
+        """Ask the owner, and the next one if it ends meanwhile; do it `here` if there is no other.
+
+        Raises ModelFailed, ModelUnavailable.
+        """
+        lost = 0
+        while True:
+            if await self._ownership.find() is not Standing.MEMBER or model in self._differing:
+                return await here()
+            tenure = self._ownership.search.tenure
+            try:
+                return there(await self._ownership.request(method, message()))
+            except (ModelFailed, ModelUnavailable):
+                raise
+            except EndpointBusy:
+                await asyncio.sleep(_BUSY_S)
+            except EndpointLost as error:
+                lost += 1
+                if lost >= TRIES:
+                    raise ModelFailed(
+                        f"model {model}: the owner of the pool of models ended during the call, {lost} times:"
+                        f" {error.message}"
+                    ) from error
+                self._ownership.lost(tenure)
+            except SymphonyError as error:
+                if error.code == PoolDiffers.code:
+                    self._differs(model, error)
+                elif error.code in _NOT_SERVED:
+                    self._ownership.lost(tenure)
+                else:
+                    raise _model_error(error) from error
+
+    async def _still_held(self, lease: str) -> bool:
+        """Return whether the owner has the lease, and the process lives."""
+        try:
+            call = messages.value_of(ReleaseCall(lease=lease))
+            return await self._ownership.request(messages.HOLDS, call, timeout_s=_LOOK_S) is True
+        except SymphonyError:
+            return False
+
+    def _release(self, lease: str) -> None:
+        if self._ownership.standing is Standing.MEMBER:
+            self._errand(
+                self._ownership.request(messages.RELEASE, messages.value_of(ReleaseCall(lease=lease)))
+            )
+
+    def _errand(self, request: Coroutine[object, object, Value]) -> None:
+        """Send a request whose answer nobody needs."""
+
+        async def run() -> None:
+            with contextlib.suppress(SymphonyError):
+                await request
+
+        task = asyncio.get_running_loop().create_task(run(), name="pool errand")
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    # Owners.
+
+    def _changed(self, standing: Standing) -> None:
+        """For the ownership. An own pool knows what the runs of this process need while it is used."""
+        search = self._ownership.search
+        self._differing.clear()
+        match standing:
+            case Standing.OWNER | Standing.ALONE:
+                for run, needs in self._needs.items():
+                    self._own.foresee(run, needs)
+            case Standing.MEMBER:
+                for run in self._needs:
+                    self._own.foresee(run, None)
+        if standing is Standing.ALONE and not self._warned:
+            self._warned = True
+            holder = "another process" if search.holder is None else f"process {search.holder}"
+            logger.warning(
+                "the models of this home belong to %s, which does not answer (%s): models are loaded here, "
+                "too, until it does, and `pool.memory_mb` counts for each process",
+                holder,
+                search.why,
+            )
+        elif standing is Standing.MEMBER:
+            self._warned = False
+
+    def _differs(self, model: str, error: SymphonyError) -> None:
+        self._differing.add(model)
+        logger.warning("model %s is loaded here, too: %s", model, error.message)
+
+    def _greeting(self) -> Value:
+        needs = {run: self._listed(needs) for run, needs in self._needs.items()}
+        self._news.clear()
+        return messages.value_of(Greeting(needs=needs))
+
+    def _listed(self, needs: Mapping[str, int]) -> list[tuple[ModelWanted, int]]:
+        return [(self._wanted[name], stages) for name, stages in needs.items() if name in self._wanted]
+
+    async def _tell(self) -> None:
+        """Tell the owner the latest of what runs need. Its successor gets it all as a greeting."""
+        try:
+            while self._news:
+                run = next(iter(self._news))
+                needs = self._news.pop(run)
+                call = ForeseeCall(run=run, needs=None if needs is None else self._listed(needs))
+                with contextlib.suppress(SymphonyError):
+                    await self._ownership.request(
+                        messages.FORESEE, messages.value_of(call), timeout_s=_LOOK_S
+                    )
+        finally:
+            self._telling = None
+
+
+def _unpacked(answer: Value) -> Mapping[str, Value]:
+    if not isinstance(answer, bytes):
+        raise ModelFailed("the owner of the pool of models gave an answer without ports")
+    return unpack_values(msgspec.Raw(answer))
+
+
+def _model_error(error: SymphonyError) -> SymphonyError:
+    """Return what the owner's pool raised, of the class that it has there."""
+    if error.code == ModelUnavailable.code:
+        return ModelUnavailable(error.message, details=error.details, hint=error.hint)
+    return ModelFailed(error.message, code=error.code, details=error.details, hint=error.hint)
