@@ -62,7 +62,7 @@ class PoolMachine:
     def add(self, model: PooledModel, now_s: float) -> None:
         """Another model may be asked for from now on. Its name must be new."""
         assert model.name not in self._entries
-        self._entries[model.name] = _Entry(model, now_s)
+        self._entries[model.name] = ModelEntry(model, now_s)
 
     # What users of models do.
 

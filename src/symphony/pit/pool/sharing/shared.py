@@ -15,7 +15,7 @@ from symphony.bus.errors import EndpointBusy, EndpointLost, EndpointUnknown, Sen
 from symphony.bus.owning import LEAVING, Ownership
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ipc.model_calls import pack_values, unpack_values
-from symphony.pit.pool.core.machine import PoolBudget
+from symphony.pit.pool.core.budget import PoolBudget
 from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
 from symphony.pit.pool.local import FREE, LocalModels
 from symphony.pit.pool.sharing import messages
