@@ -36,12 +36,16 @@ class PrewarmCounts(msgspec.Struct):
 
 
 class LeaseStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease that holds on a model, or the request for one. `since_s`: when that began."""
+    """A lease that holds on a model, or the request for one. `since_s`: when that began.
+
+    Requests of one run for one model count as one; `count` is how many they are, the first one included.
+    """
 
     lease: str
     run: str | None
     priority: int
     since_s: float
+    count: int = 1
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):

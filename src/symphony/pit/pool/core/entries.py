@@ -81,19 +81,8 @@ class ModelEntry:
         )
 
 
-class WaitingRequest:
-    """A request in the queue. The order of two never changes: both age equally fast."""
-
-    __slots__ = ("cold", "order", "request", "since_s")
-
-    def __init__(self, request: LeaseRequest, since_s: float, number: int, cold: bool) -> None:
-        self.request, self.since_s, self.cold = request, since_s, cold
-        self.order = (since_s - request.priority * AGEING_S, number)
-
-    def __lt__(self, other: "WaitingRequest") -> bool:
-        return self.order < other.order
-
-
-def lease_status(request: LeaseRequest, since_s: float) -> LeaseStatus:
-    """What others see of a lease, or of the request for one."""
-    return LeaseStatus(lease=request.lease, run=request.run, priority=request.priority, since_s=since_s)
+def lease_status(request: LeaseRequest, since_s: float, count: int = 1) -> LeaseStatus:
+    """What others see of a lease, or of `count` requests for one."""
+    return LeaseStatus(
+        lease=request.lease, run=request.run, priority=request.priority, since_s=since_s, count=count
+    )

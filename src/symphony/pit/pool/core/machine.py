@@ -7,13 +7,13 @@ The invariants:
 - What is warming, hot or cooling never counts more bytes, nor more models, than the budget allows
   (a model that turns out larger than declared counts so from then on, and makes others go).
 - A model in use is never stopped.
-- Requests are served by priority, and each `AGEING_S` of waiting is worth one step of priority:
-  a request of priority p is overtaken only by those of priority q > p that come within
-  (q - p) x `AGEING_S` seconds after it. What it needs is not given to others meanwhile: if idle
-  models do not make enough room, the least needed ones are drained.
+- Of the requests of one run for one model, the first one competes with those of other runs, so that
+  runs take turns (see `queueing`). Those that compete are served by priority, and each `AGEING_S` of
+  competing is worth one step of priority: a request of priority p is overtaken only by those of
+  priority q > p that come within (q - p) x `AGEING_S` seconds after it. What it needs is not given to
+  others meanwhile: if idle models do not make enough room, the least needed ones are drained.
 """
 
-from bisect import insort
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -29,8 +29,9 @@ from symphony.pit.pool.core.actions import (
     StopModel,
 )
 from symphony.pit.pool.core.budget import PoolBudget, PooledModel, PoolPolicy
-from symphony.pit.pool.core.entries import ModelEntry, WaitingRequest, lease_status
+from symphony.pit.pool.core.entries import ModelEntry, lease_status
 from symphony.pit.pool.core.forecast import NEVER, Lookahead, Markov
+from symphony.pit.pool.core.queueing import RequestQueue, WaitingRequest
 from symphony.ports.pool import LeaseStatus, ModelPhase, PoolStatus, PrewarmCounts, PrewarmOutcome
 
 RESIDENCE: Final = 10.0
@@ -50,9 +51,8 @@ class PoolMachine:
     ) -> None:
         self._entries = {model.name: ModelEntry(model, now_s) for model in models}
         self._budget, self._policy = budget, policy
-        self._waiting: list[WaitingRequest] = []
+        self._queue = RequestQueue()
         self._holders: dict[str, ModelEntry] = {}
-        self._numbers = 0
         self._lookahead, self._markov = Lookahead(), Markov()
         self._actions: list[PoolAction] = []
         self._changed = False
@@ -84,27 +84,25 @@ class PoolMachine:
         entry.unwanted = False
         self._saw(request, entry, now_s)
         cold = entry.life.phase is not HOT
-        if not self._waiting and self._free_slot(entry):
+        if not self._queue and self._free_slot(entry):
             self._grant(request, entry, now_s, cold=False, since_s=now_s)
         else:
-            self._numbers += 1
             entry.waiting += 1
-            insort(self._waiting, WaitingRequest(request, now_s, self._numbers, cold))
+            self._queue.add(request, now_s, cold=cold)
         return self._settle(now_s)
 
     def release(self, lease: str, now_s: float) -> tuple[PoolAction, ...]:
         """The lease, or the request for it, is over. Releasing twice, or what is unknown, changes nothing."""
         entry = self._holders.pop(lease, None)
         if entry is not None:
-            entry.users.pop(lease, None)
+            held = entry.users.pop(lease, None)
+            if held is not None:
+                self._queue.given_back(held[0], now_s)
             entry.idle_since_s = entry.last_used_s = now_s
             if entry.draining and not entry.users:
                 self._stop(entry, "drained", now_s)
-        else:
-            for waiting in self._waiting:
-                if waiting.request.lease == lease:
-                    self._leave(waiting)
-                    break
+        elif (waiting := self._queue.find(lease)) is not None:
+            self._leave(waiting)
         return self._settle(now_s)
 
     def announce(self, run: str, needs: Mapping[str, int], now_s: float) -> tuple[PoolAction, ...]:
@@ -141,7 +139,7 @@ class PoolMachine:
             entry.wanted = True
             if entry.refused is not None and now_s < entry.retry_at_s:
                 self._refuse_warm(entry, entry.refused)
-            elif not self._waiting:
+            elif not self._queue:
                 self._warm_wanted(self._needed(), now_s)
         return self._settle(now_s)
 
@@ -196,7 +194,7 @@ class PoolMachine:
             elif entry.life.phase is FAILED and not entry.waiting and now_s >= entry.retry_at_s:
                 self._move(entry, COLD, "may be tried again", now_s)
         self._changed = False
-        if not (self._waiting and self._serve(now_s)):
+        if not (self._queue and self._serve(now_s)):
             self._warm_wanted(needed, now_s)
             self._prewarm(needed, now_s)
         return self._taken()
@@ -211,7 +209,7 @@ class PoolMachine:
             for entry in self._entries.values()
             if entry.life.phase is FAILED or (self._idle(entry) and entry.model.name not in needed)
         ]
-        if self._blocked and self._waiting:
+        if self._blocked and self._queue:
             goes = [entry.goes_s for entry in self._entries.values() if self._evictable(entry)]
             dues += [at_s for at_s in goes if at_s > now_s]
         return min(dues, default=None)
@@ -238,8 +236,9 @@ class PoolMachine:
         """What others see of the pool. `wall_s`: the present time, in seconds since the Unix epoch."""
         epoch_s = wall_s - now_s
         waiting: dict[str, list[LeaseStatus]] = {}
-        for one in self._waiting:
-            waiting.setdefault(one.request.model, []).append(lease_status(one.request, epoch_s + one.since_s))
+        for one, count in self._queue.counted():
+            told = lease_status(one.request, epoch_s + one.since_s, count)
+            waiting.setdefault(one.request.model, []).append(told)
         models = (
             entry.status(
                 tuple(waiting.get(model, ())), self._lookahead.needed_by(model), pids.get(model), epoch_s
@@ -261,7 +260,7 @@ class PoolMachine:
     @property
     def waiting(self) -> int:
         """Requests that have neither been granted nor refused."""
-        return len(self._waiting)
+        return len(self._queue)
 
     @property
     def bytes_loaded(self) -> int:
@@ -278,7 +277,7 @@ class PoolMachine:
     def _settle(self, now_s: float) -> tuple[PoolAction, ...]:
         """Serve those who wait; what else the event may mean is for `tick`, so that a hit costs little."""
         self._changed = True
-        if self._waiting:
+        if self._queue:
             self._serve(now_s)
         return self._taken()
 
@@ -289,17 +288,20 @@ class PoolMachine:
 
     def _serve(self, now_s: float) -> bool:
         """Grant what can be granted, in order. Return whether a request wants memory that is not free yet."""
-        blocked = False
-        for waiting in list(self._waiting):
+        blocked = granted = False
+        for waiting in self._queue.competing():
             entry = self._entries[waiting.request.model]
             if self._free_slot(entry):
-                self._leave(waiting)
+                self._leave(waiting, served_s=now_s)
                 self._grant(waiting.request, entry, now_s, cold=waiting.cold, since_s=waiting.since_s)
+                granted = True
             elif not blocked and self._startable(entry, now_s):
                 if self._room(entry, now_s):
                     self._start(entry, "asked for", now_s, ahead=False)
                 else:
                     blocked = True
+        if granted and self._queue:
+            return self._serve(now_s)  # the next of the runs that were served compete now
         self._blocked = blocked
         return blocked
 
@@ -313,8 +315,8 @@ class PoolMachine:
         self._holders[request.lease] = entry
         self._actions.append(GrantLease(request.lease, request.model, cold, now_s - since_s))
 
-    def _leave(self, waiting: WaitingRequest) -> None:
-        self._waiting.remove(waiting)
+    def _leave(self, waiting: WaitingRequest, *, served_s: float | None = None) -> None:
+        self._queue.remove(waiting, served_s=served_s)
         self._entries[waiting.request.model].waiting -= 1
 
     def _saw(self, request: LeaseRequest, entry: ModelEntry, now_s: float) -> None:
@@ -502,7 +504,7 @@ class PoolMachine:
         self._refuse_warm(entry, reason)
 
     def _refuse_waiting(self, entry: ModelEntry, reason: str) -> None:
-        for waiting in [one for one in self._waiting if one.request.model == entry.model.name]:
+        for waiting in self._queue.of(entry.model.name):
             self._leave(waiting)
             self._actions.append(RefuseLease(waiting.request.lease, entry.model.name, reason))
 
