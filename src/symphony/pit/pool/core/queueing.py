@@ -19,17 +19,17 @@ _Group: TypeAlias = tuple[str, str, int]
 class WaitingRequest:
     """A request in the queue. The order of two that compete never changes: both age equally fast."""
 
-    __slots__ = ("cold", "competing_s", "group", "number", "order", "request", "since_s")
+    __slots__ = ("cold", "competing_s", "group", "order", "request", "since_s")
 
     def __init__(self, request: LeaseRequest, since_s: float, number: int, cold: bool) -> None:
-        self.request, self.since_s, self.number, self.cold = request, since_s, number, cold
+        self.request, self.since_s, self.cold = request, since_s, cold
         self.group = _group_of(request)
-        self.competes(since_s)
+        self.competes(since_s, number)
 
-    def competes(self, since_s: float) -> None:
-        """From `since_s` on it is the first of its run."""
+    def competes(self, since_s: float, number: int) -> None:
+        """From `since_s` on it is the first of its run. `number` tells apart what happened at one time."""
         self.competing_s = since_s
-        self.order = (since_s - self.request.priority * AGEING_S, self.number)
+        self.order = (since_s - self.request.priority * AGEING_S, number)
 
     def __lt__(self, other: "WaitingRequest") -> bool:
         return self.order < other.order
@@ -49,8 +49,7 @@ class RequestQueue:
 
     def add(self, request: LeaseRequest, now_s: float, *, cold: bool) -> None:
         """A request begins to wait."""
-        self._numbers += 1
-        waiting = WaitingRequest(request, now_s, self._numbers, cold)
+        waiting = WaitingRequest(request, now_s, self._number(), cold)
         group = self._groups.setdefault(waiting.group, OrderedDict())
         if not group:
             insort(self._first, waiting)
@@ -70,7 +69,10 @@ class RequestQueue:
             self._first.remove(waiting)
             if group:
                 following = next(iter(group.values()))
-                following.competes(waiting.competing_s if served_s is None else served_s)
+                if served_s is None:
+                    following.competes(waiting.competing_s, waiting.order[1])
+                else:
+                    following.competes(served_s, self._number())
                 insort(self._first, following)
         if not group:
             del self._groups[waiting.group]
@@ -81,8 +83,12 @@ class RequestQueue:
         if group:
             first = next(iter(group.values()))
             self._first.remove(first)
-            first.competes(now_s)
+            first.competes(now_s, self._number())
             insort(self._first, first)
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
 
     def competing(self) -> tuple[WaitingRequest, ...]:
         """Return the first request of each run for each model, in the order in which they are served."""
