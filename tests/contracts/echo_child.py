@@ -1,14 +1,24 @@
-"""A model's process for the tests: echoes, fails, dies or hangs, as its texts or arguments say."""
+"""A model's process for the tests: echoes, fails, dies, leaks or hangs, as its texts or arguments say.
 
+Hanging: `hang` until it is cancelled, `stuck` in a deadlock, `stuck-whole` in one that holds the
+interpreter's lock, `loop` for ever, `stop` by a signal. Working: `busy`, for some seconds, and `busy-whole`
+in native code that holds the interpreter's lock. `take` so many milliseconds without computing.
+"""
+
+import ctypes
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from symphony.kit.instruments.serving import Instrument, serve
 from symphony.ports.models import ModelFailed, ModelUnavailable
 from symphony.ports.values import Value
+
+LEAKED: list[bytes] = []
 
 
 class Echo:
@@ -44,6 +54,26 @@ class Echo:
                     threading.Event().wait()
                 case "take":
                     threading.Event().wait(float(argument.partition(" ")[0]) / 1000)
+                case "stuck-whole":
+                    Path(argument).touch()
+                    ctypes.PyDLL(None).pause()
+                case "loop":
+                    Path(argument).touch()
+                    while True:
+                        pass
+                case "stop":
+                    Path(argument).touch()
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                case "busy":
+                    end_s = time.process_time() + float(argument)
+                    while time.process_time() < end_s and not cancelled():
+                        pass
+                case "busy-whole":
+                    end_s = time.process_time() + float(argument)
+                    while time.process_time() < end_s:
+                        sum(range(10_000_000))
+                case "leak":
+                    LEAKED.append(b"x" * int(argument))
                 case "huge":
                     return {"vectors": ["x" * (65 * 1024 * 1024)]}
             vectors.append([len(str(text)), config.get("add", 0)])

@@ -1,6 +1,8 @@
 """The demo model's process speaks as OpenAI does: to OpenAI's own client, and to our adapter."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -148,3 +150,20 @@ async def test_a_file_that_is_no_model_is_told(tmp_path: Path, content: bytes | 
     with pytest.raises(ModelUnavailable, match=why):
         await models.invoke("x", {"prompt": "Hi"}, {})
     await models.close()
+
+
+def processes() -> set[int]:
+    """The processes of models in GGUF files that are our children."""
+    return {one.pid for one in psutil.Process().children() if any("llama_child" in w for w in one.cmdline())}
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+async def test_a_chat_whose_process_hangs_or_dies_is_asked_once_more(models: AllModels, number: int) -> None:
+    one = served(models)
+    async with one.address(SMOLLM2):
+        (first,) = processes()
+    asking = asyncio.ensure_future(one.invoke(SMOLLM2, {"prompt": "Say hello.", "max_tokens": 3}, {}))
+    await asyncio.sleep(0)
+    os.kill(first, number)
+    assert (await asking)["text"]
+    assert processes() - {first}

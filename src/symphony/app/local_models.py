@@ -15,6 +15,8 @@ from symphony.pit.pool.sharing.messages import PoolDiffers
 
 MEGABYTE: Final = 1_000_000
 MINILM_BYTES: Final = 250 * MEGABYTE
+MINILM_STEP_CPU_S: Final = 15.0
+"""A window of a text takes less than a tenth of a second, on a slow machine a second."""
 LLAMA_BYTES: Final = 250 * MEGABYTE
 """Estimates from measured processes, for the time until a process can be measured."""
 MINILM_CONFIG: Final = ModelConfig(provider="minilm")
@@ -62,6 +64,7 @@ def _spec(name: str, config: ModelConfig, home: Path | None) -> ChildSpec:
             fingerprint=instruments.fingerprint(instruments.MINILM),
             elementwise=Elementwise(*instruments.ELEMENTWISE[instruments.MINILM]),
             size_bytes=MINILM_BYTES,
+            step_cpu_s=MINILM_STEP_CPU_S,
         )
     print_of = fingerprint(name, config) if config.file else instruments.fingerprint(instruments.SMOLLM2)
     argv = instruments.llama_argv(config, home=home)

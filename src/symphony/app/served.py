@@ -15,6 +15,8 @@ from symphony.ports.models import (
     UNMETERED,
     Caller,
     Estimate,
+    ModelDied,
+    ModelFailed,
     ModelLost,
     Models,
     ModelUnavailable,
@@ -61,6 +63,7 @@ class ServedModels:
         """Return the model's output ports. Raises as the pool and the adapter do.
 
         If the process goes with the owner of the pool, the next owner is asked: a model has no effects.
+        If the process itself dies, it is asked once more.
         """
         lost: ModelLost | None = None
         for _ in range(_TRIES):
@@ -70,8 +73,14 @@ class ServedModels:
                     self._adapter(model, url, key) as hosted,
                 ):
                     return await hosted.invoke(model, inputs, config, caller)
-            except ModelLost as error:
+            except ModelDied as error:
+                if isinstance(lost, ModelDied):
+                    raise ModelFailed(
+                        f"{error.message} (twice, on the same input)", hint=error.hint
+                    ) from error
                 lost = error
+            except ModelLost as error:
+                lost = lost or error
         assert lost is not None
         raise lost
 

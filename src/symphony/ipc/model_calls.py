@@ -1,7 +1,8 @@
 """The messages between a model's process and its supervisor: MessagePack in frames. No I/O.
 
 The child speaks first: `ModelReady`, or `ModelRefused` when it cannot load its model. Then each
-`Invoke` gets exactly one `CallOutputs` or `CallFailure` with its id, a cancelled one too.
+`Invoke` gets exactly one `CallOutputs` or `CallFailure` with its id, a cancelled one too. A `Ping` is
+answered by a `Pong` at any time, also while the child loads its model or computes.
 """
 
 from collections.abc import Mapping
@@ -30,6 +31,20 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Stop working on call `id` soon; unknown ids are ignored."""
 
     id: int
+
+
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Are you there?"""
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """The child is there. `cpu_s`: the processor time that it has used, in all its threads, seconds.
+
+    `steps` increases whenever the model, within a call, shows that it gets on.
+    """
+
+    cpu_s: float
+    steps: int
 
 
 class ModelReady(msgspec.Struct, frozen=True, tag="ready"):
@@ -61,8 +76,8 @@ class CallFailure(msgspec.Struct, frozen=True, tag="failure"):
     hint: str | None = None
 
 
-ToChild: TypeAlias = Invoke | Cancel
-FromChild: TypeAlias = ModelReady | ModelRefused | CallOutputs | CallFailure
+ToChild: TypeAlias = Invoke | Cancel | Ping
+FromChild: TypeAlias = ModelReady | ModelRefused | CallOutputs | CallFailure | Pong
 
 _BROKEN = (ValueError, RecursionError)
 """What msgspec raises for bytes that are not what they should be."""

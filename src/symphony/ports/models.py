@@ -28,6 +28,10 @@ class ModelLost(ModelFailed):
     code = "model-lost"
 
 
+class ModelDied(ModelLost):
+    """The process of the model died or hung during the call, perhaps because of it: ask once more at most."""
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The usage of calls of models, with tokens as the provider counts them.
 

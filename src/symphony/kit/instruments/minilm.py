@@ -66,10 +66,16 @@ class MiniLM:
         windows = self._tokens.windows(text, tokens_max=tokens_max)
         return _unit(map(self._sum, windows), sum(map(len, windows)))
 
-    def _spread(self, text: str, tokens_max: int) -> list[float]:
-        """Embed as `embed` does, with the windows of one long text in all threads."""
+    def _spread(self, text: str, tokens_max: int, cancelled: Callable[[], bool]) -> list[float] | None:
+        """Embed as `embed` does, with the windows of one long text in all threads; None once cancelled."""
         windows = self._tokens.windows(text, tokens_max=tokens_max)
-        return _unit(self._asking.map(self._sum, windows), sum(map(len, windows)))
+
+        def summed(window: Sequence[int]) -> Total | None:
+            return None if cancelled() else self._sum(window)
+
+        sums = list(self._asking.map(summed, windows))
+        known = [one for one in sums if one is not None]
+        return _unit(known, sum(map(len, windows))) if len(known) == len(windows) else None
 
     def _sum(self, window: Sequence[int]) -> Total:
         """Return the sum over the tokens of one window: there is no padding, so every token counts."""
@@ -95,9 +101,10 @@ class MiniLM:
         def embedded(text: str) -> list[float] | None:
             return None if cancelled() else self.embed(text, tokens_max=tokens_max)
 
-        if len(texts) == 1 and not cancelled():
-            return {"vectors": [[*self._spread(texts[0], tokens_max)]]}
-        vectors = self._asking.map(embedded, texts)
+        if len(texts) == 1:
+            vectors: Iterable[list[float] | None] = [self._spread(texts[0], tokens_max, cancelled)]
+        else:
+            vectors = self._asking.map(embedded, texts)
         return {"vectors": [[*vector] for vector in vectors if vector is not None]}
 
 

@@ -1,5 +1,6 @@
 """The loop of a model's process: calls in on stdin, answers out on stdout, one at a time.
 
+The thread that reads also answers pings, so that they are answered while another thread computes.
 The process lives exactly as long as its parent: when stdin ends, or the parent is no longer the
 one that started it, it exits at once, whatever it is doing.
 """
@@ -10,6 +11,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 
@@ -24,6 +26,8 @@ from symphony.ipc.model_calls import (
     Invoke,
     ModelReady,
     ModelRefused,
+    Ping,
+    Pong,
     pack,
     pack_values,
     unpack_to_child,
@@ -43,7 +47,10 @@ class Instrument(Protocol):
     def invoke(
         self, inputs: Mapping[str, Value], config: Mapping[str, Value], cancelled: Callable[[], bool]
     ) -> dict[str, Value]:
-        """Return the output ports; what it returns once `cancelled()` is thrown away."""
+        """Return the output ports; what it returns once `cancelled()` is thrown away.
+
+        Each call of `cancelled` also counts as a sign that the work gets on.
+        """
         ...
 
 
@@ -56,6 +63,8 @@ class InstrumentServer:
         self._calls: queue.SimpleQueue[Invoke] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self._answered = 0  # ids ascend, so this is the highest that was answered
+        self._steps = 0
+        self._sending = threading.Lock()
 
     def run(self, load: Callable[[], Instrument]) -> int:
         """Serve until the parent is gone; the exit status if the model cannot be loaded."""
@@ -71,10 +80,12 @@ class InstrumentServer:
             call = self._calls.get()
             self._send(self._perform(instrument, call))
             self._answered = call.id
+            self._steps += 1
             self._cancelled.discard(call.id)
 
     def _perform(self, instrument: Instrument, call: Invoke) -> FromChild:
         def cancelled() -> bool:
+            self._steps += 1  # one of two threads may be lost: it is only seen whether it changes
             return call.id in self._cancelled
 
         try:
@@ -96,8 +107,9 @@ class InstrumentServer:
                 raise
             rest = memoryview(pack(CallFailure(message.id, error.code, error.message, error.hint)))
         try:
-            while rest:
-                rest = rest[os.write(self._writing, rest) :]
+            with self._sending:
+                while rest:
+                    rest = rest[os.write(self._writing, rest) :]
         except BrokenPipeError:
             _leave()
 
@@ -107,7 +119,9 @@ class InstrumentServer:
             while data := os.read(self._reading, _READ_BYTES):
                 for body in frames.feed(data):
                     message = unpack_to_child(body)
-                    if isinstance(message, Invoke):
+                    if isinstance(message, Ping):
+                        self._send(Pong(time.process_time(), self._steps))
+                    elif isinstance(message, Invoke):
                         self._calls.put(message)
                     elif message.id > self._answered:
                         self._cancelled.add(message.id)

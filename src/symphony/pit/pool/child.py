@@ -20,11 +20,15 @@ from symphony.ipc.model_calls import (
     Invoke,
     ModelReady,
     ModelRefused,
+    Ping,
+    Pong,
     pack,
     pack_values,
     unpack_from_child,
     unpack_values,
 )
+from symphony.pit.pool.core.health import Answer, Pulse
+from symphony.pit.pool.vitals import vitals_of
 from symphony.pit.processes import SupervisedProcess
 from symphony.ports.models import ModelFailed, ModelUnavailable
 from symphony.ports.values import Value
@@ -56,10 +60,12 @@ class ModelProcess:
         *,
         lost: Callable[["ModelProcess"], None] = lambda _: None,
         gone: Callable[["ModelProcess"], None] = lambda _: None,
+        step_cpu_s: float | None = None,
     ) -> None:
+        """`step_cpu_s` is that of its `ChildSpec`."""
         self._name, self._tell_lost, self._tell_gone = name, lost, gone
-        self._told = False
         self._loop = asyncio.get_running_loop()
+        self._told: asyncio.Future[None] = self._loop.create_future()
         self._process = SupervisedProcess(exited=self._exited, gone=self._left)
         self._frames = FrameReader()
         self._errors = bytearray()
@@ -72,6 +78,9 @@ class ModelProcess:
         self._errors_from: IO[bytes] | None = None
         self._broken: str | None = None
         self._deaf = False
+        self._pulse, self._hung = Pulse(step_cpu_s), False
+        self.asked = False
+        """Whether it owes the answer to a ping."""
 
     async def start(self, argv: Sequence[str], *, ready_s: float = READY_S) -> None:
         """Start the process and wait until its model is loaded; if that fails, it is gone.
@@ -164,6 +173,47 @@ class ModelProcess:
         """End it at once."""
         self._process.kill()
 
+    def beat(self, *, used: bool, late: bool) -> None:
+        """Ask whether it is there, unless it was asked and has not answered: then, see why.
+
+        `used`: somebody may have given it work. `late`: nobody has listened to it for a while.
+        """
+        if not self.alive or self._stdin is None or self.pid is None:
+            return
+        why: str | None = None
+        if not self.asked:
+            if self._pulse.suspicious and (seen := vitals_of(self.pid)) is not None:
+                why = self._pulse.asleep(seen)
+            self.asked = True
+            self._write(pack(Ping()))
+        elif late:
+            self._pulse.heard()
+        elif (seen := vitals_of(self.pid)) is not None:
+            why = self._pulse.missed(seen, used=used or bool(self._calls or self._abandoned))
+        if why is not None:
+            self._give_up(why)
+
+    async def lost(self, within_s: float) -> bool:
+        """Return whether it takes no more calls, or will not `within_s` seconds from now."""
+        await asyncio.wait([self._told], timeout=within_s)
+        return self._told.done()
+
+    def death(self) -> ChildDied:
+        """Return why it takes no more calls."""
+        return self._death()
+
+    def _give_up(self, why: str) -> None:
+        """It hangs: end it, and let nobody wait for it, however long its end takes."""
+        self._broken, self._hung = f"it hung: {why}", True
+        self.kill()
+        self._fail_calls()
+        self._tell()
+
+    def _fail_calls(self) -> None:
+        for call in self._calls.values():
+            if not call.done():
+                call.set_exception(self._death())
+
     def _write(self, data: bytes) -> None:
         if self._stdin is not None:
             self._stdin.write(data)
@@ -184,6 +234,7 @@ class ModelProcess:
             self._errors += data
             del self._errors[:-_STDERR_BYTES_MAX]
         else:
+            self._pulse.heard()
             self._take(data)
         return bool(data)
 
@@ -217,14 +268,12 @@ class ModelProcess:
         if not self._ready.done():
             self._ready.set_exception(self._death())
             self._ready.exception()  # nobody may be waiting any more
-        for call in self._calls.values():
-            if not call.done():
-                call.set_exception(self._death())
+        self._fail_calls()
         self._tell()
 
     def _tell(self) -> None:
-        if not self._told:
-            self._told = True
+        if not self._told.done():
+            self._told.set_result(None)
             self._tell_lost(self)
 
     def _left(self) -> None:
@@ -234,9 +283,15 @@ class ModelProcess:
             self._stdin.close()
         self._tell_gone(self)
 
-    def _received(self, message: ModelReady | ModelRefused | CallOutputs | CallFailure) -> None:
+    def _received(self, message: ModelReady | ModelRefused | CallOutputs | CallFailure | Pong) -> None:
         match message:
+            case Pong():
+                self.asked = False
+                answer = Answer(message.cpu_s, message.steps, self._ids if self._calls else None)
+                if (why := self._pulse.answered(answer)) is not None:
+                    self._give_up(why)
             case ModelReady():
+                self._pulse.ready()
                 if not self._ready.done():
                     self._ready.set_result(None)
             case ModelRefused():
@@ -257,10 +312,13 @@ class ModelProcess:
             reply.set_exception(ModelFailed(message.message, code=message.code, hint=message.hint))
 
     def _death(self) -> ChildDied:
+        if self._broken is not None:
+            hint = "this input may be too much for the model" if self._hung and self._calls else None
+            words = f"the process of model {self._name} was ended: {self._broken}{self._last_words()}"
+            return ChildDied(words, hint=hint)
         status = self._process.status
         how = "" if status is None else f" (signal {-status})" if status < 0 else f" (exit status {status})"
-        why = f": {self._broken}" if self._broken is not None else ""
-        return ChildDied(f"the process of model {self._name} ended{how}{why}{self._last_words()}")
+        return ChildDied(f"the process of model {self._name} ended{how}{self._last_words()}")
 
     def _last_words(self) -> str:
         said = self._errors.decode(errors="replace").strip()

@@ -28,10 +28,11 @@ from symphony.pit.pool.core.lifecycle import PhaseChanged
 from symphony.pit.pool.core.machine import PoolMachine
 from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
 from symphony.pit.pool.events import event_of
+from symphony.pit.pool.heartbeat import Heartbeat
 from symphony.pit.pool.memory import memory_of
 from symphony.pit.processes import Restarts
 from symphony.ports.clock import Clock
-from symphony.ports.models import UNMETERED, Caller, Estimate, ModelFailed, ModelUnavailable, Usage
+from symphony.ports.models import UNMETERED, Caller, Estimate, ModelDied, ModelFailed, ModelUnavailable, Usage
 from symphony.ports.pool import ModelPhase, PoolEvent, PoolStatus
 from symphony.ports.values import Value
 
@@ -42,6 +43,9 @@ MEASURED_EVERY_S: Final = 5.0
 REFUSAL_S = 1.0
 """A thousand elements of a fan-out must not start a thousand processes to hear the same."""
 _TRIES = 2
+_CUT_OFF: Final = frozenset({"model-unreachable", "model-answer-broken"})
+"""How those who talk to a process by another way see its end, perhaps before its supervisor does."""
+_LOST_S: Final = 0.5
 
 
 class LocalModels:
@@ -74,6 +78,7 @@ class LocalModels:
         self._warming: dict[str, asyncio.Future[None]] = {}
         self._unloading: dict[str, asyncio.Future[None]] = {}
         self._leases = 0
+        self._heartbeat = Heartbeat()
         self._due: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -125,10 +130,17 @@ class LocalModels:
 
         For those that serve more than the pool carries: it says where.
         A call to another model inside the block waits for ever if the budget has no room for both:
-        a model in use is never stopped. Raises as `invoke`.
+        a model in use is never stopped. Raises as `invoke`, and ModelDied if the block fails because the
+        process died or hung.
         """
-        async with self._answered(model, {}, {}, run) as outputs:
-            yield outputs
+        async with self._answered(model, {}, {}, run) as (child, outputs):
+            try:
+                yield outputs
+            except ModelFailed as error:
+                if error.code in _CUT_OFF and await child.lost(_LOST_S):
+                    died = child.death()
+                    raise ModelDied(died.message, hint=died.hint) from error
+                raise
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
         """Nothing: what runs here costs no money, and its tokens are nobody's to count."""
@@ -193,6 +205,7 @@ class LocalModels:
     async def close(self) -> None:
         """End every process and wait for it; at most about 2 s. Calls made later are refused."""
         self._closed = True
+        self._heartbeat.close()
         if self._due is not None:
             self._due.cancel()
         for future in self._asked.values():
@@ -211,13 +224,13 @@ class LocalModels:
     async def _call(
         self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], run: str | None
     ) -> dict[str, Value]:
-        async with self._answered(model, inputs, config, run) as outputs:
+        async with self._answered(model, inputs, config, run) as (_, outputs):
             return outputs
 
     @contextlib.asynccontextmanager
     async def _answered(
         self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], run: str | None
-    ) -> AsyncIterator[dict[str, Value]]:
+    ) -> AsyncIterator[tuple[ModelProcess, dict[str, Value]]]:
         """Ask the model; its process is the caller's until the block is left."""
         host = self._host(model)
         died: ChildDied | None = None
@@ -232,12 +245,12 @@ class LocalModels:
                     host.restarts.worked()
                     raise
                 host.restarts.worked()
-                yield outputs
+                yield child, outputs
                 return
         assert died is not None
         raise ModelFailed(
             f"{died.message} (twice, on the same input)",
-            hint="this input may be too much for the machine's memory",
+            hint=died.hint or "this input may be too much for the machine's memory",
         ) from died
 
     @contextlib.asynccontextmanager
@@ -359,12 +372,18 @@ class LocalModels:
     # Processes.
 
     def _begin(self, host: "_Host") -> None:
-        child = ModelProcess(host.name, lost=partial(self._lost, host), gone=partial(self._gone, host))
+        child = ModelProcess(
+            host.name,
+            lost=partial(self._lost, host),
+            gone=partial(self._gone, host),
+            step_cpu_s=host.spec.step_cpu_s,
+        )
         host.begin(child, self._load(host, child))
 
     async def _load(self, host: "_Host", child: ModelProcess) -> None:
         """Load the model, and tell the machine what became of it."""
         try:
+            self._heartbeat.watch(child, partial(self._used, host))
             await child.start(host.spec.argv, ready_s=self._ready_s)
             child.check()
         except ModelUnavailable as error:
@@ -385,6 +404,10 @@ class LocalModels:
             self._act(self._machine.ready(host.name, self._now_s()))
             self._measure(host)
 
+    def _used(self, host: "_Host") -> bool:
+        """Return whether the model may have something to compute."""
+        return host.loading or self._machine.users(host.name) > 0
+
     def _measure(self, host: "_Host") -> None:
         """Look how much memory the process takes, unless that was done a moment ago."""
         now_s = self._now_s()
@@ -402,24 +425,36 @@ class LocalModels:
         """A process takes no more calls. If its model is hot, it was not told to end: the model failed."""
         if host.child is child and not self._closed and self._machine.phase(host.name) is ModelPhase.HOT:
             host.restarts.died()
-            self._failed(host, None, host.restarts.delay_s())
+            self._failed(host, None, host.restarts.delay_s(), reason=child.death().message)
 
     def _gone(self, host: "_Host", child: ModelProcess) -> None:
         """A process has ended. If it was still loading, `_load` reports how."""
         if host.child is child and not host.loading:
             self._stopped(host)
 
+    def _ended_with(self, host: "_Host") -> None:
+        if host.child is not None:
+            self._heartbeat.forget(host.child)
+            host.child = None
+
     def _failed(
-        self, host: "_Host", error: ModelUnavailable | None, delay_s: float, *, refused: bool = False
+        self,
+        host: "_Host",
+        error: ModelUnavailable | None,
+        delay_s: float,
+        *,
+        reason: str = "",
+        refused: bool = False,
     ) -> None:
-        host.child, host.refusal = None, error
-        reason = "its process ended" if error is None else error.message
+        self._ended_with(host)
+        host.refusal = error
+        reason = reason if error is None else error.message
         now_s = self._now_s()
         self._act(self._machine.died(host.name, reason, now_s + delay_s, now_s, refused=refused))
 
     def _stopped(self, host: "_Host") -> None:
         """The process that was asked to end has ended."""
-        host.child = None
+        self._ended_with(host)
         now_s = self._now_s()
         self._act(self._machine.died(host.name, "it was told to end", now_s, now_s))
 

@@ -192,7 +192,7 @@ class PoolMachine:
                 if now_s >= entry.idle_since_s + self._keep_s(entry):
                     self._stop(entry, f"idle for {now_s - entry.idle_since_s:.0f} s", now_s)
             elif entry.life.phase is FAILED and not entry.waiting and now_s >= entry.retry_at_s:
-                self._move(entry, COLD, "may be tried again", now_s)
+                self._move(entry, COLD, f"may be tried again; before, {entry.life.reason}", now_s)
         self._changed = False
         if not (self._queue and self._serve(now_s)):
             self._warm_wanted(needed, now_s)
@@ -433,8 +433,9 @@ class PoolMachine:
         loading = sum(entry.life.phase is WARMING and entry.ahead for entry in self._entries.values())
         for model in sorted(needed, key=lambda name: (needed[name], name)):
             entry = self._entries[model]
-            # A model that failed is tried again for those who ask, not for forecasts: they never give up.
-            untroubled = entry.life.phase is COLD and entry.failures == 0 and not entry.unwanted
+            # One that refuses, or fails again and again, is tried for those who ask. Forecasts never give up.
+            hopeful = entry.refused is None and entry.failures < self._policy.failures_max
+            untroubled = entry.life.phase is COLD and hopeful and not entry.unwanted
             if loading < self._policy.prewarming_max and untroubled:
                 if not self._room_ahead(entry, needed, now_s):
                     return  # a model that is needed later does not take the room of one that is needed sooner

@@ -23,13 +23,16 @@ class ChildSpec:
     """The process of one model. `argv` starts it, `fingerprint` names the model's weights and code.
 
     Without `elementwise`, a call travels whole. `size_bytes` estimates the memory that the process
-    takes; once it is loaded, what it takes is measured.
+    takes; once it is loaded, what it takes is measured. `step_cpu_s` is for models that do nothing but
+    compute in their own process: the most processor time, in seconds, between two signs that a call gets
+    on. A call that takes more, or none, is ended as one that hangs.
     """
 
     argv: tuple[str, ...]
     fingerprint: str
     elementwise: Elementwise | None = None
     size_bytes: int = 0
+    step_cpu_s: float | None = None
 
 
 def parts(inputs: Mapping[str, Value], rule: Elementwise | None) -> Iterator[Mapping[str, Value]]:

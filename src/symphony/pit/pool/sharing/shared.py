@@ -34,6 +34,7 @@ from symphony.ports.models import (
     UNMETERED,
     Caller,
     Estimate,
+    ModelDied,
     ModelFailed,
     ModelLost,
     ModelUnavailable,
@@ -143,7 +144,8 @@ class SharedModels:
     async def held(self, model: str, run: str | None = None) -> AsyncIterator[Mapping[str, Value]]:
         """Yield the process's answer to an empty call, and keep the process until the block ends.
 
-        Raises ModelLost if the block fails because the process went with the owner of the pool.
+        Raises ModelLost if the block fails because the process went with the owner of the pool, ModelDied
+        if it does because the process died or hung.
         """
         self._spec(model)
         async with contextlib.AsyncExitStack() as stack:
@@ -165,8 +167,10 @@ class SharedModels:
             try:
                 yield outputs
             except ModelFailed as error:
-                if remote and not await self._still_held(lease):
-                    raise ModelLost(
+                held = await self._still_held(lease) if remote else True
+                if not held:
+                    kind = ModelLost if held is None else ModelDied
+                    raise kind(
                         f"the process of model {model} ended during the call: {error.message}"
                     ) from error
                 raise
@@ -300,13 +304,13 @@ class SharedModels:
                 else:
                     raise _model_error(error) from error
 
-    async def _still_held(self, lease: str) -> bool:
-        """Return whether the owner has the lease, and the process lives."""
+    async def _still_held(self, lease: str) -> bool | None:
+        """Return whether the owner has the lease, and the process lives; None if the owner is gone."""
         try:
             call = messages.value_of(ReleaseCall(lease=lease))
             return await self._ownership.request(messages.HOLDS, call, timeout_s=_LOOK_S) is True
         except SymphonyError:
-            return False
+            return None
 
     def _release(self, lease: str) -> None:
         if self._ownership.standing is Standing.MEMBER:
