@@ -125,7 +125,7 @@ def test_what_a_damaged_index_says_deletes_nothing(tmp_path: Path) -> None:
     store = filled_store(root)
     right = told(store)
     with sqlite3.connect(root / "index.db") as db:
-        db.execute("DELETE FROM links")
+        db.execute("DELETE FROM linked")
         db.execute("DELETE FROM named")
     db.close()
     assert store.collect(min_age_s=-10).objects == 1

@@ -140,7 +140,7 @@ def test_damaged_lines_of_the_log_are_told_and_nothing_is_dropped_for_them(store
     assert store.get(idle.digest) == b"idle"
 
 
-@pytest.mark.parametrize("table", ["objects", "named", "links"])
+@pytest.mark.parametrize("table", ["objects", "named", "linked", "versions"])
 def test_an_index_that_differs_from_its_log_is_found_and_made_again(store: FileArtifacts, table: str) -> None:
     put(store, b"a body", "name", "r1")
     records = list(store.records())

@@ -11,7 +11,15 @@ import pytest
 
 from symphony.commons.errors import ValidationFailed
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
-from symphony.ports.artifacts import ArtifactAmbiguous, ArtifactMissing, ArtifactStore, Provenance, Rating
+from symphony.ports.artifacts import (
+    ArtifactAmbiguous,
+    ArtifactDeleted,
+    ArtifactMissing,
+    ArtifactStore,
+    ArtifactVersion,
+    Provenance,
+    Rating,
+)
 from symphony.ports.values import ArtifactRef, Digest
 
 Store = FileArtifacts | MemoryArtifacts
@@ -321,3 +329,155 @@ def test_a_rating_out_of_range_is_refused_and_changes_nothing(store: Store, rati
 def test_a_body_that_is_not_there_cannot_be_rated(store: Store) -> None:
     with pytest.raises(ArtifactMissing):
         store.rate(ABSENT, Rating(score=1.0))
+
+
+def add(store: Store, body: bytes, name: str = "report", **said: object) -> ArtifactVersion:
+    given: dict[str, object] = {"content_type": "text/plain", **said}
+    return store.add_version(io.BytesIO(body), name=name, **given)  # type: ignore[arg-type]
+
+
+def numbers(store: Store, name: str = "report") -> list[tuple[int, Digest]]:
+    return [(version.number, version.digest) for version in store.versions(name)]
+
+
+def test_a_put_adds_a_version_and_one_of_what_is_the_newest_adds_none(store: Store) -> None:
+    a, b = put(store, b"a", "report"), put(store, b"b", "report")
+    for body in (b"b", b"a", b"a"):
+        put(store, body, "report")
+    assert numbers(store) == [(3, a.digest), (2, b.digest), (1, a.digest)]
+    assert [store.find(f"report@{number}").digest for number in (1, 2, 3)] == [a.digest, b.digest, a.digest]
+    assert store.find("report").version == store.find("report@latest").version == store.versions("report")[0]
+    store.put(b"a", content_type="text/markdown", name="report")
+    assert [version.content_type for version in store.versions("report")][:2] == [
+        "text/markdown",
+        "text/plain",
+    ]
+    assert store.find("report@3").content_type == "text/plain"
+    assert [version.label for version in store.versions_of(a.digest)] == ["report@4", "report@3", "report@1"]
+    assert store.versions("another") == []
+
+
+def test_versions_are_listed_in_parts_newest_first(store: Store) -> None:
+    for number in range(250):
+        put(store, b"%d" % number, "many")
+    assert [version.number for version in store.versions("many", limit=3)] == [250, 249, 248]
+    assert [version.number for version in store.versions("many", limit=2, before=3)] == [2, 1]
+    assert store.versions("many", limit=2, before=1) == []
+
+
+def test_a_version_keeps_what_was_said_of_it(store: Store) -> None:
+    parent = add(store, b"data", "data")
+    made = add(store, b"a", note="first\ntry", parents=[parent.digest], tags=["best", "v1"])
+    again = add(store, b"a", note="")
+    noted = add(store, b"a", note="second")
+    assert (made.number, again.number, noted.number) == (1, 1, 2)
+    assert (made.note, made.parents, made.tags) == ("first\ntry", (parent.digest,), ("best", "v1"))
+    assert again == made
+    assert store.versions("report") == [noted, made]
+    with pytest.raises(ArtifactMissing):
+        add(store, b"x", parents=[ABSENT])
+    assert [version.number for version in store.versions("report")] == [2, 1]
+
+
+def test_a_tag_is_on_one_version_of_a_name_and_can_move(store: Store) -> None:
+    for body in (b"a", b"b"):
+        add(store, body)
+        add(store, body, "other")
+    assert store.tag("report", 1, "best") is None
+    assert store.tag("report", 1, "best") is None
+    assert store.tag("report", 1, "old") is None
+    assert store.tag("other", 1, "best") is None
+    assert store.find("report@best").version == store.versions("report")[1]
+    assert store.versions("report")[1].tags == ("best", "old")
+    assert store.tag("report", 2, "best") == 1
+    assert [version.tags for version in store.versions("report")] == [("best",), ("old",)]
+    assert store.untag("report", "best") == 2
+    assert store.find("other@best").version == store.versions("other")[1]
+    for act in (
+        lambda: store.find("report@best"),
+        lambda: store.untag("report", "best"),
+        lambda: store.untag("no such", "best"),
+        lambda: store.tag("report", 3, "best"),
+        lambda: store.tag("no such", 1, "best"),
+    ):
+        with pytest.raises(ArtifactMissing):
+            act()
+
+
+@pytest.mark.parametrize("tag", ["", "1", "007", "latest", "a@b", "a\nb", " best", "x" * 201])
+def test_a_tag_that_could_be_something_else_is_refused(store: Store, tag: str) -> None:
+    with pytest.raises(ValidationFailed, match="tag"):
+        add(store, b"a", tags=["good", tag])
+    assert store.versions("report") == []
+    add(store, b"a")
+    with pytest.raises(ValidationFailed, match="tag"):
+        store.tag("report", 1, tag)
+
+
+def test_a_name_with_an_at_sign_is_refused_and_nothing_stored(store: Store) -> None:
+    for act in (lambda: put(store, b"a", "report@2"), lambda: add(store, b"a", "ann@example.com")):
+        with pytest.raises(ValidationFailed, match="name") as caught:
+            act()
+        assert "@" in (caught.value.hint or "")
+    assert list(store.records()) == []
+
+
+def test_what_looks_the_same_is_the_same_name(store: Store) -> None:
+    put(store, b"a", "re\u0301sume\u0301/Bericht")
+    ref = put(store, b"b", "r\u00e9sum\u00e9/Bericht")
+    assert ref.name == "r\u00e9sum\u00e9/Bericht"
+    for text in (
+        "re\u0301sume\u0301/Bericht",
+        "r\u00e9sum\u00e9/Bericht@2",
+        "re\u0301sume\u0301/Bericht@latest",
+    ):
+        assert store.find(text).digest == ref.digest
+    assert [version.number for version in store.versions("re\u0301sume\u0301/Bericht")] == [2, 1]
+    with pytest.raises(ArtifactMissing):
+        store.find("r\u00e9sum\u00e9/bericht")
+
+
+def test_a_version_that_is_not_there_is_told_with_what_there_is(store: Store) -> None:
+    add(store, b"a", tags=["best"])
+    add(store, b"b")
+    for text, known in {
+        "report@7": "its newest version is 2", "report@0": "its newest version is 2",
+        "report@bset": "its tags are best", "report@": "not in the store", "other@1": "not in the store",
+        "@1": "not in the store", "report@1@1": "not in the store", "report@99999999999": "its tags are best",
+    }.items():  # fmt: skip
+        with pytest.raises(ArtifactMissing, match=known):
+            store.find(text)
+
+
+def test_a_run_is_told_of_the_version_that_it_made_and_not_of_one_that_was_there(store: Store) -> None:
+    add(store, b"by hand")
+    for run, body in (("r1", b"by hand"), ("r1", b"a"), ("r2", b"a"), ("r2", b"b")):
+        store.link(put(store, body, "report"), by(run, "n", "result"))
+    made = [(version.number, version.run_id, version.node) for version in store.versions("report")]
+    assert made == [(3, "r2", "n"), (2, "r1", "n"), (1, None, "")]
+    store.unlink_run("r2")
+    assert store.versions("report")[0].run_id == "r2"
+
+
+def test_a_version_whose_body_is_deleted_stays_and_its_number_is_not_given_again(store: Store) -> None:
+    for body in (b"a", b"b", b"c"):
+        store.link(put(store, body, "report"), by("r"))
+    digests = [version.digest for version in store.versions("report")]
+    store.tag("report", 2, "best")
+    store.unlink_run("r")
+    assert store.collect(0).objects == 2
+    assert [version.deleted for version in store.versions("report")] == [True, False, True]
+    assert store.find("report").version == store.find("report@best").version == store.versions("report")[1]
+    for text in ("report@1", "report@3"):
+        with pytest.raises(ArtifactDeleted, match="deleted"):
+            store.find(text)
+    with pytest.raises(ArtifactDeleted):
+        store.tag("report", 1, "old")
+    assert store.untag("report", "best") == 2
+    assert store.collect(0).objects == 1
+    with pytest.raises(ArtifactDeleted):
+        store.find("report")
+    put(store, b"c", "report")
+    assert [version.number for version in store.versions("report")] == [4, 3, 2, 1]
+    assert [version.digest for version in store.versions("report")][1:] == digests
+    assert store.find("report@3").digest == digests[0]  # the body is there again

@@ -7,16 +7,25 @@ from typing import BinaryIO, Final, NamedTuple, Protocol, Self
 import msgspec
 
 from symphony.commons.errors import IoFailed, SymphonyError
+from symphony.commons.integers import INTEGER_MAX
 from symphony.ports.values import ArtifactRef, Digest
 
 LABEL_CHARS_MAX: Final = 200
 LABEL_HINT: Final = f"use 1 to {LABEL_CHARS_MAX} characters without control characters"
+NAME_HINT: Final = f"{LABEL_HINT} and without @, which comes before the number of a version, as in report@2"
+LATEST: Final = "latest"
+"""In the place of a tag: the newest version."""
 _CONTROL: Final = r"[\x00-\x1f\x7f\ud800-\udfff]"
 
 
 def is_label(text: str) -> bool:
-    """True if `text` can be the name or the content type of an artifact."""
+    """True if `text` can be the content type of an artifact, or the name that an earlier version gave it."""
     return 0 < len(text) <= LABEL_CHARS_MAX and re.search(_CONTROL, text) is None
+
+
+def is_name(text: str) -> bool:
+    """True if an artifact may be given this name. Earlier versions allowed `@`: such names can be read."""
+    return is_label(text) and "@" not in text
 
 
 class ArtifactMissing(SymphonyError):
@@ -35,6 +44,12 @@ class ArtifactAmbiguous(SymphonyError):
     """Several stored bodies begin with this digest prefix; `details["digests"]` lists some."""
 
     code = "artifact-ambiguous"
+
+
+class ArtifactDeleted(ArtifactMissing):
+    """This version was stored once, and its body has been deleted since. Its number is not given again."""
+
+    code = "artifact-deleted"
 
 
 class StorageFull(IoFailed):
@@ -74,8 +89,39 @@ class Rating(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: float = 0.0
 
 
+class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a name: `number` counts from 1, is never given again, and means one body for ever.
+
+    `run_id`, `node` and `port` tell which run made it; they are None and empty if a person did. `parents` are
+    the artifacts that a person said it was made of. `tags` can move from one version of the name to another.
+    """
+
+    name: str
+    number: int
+    digest: Digest
+    size: int
+    content_type: str
+    created_at: float = 0.0
+    run_id: str | None = None
+    node: str = ""
+    port: str = ""
+    note: str = ""
+    parents: Sequence[Digest] = ()
+    tags: Sequence[str] = ()
+    deleted: bool = False
+    """Whether the body is gone."""
+
+    @property
+    def label(self) -> str:
+        """Return `NAME@NUMBER`."""
+        return f"{self.name}@{self.number}"
+
+
 class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of one artifact in the index: the newest name first, every provenance, ratings by rater."""
+    """The record of one artifact in the index: the newest name first, every provenance, ratings by rater.
+
+    `version` is the one that was asked for, if it was asked for by a name.
+    """
 
     digest: Digest
     size: int
@@ -84,6 +130,7 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float = 0.0
     provenance: Sequence[Provenance] = ()
     ratings: Sequence[Rating] = ()
+    version: ArtifactVersion | None = None
 
 
 class Collected(NamedTuple):
@@ -152,6 +199,45 @@ class ArtifactStore(Protocol):
         """
         ...
 
+    def add_version(
+        self,
+        stream: BinaryIO,
+        *,
+        name: str,
+        content_type: str,
+        note: str = "",
+        parents: Sequence[Digest] = (),
+        tags: Sequence[str] = (),
+    ) -> ArtifactVersion:
+        """Store all that `stream` yields as a version of `name`, with what a person says of it, and tag it.
+
+        Raises ArtifactMissing if a parent is not there.
+        """
+        ...
+
+    def versions(self, name: str, *, limit: int = 100, before: int = INTEGER_MAX) -> list[ArtifactVersion]:
+        """Return versions of a name, the newest first, those with a number less than `before`.
+
+        A put of what the newest version already is, by body and content type, adds none, unless it has a note
+        or parents. Versions whose body was deleted are among them. Unknown names have none.
+        """
+        ...
+
+    def versions_of(self, digest: Digest, *, limit: int = 100) -> list[ArtifactVersion]:
+        """Return the versions, of any name, that have this body, the newest first."""
+        ...
+
+    def tag(self, name: str, number: int, tag: str) -> int | None:
+        """Give a version a tag, durably; return the version of the name that had it before, if any.
+
+        A body with a tag is kept. Raises ArtifactMissing.
+        """
+        ...
+
+    def untag(self, name: str, tag: str) -> int:
+        """Take a tag away, durably; return the version that had it. Raises ArtifactMissing."""
+        ...
+
     def get(self, digest: Digest) -> bytes: ...
     def open(self, digest: Digest) -> BinaryIO:
         """Return a body from its beginning to its end, in little memory."""
@@ -176,8 +262,8 @@ class ArtifactStore(Protocol):
         ...
 
     def find(self, digest_or_name: str) -> ArtifactRecord:
-        """Find an artifact by digest, unambiguous digest prefix (8 or more digits) or the newest of a
-        name.
+        """Find an artifact by digest, by unambiguous digest prefix (8 or more digits), by name (its newest),
+        or by `NAME@NUMBER`, `NAME@TAG` or `NAME@latest`: in this order, which finds old names with an `@`.
         """
         ...
 

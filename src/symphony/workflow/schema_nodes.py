@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Final
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
-from symphony.ports.artifacts import LABEL_HINT, is_label
+from symphony.ports.artifacts import LABEL_HINT, NAME_HINT, is_label, is_name
 from symphony.workflow.documents.tree import DEPTH_MAX, Tree
 from symphony.workflow.fields import (
     BAD,
@@ -332,9 +332,10 @@ def _on_error(fields: Fields, tree: Tree, place: str, key: str) -> object:
 def _label(fields: Fields, tree: Tree, place: str, key: str) -> object:
     """Read the name or content type of an artifact. Only a literal one can be checked."""
     found = filled_text(fields, tree, place, key)
-    if isinstance(found, str) and "${{" not in found and not is_label(found):
+    may_be, hint = (is_name, NAME_HINT) if key == "name" else (is_label, LABEL_HINT)
+    if isinstance(found, str) and "${{" not in found and not may_be(found):
         message = f"this cannot be the {key.replace('_', ' ')} of an artifact"
-        return fields.wrong(place, key, message, LABEL_HINT)
+        return fields.wrong(place, key, message, hint)
     return found
 
 

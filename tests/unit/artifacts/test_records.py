@@ -8,11 +8,14 @@ from symphony.commons.errors import IoFailed
 from symphony.pit.artifacts.metadata.records import (
     Gone,
     Linked,
+    Marked,
     Opened,
     Put,
     Record,
     RecordLog,
+    Tagged,
     Unlinked,
+    Untagged,
     line_of,
     record_of,
 )
@@ -24,6 +27,20 @@ RECORDS: list[Record] = [
     Opened("id"),
     Put(Digest("a" * 64), 5, "text/plain", "a name\u2028", 1.5, 2),
     Linked(Digest("a" * 64), BY, "a name", 1),
+    Put(
+        Digest("b" * 64),
+        5,
+        "a/b",
+        "n",
+        version=3,
+        note="a\nb",
+        parents=(Digest("a" * 64),),
+        run="r",
+        node="n",
+    ),
+    Linked(Digest("a" * 64), BY, "a name", 1, (3,), "c" * 64),
+    Tagged("n", "best", Digest("a" * 64), 3, 2.5),
+    Untagged("n", "best"),
     Unlinked("r"),
     Gone(Digest("a" * 64)),
 ]
@@ -50,8 +67,8 @@ def test_a_log_gives_its_records_back_from_any_line_on(tmp_path: Path) -> None:
     assert not log.attach(write=False)
     assert log.attach(write=True)
     log.append(map(line_of, RECORDS[1:]), durable=True)
-    first, *reads = log.read(0)
-    assert first.record == Opened(log.id)
+    first, mark, *reads = log.read(0)
+    assert (first.record, mark.record) == (Opened(log.id), Marked(log.format))
     assert [read.record for read in reads] == RECORDS[1:]
     assert [read.record for read in log.read(reads[1].end)] == RECORDS[3:]
     log.close()
@@ -62,9 +79,9 @@ def test_a_torn_line_at_the_end_can_be_cut(tmp_path: Path) -> None:
     log.attach(write=True)
     log.append([line_of(RECORDS[1]), line_of(RECORDS[2])[:30]], durable=False)
     reads = list(log.read(0))
-    assert [read.record for read in reads][1:] == [RECORDS[1], None]
-    log.cut(reads[1].end)
-    assert [read.record for read in log.read(0)][1:] == [RECORDS[1]]
+    assert [read.record for read in reads][2:] == [RECORDS[1], None]
+    log.cut(reads[2].end)
+    assert [read.record for read in log.read(0)][2:] == [RECORDS[1]]
     log.close()
 
 
@@ -76,7 +93,7 @@ def test_another_log_in_its_place_is_noticed(tmp_path: Path) -> None:
     one.replace(RECORDS[1:2])
     two.attach(write=True)
     assert two.id != before
-    assert [read.record for read in two.read(0)][1:] == RECORDS[1:2]
+    assert [read.record for read in two.read(0)][2:] == RECORDS[1:2]
     one.close()
     two.close()
 

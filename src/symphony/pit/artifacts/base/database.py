@@ -46,6 +46,11 @@ SUMMED = {
     "row_sum('named', name, digest, sequence, unclaimed, content_type) LIMIT 1",
     "links": "SELECT 1 FROM links WHERE sum IS NOT "
     "row_sum('links', run_id, node, port, digest, provenance) LIMIT 1",
+    "linked": "SELECT 1 FROM linked WHERE sum IS NOT "
+    "row_sum('linked', run_id, node, port, digest, provenance, value) LIMIT 1",
+    "versions": "SELECT 1 FROM versions WHERE sum IS NOT row_sum('versions', name, number, digest, size, "
+    "content_type, created_at, sequence, damaged, run, node, port, note, parents) LIMIT 1",
+    "tags": "SELECT 1 FROM tags WHERE sum IS NOT row_sum('tags', name, tag, number, digest, at) LIMIT 1",
 }
 """By table, of the cache and the index, a row that does not match its checksum."""
 
@@ -161,6 +166,7 @@ def _fill(connection: sqlite3.Connection, application: int, schema: str) -> None
                 raise DatabaseBroken("it belongs to another application")
             run_script(connection, schema)
             connection.execute(f"PRAGMA application_id={application}")
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the write-ahead log begins again
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The rules of every store: the form of digests and labels, and the errors for violations. Pure."""
 
 import re
+from collections.abc import Iterable
 
 from symphony.commons.cutting import beginning
 from symphony.commons.errors import ValidationFailed
@@ -9,6 +10,7 @@ from symphony.ports.artifacts import (
     LABEL_HINT,
     ArtifactAmbiguous,
     ArtifactCorrupt,
+    ArtifactDeleted,
     ArtifactMissing,
     Rating,
     is_label,
@@ -69,6 +71,30 @@ def missing(digest_or_name: str) -> ArtifactMissing:
         f"artifact {digest_or_name[:LABEL_CHARS_MAX]} is not in the store",
         details={"artifact": digest_or_name[:LABEL_CHARS_MAX]},
         hint="list what there is with: symphony artifacts list",
+    )
+
+
+def no_version(name: str, said: str, known: str) -> ArtifactMissing:
+    """Return the error for a version or tag `said` of an artifact that is there; `known` are those it has."""
+    shown = beginning(f"{name}@{said}", LABEL_CHARS_MAX)
+    return ArtifactMissing(
+        f"artifact {shown} is not in the store: {known}",
+        details={"artifact": shown},
+        hint=f"list its versions with: symphony artifacts log {beginning(name, _SHOWN_CHARS)}",
+    )
+
+
+def tags_known(tags: Iterable[str]) -> str:
+    """Return which tags a name has, for the error that it has not another."""
+    known = sorted(tags)
+    return f"its tags are {', '.join(known[:10])}" if known else "it has no tags"
+
+
+def deleted(label: str) -> ArtifactDeleted:
+    return ArtifactDeleted(
+        f"the content of {label} was deleted",
+        details={"artifact": label},
+        hint="its number is not given again: take another version, or store it again",
     )
 
 

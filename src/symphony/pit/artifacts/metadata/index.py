@@ -4,14 +4,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.integers import INTEGER_MAX
 from symphony.pit.artifacts.base.database import (
-    DatabaseBroken,
     check_structure,
     close_with,
     connect,
@@ -19,14 +18,13 @@ from symphony.pit.artifacts.base.database import (
     run_script,
     transaction,
 )
-from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Rated, Record, Unlinked
-from symphony.ports.artifacts import ArtifactRecord, Provenance, Rating
+from symphony.pit.artifacts.metadata import links, versions
+from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Rated, Record
+from symphony.pit.artifacts.metadata.rows import Rows, require_sound
+from symphony.ports.artifacts import ArtifactRecord, Rating
 from symphony.ports.values import Digest
 
-T = TypeVar("T")
-S = TypeVar("S", bound=tuple[object, ...])
-
-_APPLICATION = 0x53594904
+_APPLICATION = 0x53594905
 _CHECKED_BYTES_MAX = 16 << 20
 _NAMED_TABLE = """
 CREATE TABLE named (
@@ -49,14 +47,8 @@ CREATE TABLE objects (
     sequence INTEGER NOT NULL, sum INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX objects_newest ON objects (sequence);
-{_NAMED_TABLE}CREATE TABLE links (
-    run_id TEXT NOT NULL, node TEXT NOT NULL, port TEXT NOT NULL, digest TEXT NOT NULL,
-    provenance BLOB NOT NULL, sum INTEGER,
-    PRIMARY KEY (run_id, node, port, digest)
-) WITHOUT ROWID;
-CREATE INDEX links_of ON links (digest);
-{_RATINGS_TABLE}"""
-_TABLES = ("objects", "named", "links", "ratings")
+{_NAMED_TABLE}{_RATINGS_TABLE}{links.SCHEMA}{versions.SCHEMA}"""
+_TABLES = ("objects", "named", "ratings", *links.TABLES, *versions.TABLES)
 _PUT = """
 INSERT INTO objects SELECT a, b, c, d, e, row_sum('objects', a, b, c, d, e)
 FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e) WHERE true
@@ -82,28 +74,22 @@ UPDATE named SET unclaimed = max(unclaimed - ?, 0),
 sum = row_sum('named', name, digest, sequence, max(unclaimed - ?, 0), content_type)
 WHERE name = ? AND digest = ?
 """
-_LINK = """
-INSERT OR REPLACE INTO links SELECT a, b, c, d, e, row_sum('links', a, b, c, d, e)
-FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e)
-"""
 _RATE = """
 INSERT OR REPLACE INTO ratings SELECT a, b, c, row_sum('ratings', a, b, c)
 FROM (SELECT ? AS a, ? AS b, ? AS c)
 """
 _KEPT = """
-SELECT EXISTS (SELECT 1 FROM links WHERE digest = ?)
+SELECT EXISTS (SELECT 1 FROM linked WHERE digest = ?)
     OR EXISTS (SELECT 1 FROM named WHERE digest = ? AND unclaimed > 0)
+    OR EXISTS (SELECT 1 FROM tags WHERE digest = ?)
 """
-_PUTS = """
+_PUTS = f"""
 SELECT digest, size, content_type, NULL, created_at, 1, sequence,
-    sum = row_sum('objects', digest, size, content_type, created_at, sequence)
+    sum = row_sum('objects', digest, size, content_type, created_at, sequence), NULL, '', '', 0, NULL, '', ''
 FROM objects
-UNION ALL
-SELECT digest, size, named.content_type, name, created_at, unclaimed, named.sequence,
-    named.sum = row_sum('named', name, digest, named.sequence, unclaimed, named.content_type)
-FROM named JOIN objects USING (digest)
+UNION ALL {versions.DUMPED}
 ORDER BY 7
-"""
+"""  # noqa: S608
 _OBJECT = """
 SELECT size, content_type, created_at,
     sum = row_sum('objects', digest, size, content_type, created_at, sequence)
@@ -117,17 +103,9 @@ _NAMES_OF = """
 SELECT name, content_type, sum = row_sum('named', name, digest, sequence, unclaimed, content_type)
 FROM named WHERE digest = ? ORDER BY sequence DESC
 """
-_LINKS_OF = """
-SELECT provenance, sum = row_sum('links', run_id, node, port, digest, provenance)
-FROM links WHERE digest = ?
-"""
 _NAMED = """
 SELECT digest, sum = row_sum('named', name, digest, sequence, unclaimed, content_type)
 FROM named WHERE name = ? ORDER BY sequence DESC
-"""
-_LINKS = """
-SELECT digest, provenance, sum = row_sum('links', run_id, node, port, digest, provenance)
-FROM links
 """
 _RATINGS = """
 SELECT digest, rating, sum = row_sum('ratings', digest, rater, rating) FROM ratings
@@ -135,7 +113,8 @@ SELECT digest, rating, sum = row_sum('ratings', digest, rater, rating) FROM rati
 _RATINGS_OF = """
 SELECT rating, sum = row_sum('ratings', digest, rater, rating) FROM ratings WHERE digest = ? ORDER BY rater
 """
-_COUNT = f"SELECT {' + '.join(f'(SELECT count(*) FROM {table})' for table in _TABLES)}"  # noqa: S608  # constants
+_DUMPED = ("objects", "ratings", "linked", "versions", "tags")
+_COUNT = f"SELECT {' + '.join(f'(SELECT count(*) FROM {table})' for table in _DUMPED)}"  # noqa: S608  # constants
 
 
 def _with_types(connection: sqlite3.Connection) -> None:
@@ -147,23 +126,29 @@ def _with_types(connection: sqlite3.Connection) -> None:
 
 
 def _with_ratings(connection: sqlite3.Connection) -> None:
-    """Add the ratings; the log, which has them if anybody rated, is read again."""
+    """Add the ratings; the log has them if anybody rated."""
     run_script(connection, _RATINGS_TABLE)
+    _with_versions(connection)
+
+
+def _with_versions(connection: sqlite3.Connection) -> None:
+    """Make versions of the bodies of each name; the log, if there is one, is read again and knows better."""
+    run_script(connection, links.SCHEMA + versions.SCHEMA)
+    connection.execute(versions.OF_NAMES)
+    tables = links.LinkTables(Rows(connection, None))
+    for digest, provenance in connection.execute(links.FORMER).fetchall():
+        tables.take(Linked(digest, links.decoded(provenance)))
+    connection.execute("DROP TABLE links")
     connection.execute("DELETE FROM position")
 
 
-_FORMER = MappingProxyType({0x53594901: None, 0x53594902: _with_types, 0x53594903: _with_ratings})
-"""Tables without checksums, without the types of names, and without ratings."""
+_FORMER = MappingProxyType(
+    {0x53594901: None, 0x53594902: _with_types, 0x53594903: _with_ratings, 0x53594904: _with_versions}
+)
+"""Tables without checksums, without the types of names, without ratings, and without versions."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_provenance = msgspec.msgpack.Decoder(Provenance)
 _rating = msgspec.msgpack.Decoder(Rating)
-
-
-def _require(sound: object) -> None:
-    """Raises DatabaseBroken unless the comparison of a checksum gave 1; it is null where there is none."""
-    if sound != 1:
-        raise DatabaseBroken("a row does not match its checksum")
 
 
 class Position(NamedTuple):
@@ -172,6 +157,14 @@ class Position(NamedTuple):
     log: str
     offset: int
     damaged: int
+
+
+class Taken(NamedTuple):
+    """A record with its place in the log, and the number of damaged lines before it."""
+
+    record: Record
+    sequence: int
+    damaged: int = 0
 
 
 class Index:
@@ -192,18 +185,21 @@ class Index:
             self._connection.close()
             raise
         close_with(self, self._connection)
+        self._rows = Rows(self._connection, path)
+        self.versions = versions.VersionTables(self._rows)
+        self.links = links.LinkTables(self._rows)
 
     def position(self) -> Position:
         """Where the index stands now: other processes move it too."""
         query = "SELECT log, offset, damaged, sum = row_sum('position', log, offset, damaged) FROM position"
-        found = self._sound(tuple[str, int, int, int | None], query)
+        found = self._rows.sound(tuple[str, int, int, int | None], query)
         return Position(*found[0][:-1]) if found else Position("", 0, 0)
 
-    def apply(self, records: Iterable[tuple[Record, int]], position: Position) -> None:
-        """Take in records with their places in the log; afterwards the index stands at `position`."""
+    def apply(self, records: Iterable[Taken], position: Position) -> None:
+        """Take in records; afterwards the index stands at `position`."""
         with database_errors(f"write {self._path}"), transaction(self._connection):
-            for record, sequence in records:
-                self._take(record, sequence)
+            for record, sequence, damaged in records:
+                self._take(record, sequence, damaged)
             self._connection.execute("DELETE FROM position")
             told = row_sum("position", *position)
             self._connection.execute("INSERT INTO position VALUES (?, ?, ?, ?)", (*position, told))
@@ -215,21 +211,20 @@ class Index:
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  # constants
         self.apply((), Position(log, 0, damaged))
 
-    def _take(self, record: Record, sequence: int) -> None:
+    def _take(self, record: Record, sequence: int, damaged: int) -> None:
         execute = self._connection.execute
+        self.versions.take(record, sequence, damaged)
+        self.links.take(record)
         match record:
             case Put():
-                execute(_PUT, (record.digest, record.size, record.content_type, record.at, sequence))
+                at = record.created or record.at
+                execute(_PUT, (record.digest, record.size, record.content_type, at, sequence))
                 if record.name is not None:
                     row = (record.name, record.digest, sequence, record.unclaimed, record.content_type)
                     execute(_NAME, row)
             case Linked():
-                made = record.provenance
-                execute(_LINK, (made.run_id, made.node, made.port, record.digest, _encode(made)))
                 if record.claims and record.name is not None:
                     execute(_CLAIM, (record.claims, record.claims, record.name, record.digest))
-            case Unlinked():
-                execute("DELETE FROM links WHERE run_id = ?", (record.run_id,))
             case Rated():
                 rater = record.rating.by
                 if record.rating.score is None:
@@ -237,10 +232,10 @@ class Index:
                 else:
                     execute(_RATE, (record.digest, rater, _encode(record.rating)))
             case Gone():
-                for table in _TABLES:
+                for table in ("objects", "named", "ratings"):
                     execute(f"DELETE FROM {table} WHERE digest = ?", (record.digest,))  # noqa: S608
             case _:
-                pass  # the log's first line: its id is in the position
+                pass  # the log's first line: its id is in the position; or it is for other tables
 
     # -- questions
 
@@ -249,14 +244,13 @@ class Index:
 
         Without one, that of its newest name, or of the last put of a body that has none.
         """
-        found = self._sound(tuple[int, str, float, int | None], _OBJECT, digest)
+        found = self._rows.sound(tuple[int, str, float, int | None], _OBJECT, digest)
         if not found:
             return None
-        names = self._sound(tuple[str, str, int | None], _NAMES_OF, digest)
-        links = self._sound(tuple[bytes, int | None], _LINKS_OF, digest)
-        rated = self._sound(tuple[bytes, int | None], _RATINGS_OF, digest)
+        names = self._rows.sound(tuple[str, str, int | None], _NAMES_OF, digest)
+        provenance = self.links.of_body(digest)
+        rated = self._rows.sound(tuple[bytes, int | None], _RATINGS_OF, digest)
         with database_errors(f"read {self._path}"):
-            provenance = [_provenance.decode(link) for link, _ in links]
             ratings = [_rating.decode(rating) for rating, _ in rated]
         size, content_type, created_at, _ = found[0]
         types = {named: kind for named, kind, _ in reversed(names)}  # the newest name comes last
@@ -273,19 +267,21 @@ class Index:
 
     def named(self, name: str) -> list[Digest]:
         """Bodies put under `name`, the newest first."""
-        return [Digest(digest) for digest, _ in self._sound(tuple[str, int | None], _NAMED, name)]
+        return [Digest(digest) for digest, _ in self._rows.sound(tuple[str, int | None], _NAMED, name)]
 
     def newest(self, limit: int, before: int = INTEGER_MAX) -> list[tuple[Digest, int]]:
         """Up to `limit` bodies with their sequence, the newest first, older than sequence `before`."""
-        rows = self._sound(tuple[str, int, int | None], _NEWEST, before, limit)
+        rows = self._rows.sound(tuple[str, int, int | None], _NEWEST, before, limit)
         return [(Digest(digest), sequence) for digest, sequence, _ in rows]
 
     def knows(self, digest: Digest) -> bool:
-        return bool(self._rows(tuple[int], "SELECT 1 FROM objects WHERE digest = ?", digest))
+        return bool(self._rows.all(tuple[int], "SELECT 1 FROM objects WHERE digest = ?", digest))
 
     def kept(self, digest: Digest) -> bool:
-        """Return whether a run refers to the artifact, or it was given a name outside of any run."""
-        return self._rows(tuple[int], _KEPT, digest, digest) == [(1,)]
+        """Return whether a run refers to a body, it got a name outside of any run, or one of its versions has
+        a tag.
+        """
+        return self._rows.all(tuple[int], _KEPT, digest, digest, digest) == [(1,)]
 
     def keys(self, query: str) -> set[tuple[str | int, ...]]:
         """The rows of a query, to be compared with those of another index."""
@@ -294,21 +290,24 @@ class Index:
 
     def count(self) -> int:
         """Return how many records `dump` yields."""
-        return self._rows(tuple[int], _COUNT)[0][0]
+        return self._rows.all(tuple[int], _COUNT)[0][0]
 
     def dump(self) -> Iterator[Record]:
         """Yield the records of a log that says the same as the index."""
         with database_errors(f"read {self._path}"):
             for row in self._connection.execute(_PUTS):
-                digest, size, content_type, name, at, unclaimed, _, sound = row
-                _require(sound)
-                yield Put(digest, size, content_type, name, at, unclaimed)
-            for digest, provenance, sound in self._connection.execute(_LINKS):
-                _require(sound)
-                yield Linked(digest, _provenance.decode(provenance))
+                digest, size, content_type, name, at, unclaimed, _, sound, *rest = row
+                require_sound(sound)
+                number, note, parents, created, run, node, port = rest
+                yield Put(
+                    digest, size, content_type, name, at, unclaimed, number, note, tuple(parents.split()),
+                    0.0 if created == at else created, run, node, port,
+                )  # fmt: skip
+            yield from self.links.dump()
             for digest, rating, sound in self._connection.execute(_RATINGS):
-                _require(sound)
+                require_sound(sound)
                 yield Rated(digest, _rating.decode(rating))
+            yield from self.versions.dump()
 
     def check(self) -> None:
         """Raise DatabaseBroken if anything in the file is not what was written. O(size of the file)."""
@@ -321,15 +320,3 @@ class Index:
     def close(self) -> None:
         with database_errors(f"close {self._path}"):
             self._connection.close()
-
-    def _sound(self, kind: type[S], query: str, *arguments: str | int) -> list[S]:
-        """Rows whose last column says whether they match their checksums. Raises DatabaseBroken."""
-        found = self._rows(kind, query, *arguments)
-        for row in found:
-            _require(row[-1])
-        return found
-
-    def _rows(self, kind: type[T], query: str, *arguments: str | int) -> list[T]:
-        with database_errors(f"read {self._path}"):
-            rows = self._connection.execute(query, arguments).fetchall()
-            return [msgspec.convert(row, kind) for row in rows]

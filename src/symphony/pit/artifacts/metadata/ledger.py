@@ -19,8 +19,9 @@ from typing import TypeVar
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
 from symphony.pit.artifacts.base.failures import file_lock
-from symphony.pit.artifacts.metadata.index import Index, Position
-from symphony.pit.artifacts.metadata.records import LoggedRecord, Put, Record, RecordLog, line_of
+from symphony.pit.artifacts.metadata.index import Index, Position, Taken
+from symphony.pit.artifacts.metadata.numbering import Made, Numbering
+from symphony.pit.artifacts.metadata.records import FORMAT, LoggedRecord, Put, Record, RecordLog, line_of
 
 T = TypeVar("T")
 
@@ -35,10 +36,10 @@ logger = logging.getLogger(__name__)
 class _Ticket:
     """One append that waits for its turn."""
 
-    __slots__ = ("done", "durable", "error", "line")
+    __slots__ = ("by_hand", "done", "durable", "error", "records")
 
-    def __init__(self, line: bytes, durable: bool) -> None:
-        self.line, self.durable = line, durable
+    def __init__(self, records: tuple[Record, ...], durable: bool, by_hand: bool) -> None:
+        self.records, self.durable, self.by_hand = records, durable, by_hand
         self.done = False
         self.error: Exception | None = None
 
@@ -63,16 +64,23 @@ class Ledger:
         self._pid = os.getpid()
         self._mutex = threading.Lock()
         self._waiting: deque[_Ticket] = deque()
+        self._made: Made = {}
+        self._settled_format = ""
 
-    def append(self, *records: Record, durable: bool) -> None:
-        """Log records; with `durable` they survive a power cut once this returns."""
-        ticket = _Ticket(b"".join(map(line_of, records)), durable)
+    def append(self, *records: Record, durable: bool, by_hand: bool = False) -> tuple[Record, ...]:
+        """Log records; with `durable` they survive a power cut once this returns.
+
+        No run claims versions that are put `by_hand`. Returns the records as they were logged: puts under a
+        name with the numbers of their versions.
+        """
+        ticket = _Ticket(records, durable, by_hand)
         self._waiting.append(ticket)
         with self._mutex:
             if not ticket.done:
                 self._append_waiting()
         if ticket.error is not None:
             raise copy.copy(ticket.error) from ticket.error
+        return ticket.records
 
     def ask(self, question: Callable[[Index], T]) -> T:
         """`question`, put to an index that knows all that has been logged."""
@@ -143,7 +151,8 @@ class Ledger:
             self._check_fork()
             with file_lock(self._lock, exclusive=True):
                 self._catch_up(write=True)
-                self._log.append((t.line for t in batch), durable=any(t.durable for t in batch))
+                self._settle_format()
+                self._number_and_log(batch)
                 self._index_appended()
         except BaseException as error:
             failed = error if isinstance(error, SymphonyError) else IoFailed("storing was interrupted")
@@ -154,6 +163,40 @@ class Ledger:
         finally:
             for ticket in batch:
                 ticket.done = True
+
+    def _number_and_log(self, batch: list[_Ticket]) -> None:
+        """Write records with the numbers of their versions. Nobody else gives numbers meanwhile."""
+        try:
+            numbering, records = self._numbered(batch)
+        except DatabaseBroken as error:
+            self._discard_index(error)
+            self._catch_up(write=True)
+            with _broken_is_final():
+                numbering, records = self._numbered(batch)
+        lines = (line_of(record) for some in records for record in some)
+        self._log.append(lines, durable=any(ticket.durable for ticket in batch))
+        numbering.settle()
+        for ticket, numbered in zip(batch, records, strict=True):
+            ticket.records = numbered
+
+    def _numbered(self, batch: list[_Ticket]) -> tuple[Numbering, list[tuple[Record, ...]]]:
+        index = self._opened()
+        numbering = Numbering(index.versions.newest, index.position().damaged, self._made)
+        return numbering, [numbering.numbered(one.records, by_hand=one.by_hand) for one in batch]
+
+    def _settle_format(self) -> None:
+        """Rewrite the log of an earlier version: what it says of versions by its order is written down.
+
+        One with damaged lines stays as it is: that version, too, rewrites no log and deletes nothing then.
+        """
+        if self._log.format >= FORMAT or self._log.id == self._settled_format:
+            return
+        with closing(Index(None)) as judge, _broken_is_final():
+            self._read_log(judge, write=False)
+            if not judge.position().damaged:
+                self._log.replace(judge.dump())
+                self._catch_up(write=True)
+        self._settled_format = self._log.id
 
     def _index_appended(self) -> None:
         try:
@@ -185,7 +228,7 @@ class Ledger:
                 self._log.replace(records)
                 self._log.attach(write=True)
             else:
-                numbered = ((record, number) for number, record in enumerate(records))
+                numbered = (Taken(record, number) for number, record in enumerate(records))
                 self._opened().apply(numbered, Position("recovered", 0, 0))
         try:
             self._read_log(self._opened(), write=write)
@@ -223,8 +266,8 @@ class Ledger:
             whole = [read for read in batch if read.whole]
             torn = len(batch) - len(whole)
             if whole:
-                at = Position(self._log.id, whole[-1].end, at.damaged + _damaged(whole))
-                found = ((read.record, read.end) for read in whole if read.record is not None)
+                found, damaged = _taken(whole, at.damaged)
+                at = Position(self._log.id, whole[-1].end, damaged)
                 index.apply(found, at)
         if torn and write and not self._log.headless:
             self._log.cut(at.offset)
@@ -266,5 +309,12 @@ def _broken_is_final() -> Iterator[None]:
         raise IoFailed(f"the artifact index is unusable even after it was rebuilt: {error}") from error
 
 
-def _damaged(batch: list[LoggedRecord]) -> int:
-    return sum(read.record is None for read in batch)
+def _taken(lines: list[LoggedRecord], damaged: int) -> tuple[list[Taken], int]:
+    """Return the records of lines, and the number of damaged ones, which was `damaged` before them."""
+    found = list[Taken]()
+    for record, end, _ in lines:
+        if record is None:
+            damaged += 1
+        else:
+            found.append(Taken(record, end, damaged))
+    return found, damaged

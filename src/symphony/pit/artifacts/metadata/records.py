@@ -2,6 +2,10 @@
 
 One line a record: eight hexadecimal digits of CRC-32, a space, JSON. The first line names the
 log; a line that does not match its checksum was torn by a crash or damaged since.
+
+The second line is the mark of the format. Versions of Symphony that do not know it count it as a damaged
+line: they read the log, but neither delete a body nor rewrite the log, which would lose what they do not
+know.
 """
 
 import errno
@@ -9,6 +13,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -29,8 +34,23 @@ class Opened(msgspec.Struct, frozen=True, tag_field="kind", tag="opened"):
     id: str
 
 
+class Marked(msgspec.Struct, frozen=True, tag_field="kind", tag="format"):
+    """The format of the log. Raise FORMAT for a kind of record that must not be lost."""
+
+    number: int
+
+
+FORMAT = 2
+"""2: versions have numbers, and tags."""
+
+
 class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="put"):
-    """A body was put, perhaps under a name. `unclaimed`: how many times, by nobody's run (so far)."""
+    """A body was put, perhaps under a name. `unclaimed`: how many times, by nobody's run (so far).
+
+    `version` is its number under that name: where it is missing, the order of the log tells. A rewritten log
+    has `created`, when the body was first put unless that was `at`, and whose version it is: `run`, `node`,
+    `port`.
+    """
 
     digest: Digest
     size: int
@@ -38,15 +58,46 @@ class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag
     name: str | None = None
     at: float = 0.0
     unclaimed: int = 1
+    version: int | None = None
+    note: str = ""
+    parents: tuple[Digest, ...] = ()
+    created: float = 0.0
+    run: str | None = None
+    node: str = ""
+    port: str = ""
 
 
 class Linked(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="linked"):
-    """A run refers to a body. `claims`: how many of the puts under `name` were the run's."""
+    """A run refers to a body. `claims`: how many of the puts under `name` were the run's.
+
+    `versions` are the numbers that these puts have made; None: an earlier Symphony, which gave none, wrote
+    this. `value` is the digest of the value that the body is, as others have it among the inputs of their
+    provenance.
+    """
 
     digest: Digest
     provenance: Provenance
     name: str | None = None
     claims: int = 0
+    versions: tuple[int, ...] | None = None
+    value: str | None = None
+
+
+class Tagged(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="tagged"):
+    """A version of `name` has the tag from now on, and no other version of it. `version` 0: the last put."""
+
+    name: str
+    tag: str
+    digest: Digest
+    version: int = 0
+    at: float = 0.0
+
+
+class Untagged(msgspec.Struct, frozen=True, tag_field="kind", tag="untagged"):
+    """No version of `name` has the tag any more."""
+
+    name: str
+    tag: str
 
 
 class Unlinked(msgspec.Struct, frozen=True, tag_field="kind", tag="unlinked"):
@@ -68,10 +119,10 @@ class Gone(msgspec.Struct, frozen=True, tag_field="kind", tag="gone"):
     digest: Digest
 
 
-Record: TypeAlias = Opened | Put | Linked | Unlinked | Rated | Gone
+Record: TypeAlias = Opened | Marked | Put | Linked | Tagged | Untagged | Unlinked | Rated | Gone
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Opened | Put | Linked | Unlinked | Rated | Gone)
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
@@ -95,7 +146,8 @@ def record_of(line: bytes) -> Record | None:
     """The record of a line without its end, or None if the line is damaged or unknown."""
     with suppress(ValueError):
         if len(line) > 9 and line[8:9] == b" " and int(line[:8], 16) == zlib.crc32(line[9:]):
-            return _decoder.decode(line[9:])
+            record = _decoder.decode(line[9:])
+            return None if isinstance(record, Marked) and record.number > FORMAT else record
     return None
 
 
@@ -110,6 +162,8 @@ class RecordLog:
         self._fd = -1
         self._identity: tuple[int, int] | None = None
         self.id = ""
+        self.format = 1
+        """That of its mark; 1 if it has none."""
         self.headless = False  # not even its first line is there: a new log always has that
 
     def present(self) -> tuple[int, int, int] | None:
@@ -143,7 +197,7 @@ class RecordLog:
         with io_errors(f"write {self.path}"):
             number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(number, "wb") as stream:
-                stream.write(line_of(Opened(os.urandom(8).hex())))
+                stream.write(line_of(Opened(os.urandom(8).hex())) + line_of(Marked(FORMAT)))
                 stream.writelines(line_of(record) for record in records)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -202,8 +256,10 @@ class RecordLog:
             self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         status = os.fstat(self._fd)
         self._identity = (status.st_dev, status.st_ino)
-        first = next(self.read(0), None)
+        first, second = [*islice(self.read(0), 2), None, None][:2]
         self.headless = first is None or not first.whole
         opened = first.record if first is not None else None
+        marked = second.record if second is not None else None
+        self.format = marked.number if isinstance(marked, Marked) else 1
         # A log whose first line is damaged still has its records: it goes by its inode.
         self.id = opened.id if isinstance(opened, Opened) else f"inode-{status.st_ino}"

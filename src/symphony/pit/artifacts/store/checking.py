@@ -16,9 +16,9 @@ from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
 from symphony.pit.artifacts.base.failures import file_lock, io_errors
 from symphony.pit.artifacts.base.rules import RECOVERED, UNKNOWN_TYPE
 from symphony.pit.artifacts.bodies.objects import ObjectFiles
-from symphony.pit.artifacts.metadata.index import Index, Position
+from symphony.pit.artifacts.metadata.index import Index, Position, Taken
 from symphony.pit.artifacts.metadata.ledger import Ledger
-from symphony.pit.artifacts.metadata.records import Gone, Put, Record, RecordLog
+from symphony.pit.artifacts.metadata.records import Gone, Put, RecordLog
 from symphony.pit.artifacts.store.files import recovered
 from symphony.ports.values import Digest
 
@@ -102,12 +102,12 @@ class StoreCheck:
             if not log.attach(write=False):
                 return 0
             damaged += log.headless
-            records = list[tuple[Record, int]]()
+            records = list[Taken]()
             for read in log.read(0):
                 if read.record is not None:
-                    records.append((read.record, read.end))
+                    records.append(Taken(read.record, read.end, damaged))
                 damaged += read.record is None and read.whole  # one without an end was torn in a crash
-            known.apply(records, Position(log.id, records[-1][1] if records else 0, damaged))
+            known.apply(records, Position(log.id, records[-1].sequence if records else 0, damaged))
         return damaged
 
     def _confirmed(self, unrecorded: Sequence[Digest], missing: Sequence[Digest]) -> Iterator[BodyFault]:
@@ -176,7 +176,12 @@ class StoreCheck:
 KEYS = (
     "SELECT digest, size FROM objects",
     "SELECT name, digest, unclaimed FROM named",
-    "SELECT run_id, node, port, digest FROM links",
+    "SELECT run_id, node, port, digest FROM linked",
     "SELECT digest, rater FROM ratings",
+    "SELECT name, number, digest FROM versions",
+    "SELECT name, tag, number FROM tags",
+    "SELECT parent, name, number FROM parents",
+    "SELECT count(*) FROM inputs",
+    "SELECT count(*) FROM given",
 )
 """What an index knows, without what a damaged row would show by its checksum."""

@@ -14,22 +14,34 @@ import msgspec
 
 from symphony.commons.integers import INTEGER_MAX
 from symphony.pit.artifacts.base.failures import file_lock
+from symphony.pit.artifacts.base.naming import check_put, new_tag, normal
 from symphony.pit.artifacts.base.rules import (
     MIN_AGE_S,
     PREFIX,
     RECOVERED,
     UNKNOWN_TYPE,
     ambiguous,
-    check_labels,
     check_rating,
     missing,
 )
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles, Staged, Stored
 from symphony.pit.artifacts.bodies.streams import FileRanges, StagedWriter
 from symphony.pit.artifacts.metadata.ledger import Ledger
-from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Rated, Record, Unlinked
+from symphony.pit.artifacts.metadata.records import (
+    Gone,
+    Linked,
+    Put,
+    Rated,
+    Record,
+    Tagged,
+    Unlinked,
+    Untagged,
+)
+from symphony.pit.artifacts.store.adding import new_version, number_of
+from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
 from symphony.pit.artifacts.store.unsettled import Unsettled
-from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance, Rating
+from symphony.pit.artifacts.values.codec import value_digest
+from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Collected, Provenance, Rating
 from symphony.ports.values import ArtifactRef, Digest
 
 logger = logging.getLogger(__name__)
@@ -77,7 +89,7 @@ class FileArtifacts:
         durable: bool = True,
     ) -> ArtifactRef:
         """Store a body; cheap if it is there already and intact. Without `durable`, `settle` writes it."""
-        check_labels(name, content_type)
+        name = check_put(name, content_type)
         self._get_ready()
         digest = Digest(hashlib.sha256(body).hexdigest())
         if not durable and len(body) <= SOON_BYTES_MAX:
@@ -100,14 +112,80 @@ class FileArtifacts:
 
     def writer(self, *, content_type: str, name: str | None = None) -> StagedWriter:
         """For a body that arrives in pieces, of any length, in little memory."""
-        check_labels(name, content_type)
+        named = check_put(name, content_type)
         self._get_ready()
 
         def publish(staged: Staged, digest: Digest) -> ArtifactRef:
-            self._publish(staged, digest, name, content_type)
-            return ArtifactRef(digest=digest, size=staged.size, content_type=content_type, name=name)
+            self._publish(staged, digest, named, content_type)
+            return ArtifactRef(digest=digest, size=staged.size, content_type=content_type, name=named)
 
         return StagedWriter(self._objects, publish)
+
+    def add_version(
+        self,
+        stream: BinaryIO,
+        *,
+        name: str,
+        content_type: str,
+        note: str = "",
+        parents: Sequence[Digest] = (),
+        tags: Sequence[str] = (),
+    ) -> ArtifactVersion:
+        """Store all that `stream` gives as a version of `name`, in little memory."""
+        made = new_version(name, content_type, note, parents, tags)
+        for parent in parents:
+            if self.size(parent) is None:
+                raise missing(parent)
+        self._get_ready()
+        numbers = list[int]()
+
+        def publish(staged: Staged, digest: Digest) -> ArtifactRef:
+            self._objects.seal(staged)
+            with self._sharing():
+                self._objects.publish(staged, digest)
+                records = made.records(digest, staged.size, staged.now_s())
+                numbers.append(number_of(self._ledger.append(*records, durable=True, by_hand=True)))
+            return ArtifactRef(digest=digest, size=staged.size)
+
+        with StagedWriter(self._objects, publish) as writer:
+            while chunk := stream.read(CHUNK_BYTES):
+                writer.write(chunk)
+            writer.commit()
+        found = self._ledger.ask(lambda index: index.versions.one(made.name, numbers[0]))
+        assert found is not None
+        return found
+
+    def versions(self, name: str, *, limit: int = 100, before: int = INTEGER_MAX) -> list[ArtifactVersion]:
+        """Return versions of a name, the newest first."""
+        self._tell_damage()
+        return self._ledger.ask(
+            lambda index: index.versions.of_name(called(index.versions, name), limit, before)
+        )
+
+    def versions_of(self, digest: Digest, *, limit: int = 100) -> list[ArtifactVersion]:
+        """Return the versions that have a body, the one that was put last first."""
+        self._tell_damage()
+        return self._ledger.ask(lambda index: index.versions.of_body(digest, limit))
+
+    def tag(self, name: str, number: int, tag: str) -> int | None:
+        """Give a version a tag, durably; return the version that had it before, if another one had it."""
+        tag = new_tag(tag)
+        self._tell_damage()
+        self._ledger.ask(lambda index: numbered(index.versions, name, number))
+        with self._sharing(), self._objects.staged() as probe:  # the clock is the file system's
+            version = self._ledger.ask(lambda index: numbered(index.versions, name, number))
+            before = self._ledger.ask(lambda index: index.versions.tags(version.name)).get(tag)
+            told = Tagged(version.name, tag, version.digest, version.number, probe.now_s())
+            self._ledger.append(told, durable=True)
+        return None if before == number else before
+
+    def untag(self, name: str, tag: str) -> int:
+        """Take a tag away, durably; return the version that had it."""
+        self._tell_damage()
+        known = self._ledger.ask(lambda index: called(index.versions, name))
+        number = self._ledger.ask(lambda index: tagged(index.versions, known, normal(tag)))
+        self._ledger.append(Untagged(known, normal(tag)), durable=True)
+        return number
 
     def get(self, digest: Digest) -> bytes:
         """A whole body, verified."""
@@ -147,7 +225,7 @@ class FileArtifacts:
         self._objects.require_room(0)
 
     def find(self, digest_or_name: str) -> ArtifactRecord:
-        """By digest, by a prefix of 8 or more digits, or the newest of a name, in this order."""
+        """By digest, prefix of 8 or more digits, name, or name and version, in this order."""
         self._tell_damage()
         if PREFIX.fullmatch(digest_or_name):
             found = self._objects.starting_with(digest_or_name)
@@ -155,10 +233,11 @@ class FileArtifacts:
                 raise ambiguous(digest_or_name, found)
             if found and (record := self._record(found[0])) is not None:
                 return record
-        for digest in self._ledger.ask(lambda index: index.named(digest_or_name)):
-            if (record := self._record(digest, digest_or_name)) is not None:
-                return record
-        raise missing(digest_or_name)
+        version = self._ledger.ask(lambda index: meant(index.versions, digest_or_name))
+        known = self._record(version.digest, version.name)
+        if known is None:
+            raise missing(version.label)
+        return msgspec.structs.replace(known, content_type=version.content_type, version=version)
 
     def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
         """Newest first: what was put last comes first, again if it was put again."""
@@ -185,14 +264,13 @@ class FileArtifacts:
         if ref.digest not in self._unsettled and self._objects.stat(ref.digest) is None:
             raise missing(ref.digest)
         if not durable:
-            self._unsettled.add(Linked(ref.digest, provenance, ref.name, self._claimed(ref)))
+            self._unsettled.add(self._linked(ref, provenance))
             return
         self.settle()  # the log keeps the order: a body is known before a run refers to it
         with self._sharing():
             if self._objects.stat(ref.digest) is None:  # collected just now
                 raise missing(ref.digest)
-            linked = Linked(ref.digest, provenance, ref.name, self._claimed(ref))
-            self._ledger.append(linked, durable=True)
+            self._ledger.append(self._linked(ref, provenance), durable=True)
 
     def settle(self) -> None:
         """Make durable all that was put and linked before without being so. Other processes see it then."""
@@ -345,6 +423,9 @@ class FileArtifacts:
             return 0
         with self._unclaimed_mutex:
             return self._unclaimed.pop((ref.name, ref.digest), 0)
+
+    def _linked(self, ref: ArtifactRef, provenance: Provenance) -> Linked:
+        return Linked(ref.digest, provenance, ref.name, self._claimed(ref), value=value_digest(ref))
 
     def _record(self, digest: Digest, name: str | None = None) -> ArtifactRecord | None:
         stored = self._objects.stat(digest)

@@ -4,15 +4,18 @@ import hashlib
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, Self
 
+import msgspec
+
+from symphony.commons.integers import INTEGER_MAX
+from symphony.pit.artifacts.base.naming import check_put, new_tag, normal
 from symphony.pit.artifacts.base.rules import (
     DIGEST,
     MIN_AGE_S,
     PREFIX,
     ambiguous,
-    check_labels,
     check_rating,
     corrupt,
     invalid_digest,
@@ -20,7 +23,11 @@ from symphony.pit.artifacts.base.rules import (
     require_range,
     writer_closed,
 )
-from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance, Rating
+from symphony.pit.artifacts.metadata.records import Put
+from symphony.pit.artifacts.store.adding import new_version
+from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
+from symphony.pit.artifacts.store.memory_versions import MemoryVersions
+from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Collected, Provenance, Rating
 from symphony.ports.values import ArtifactRef, Digest
 
 _CHUNK_BYTES = 1 << 20
@@ -51,7 +58,7 @@ class MemoryArtifacts:
     def __init__(self, now_s: Callable[[], float] = lambda: 0.0) -> None:
         self._now_s = now_s
         self._entries: dict[Digest, _Entry] = {}  # in the order of the last put
-        self._named: dict[str, dict[Digest, None]] = {}  # by name, the body that was put last is the last
+        self._versions = MemoryVersions(lambda digest: digest in self._entries)
         self._unclaimed: Counter[tuple[str, Digest]] = Counter()
         self._mutex = threading.RLock()
 
@@ -65,21 +72,10 @@ class MemoryArtifacts:
         durable: bool = True,
     ) -> ArtifactRef:
         """Store a body. Nothing here is `durable`."""
-        check_labels(name, content_type)
+        name = check_put(name, content_type)
         digest = Digest(hashlib.sha256(body).hexdigest())
         with self._mutex:
-            now_s = self._now_s()
-            entry = self._entries.pop(digest, None) or _Entry(body, now_s)
-            self._entries[digest] = entry
-            entry.body, entry.content_type, entry.put_at = body, content_type, now_s
-            if name is not None:
-                entry.names[name] = entry.names.get(name, 0) + 1
-                entry.types.pop(name, None)
-                entry.types[name] = content_type
-                digests = self._named.setdefault(name, {})
-                digests.pop(digest, None)
-                digests[digest] = None
-                self._unclaimed[name, digest] += 1
+            self._keep(Put(digest, len(body), content_type, name, self._now_s()), body)
         return ArtifactRef(
             digest=digest, size=len(body), content_type=content_type, name=name, encoding=encoding
         )
@@ -91,9 +87,59 @@ class MemoryArtifacts:
                 writer.write(chunk)
             return writer.commit()
 
+    def add_version(
+        self,
+        stream: BinaryIO,
+        *,
+        name: str,
+        content_type: str,
+        note: str = "",
+        parents: Sequence[Digest] = (),
+        tags: Sequence[str] = (),
+    ) -> ArtifactVersion:
+        """Store all that `stream` gives as a version of `name`."""
+        made = new_version(name, content_type, note, parents, tags)
+        for parent in parents:
+            if self.size(parent) is None:
+                raise missing(parent)
+        body = stream.read()
+        digest = Digest(hashlib.sha256(body).hexdigest())
+        with self._mutex:
+            at = self._now_s()
+            put = Put(digest, len(body), content_type, made.name, at, note=note, parents=made.parents)
+            number = self._keep(put, body, by_hand=True)
+            for tag in made.tags:
+                self._versions.tag(made.name, number, tag)
+            return numbered(self._versions, made.name, number)
+
+    def versions(self, name: str, *, limit: int = 100, before: int = INTEGER_MAX) -> list[ArtifactVersion]:
+        """Return versions of a name, the newest first."""
+        with self._mutex:
+            return self._versions.of_name(called(self._versions, name), limit, before)
+
+    def versions_of(self, digest: Digest, *, limit: int = 100) -> list[ArtifactVersion]:
+        """Return the versions that have a body, the one that was put last first."""
+        with self._mutex:
+            return self._versions.of_body(digest, limit)
+
+    def tag(self, name: str, number: int, tag: str) -> int | None:
+        """Give a version a tag; return the version that had it before, if another one had it."""
+        tag = new_tag(tag)
+        with self._mutex:
+            version = numbered(self._versions, name, number)
+            return self._versions.tag(version.name, number, tag)
+
+    def untag(self, name: str, tag: str) -> int:
+        """Take a tag away; return the version that had it."""
+        with self._mutex:
+            known = called(self._versions, name)
+            number = tagged(self._versions, known, normal(tag))
+            self._versions.untag(known, normal(tag))
+            return number
+
     def writer(self, *, content_type: str, name: str | None = None) -> "MemoryWriter":
         """For a body that arrives in pieces."""
-        check_labels(name, content_type)
+        check_put(name, content_type)
         return MemoryWriter(lambda body: self.put(body, content_type=content_type, name=name))
 
     def get(self, digest: Digest) -> bytes:
@@ -133,7 +179,7 @@ class MemoryArtifacts:
             return entry is not None
 
     def find(self, digest_or_name: str) -> ArtifactRecord:
-        """By digest, by a prefix of 8 or more digits, or the newest of a name, in this order."""
+        """By digest, prefix of 8 or more digits, name, or name and version, in this order."""
         with self._mutex:
             if PREFIX.fullmatch(digest_or_name):
                 found = sorted(digest for digest in self._entries if digest.startswith(digest_or_name))
@@ -141,10 +187,9 @@ class MemoryArtifacts:
                     raise ambiguous(digest_or_name, found)
                 if found:
                     return self._record(found[0])
-            newest = next(reversed(self._named.get(digest_or_name, {})), None)
-            if newest is not None:
-                return self._record(newest, digest_or_name)
-        raise missing(digest_or_name)
+            version = meant(self._versions, digest_or_name)
+            known = self._record(version.digest, version.name)
+            return msgspec.structs.replace(known, content_type=version.content_type, version=version)
 
     def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
         """Newest first: what was put last comes first, again if it was put again."""
@@ -163,6 +208,7 @@ class MemoryArtifacts:
             entry.links[provenance.run_id, provenance.node, provenance.port] = provenance
             if ref.name is not None and (claimed := self._unclaimed.pop((ref.name, ref.digest), 0)):
                 entry.names[ref.name] -= claimed
+                self._versions.claim(ref.name, ref.digest, provenance)
 
     def rate(self, digest: Digest, rating: Rating) -> None:
         """Record how good somebody finds a body. Raises ArtifactMissing, ValidationFailed."""
@@ -194,17 +240,31 @@ class MemoryArtifacts:
             gone = [
                 (digest, len(entry.body))
                 for digest, entry in self._entries.items()
-                if entry.put_at <= latest and not entry.links and not any(entry.names.values())
+                if entry.put_at <= latest
+                and not entry.links
+                and not any(entry.names.values())
+                and not self._versions.is_tagged(digest)
             ]
             for digest, _ in gone:
-                for name in self._entries.pop(digest).types:
-                    del self._named[name][digest]
-                    if not self._named[name]:
-                        del self._named[name]
+                del self._entries[digest]
             return Collected(len(gone), sum(size for _, size in gone))
 
     def close(self) -> None:
         """Nothing to close."""
+
+    def _keep(self, put: Put, body: bytes, *, by_hand: bool = False) -> int:
+        """Keep a body, and its version if it has a name; return the number of that."""
+        number = 0 if put.name is None else self._versions.put(put, by_hand=by_hand)
+        entry = self._entries.pop(put.digest, None) or _Entry(body, put.at)
+        self._entries[put.digest] = entry
+        entry.body, entry.content_type, entry.put_at = body, put.content_type, put.at
+        if put.name is not None:
+            entry.names[put.name] = entry.names.get(put.name, 0) + 1
+            entry.types.pop(put.name, None)
+            entry.types[put.name] = put.content_type
+            if not by_hand:
+                self._unclaimed[put.name, put.digest] += 1
+        return number
 
     def _record(self, digest: Digest, name: str | None = None) -> ArtifactRecord:
         entry = self._entries[digest]
