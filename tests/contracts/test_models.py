@@ -96,6 +96,7 @@ class Ledger:
     def __init__(self) -> None:
         self.heard: list[str] = []
         self.run: str | None = None
+        self.priority = 0
         self.closed = False
 
     async def reserve(self, model: str, most: Estimate) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.contracts.test_models import spec
+from tests.contracts.test_models import Ledger, spec
 from tests.support.processes import alive
 from tests.support.waiting import PATIENCE_S, until
 
@@ -281,3 +281,66 @@ async def test_the_status_tells_of_a_real_process(make: Make) -> None:
     assert status.bytes_loaded == a.bytes > 1_000_000
     assert a.last_used_s is not None
     assert 0 <= status.at_s - a.last_used_s < PATIENCE_S
+
+
+async def test_a_lease_carries_calls_and_says_whether_its_model_was_loaded(make: Make) -> None:
+    models = make("a")
+    async with asyncio.timeout(PATIENCE_S):
+        async with models.lease("a", run="r", priority=3) as lease:
+            assert (lease.cold, lease.pid, lease.lost) == (True, models.pids()["a"], False)
+            assert lease.handle.model == "a"
+            assert lease.handle.warmed_ms == pytest.approx(lease.waited_s * 1000)
+            assert (await lease.call({"texts": ["ab"]}, {}))["vectors"] == [[2, 0]]
+            (user,) = models.status().models[0].users
+            assert (user.lease, user.run, user.priority) == (lease.handle.lease, "r", 3)
+        async with models.lease("a") as lease:
+            assert (lease.cold, lease.handle.warmed_ms) == (False, 0.0)
+            assert models.pids()["a"] == lease.pid
+            os.kill(models.pids()["a"], signal.SIGKILL)
+            await until(lambda: lease.lost, every_s=0.01)
+        with pytest.raises(ModelUnavailable, match="there is no model 'b'"):
+            async with models.lease("b"):
+                pass
+
+
+async def test_of_those_that_wait_the_higher_priority_goes_first_and_a_cancelled_one_frees_its_slot(
+    make: Make,
+) -> None:
+    models = make("a")
+    order: list[int] = []
+
+    async def use(priority: int) -> None:
+        async with models.lease("a", priority=priority):
+            order.append(priority)
+
+    async with asyncio.timeout(PATIENCE_S):
+        async with models.lease("a"):
+            using = [asyncio.ensure_future(use(priority)) for priority in (0, 5, 2, 7)]
+            await asyncio.sleep(0)
+            assert models.status().waiting == 4
+            using[3].cancel()
+            await asyncio.sleep(0)
+            assert models.status().waiting == 3
+        await asyncio.wait(using)
+        assert order == [5, 2, 0]
+
+        async def hold() -> None:
+            async with models.lease("a"):
+                await asyncio.Event().wait()
+
+        holding = asyncio.ensure_future(hold())
+        await until(lambda: models.status().models[0].users != (), every_s=0.01)
+        holding.cancel()
+        await asyncio.sleep(0)
+        assert models.status().models[0].users == ()
+
+
+async def test_the_priority_of_the_caller_is_that_of_its_request(make: Make, tmp_path: Path) -> None:
+    models, caller, mark = make("a"), Ledger(), tmp_path / "hanging"
+    caller.run, caller.priority = "r", 4
+    call = asyncio.ensure_future(models.invoke("a", {"texts": [f"hang {mark}"]}, {}, caller))
+    async with asyncio.timeout(PATIENCE_S):
+        await until(mark.exists, every_s=0.01)
+    (user,) = models.status().models[0].users
+    assert (user.run, user.priority) == ("r", 4)
+    call.cancel()

@@ -39,6 +39,7 @@ class Listener:
     def __init__(self, most: int = 1000) -> None:
         self.most = most
         self.run: str | None = None
+        self.priority = 0
         self.reserved: list[Estimate] = []
         self.usages: list[Usage] = []
         self.tokens: list[str] = []

@@ -38,7 +38,7 @@ class Pool(Protocol):
     """Manages the processes."""
 
     def held(
-        self, model: str, run: str | None = None
+        self, model: str, run: str | None = None, priority: int = 0
     ) -> AbstractAsyncContextManager[Mapping[str, Value]]: ...
     def fingerprint(self, model: str) -> str: ...
 
@@ -69,7 +69,7 @@ class ServedModels:
         for _ in range(_TRIES):
             try:
                 async with (
-                    self.address(model, caller.run) as (url, key),
+                    self.address(model, caller.run, caller.priority) as (url, key),
                     self._adapter(model, url, key) as hosted,
                 ):
                     return await hosted.invoke(model, inputs, config, caller)
@@ -85,9 +85,11 @@ class ServedModels:
         raise lost
 
     @asynccontextmanager
-    async def address(self, model: str, run: str | None = None) -> AsyncIterator[tuple[str, str]]:
+    async def address(
+        self, model: str, run: str | None = None, priority: int = 0
+    ) -> AsyncIterator[tuple[str, str]]:
         """Yield the model's address and the key that it wants; its process stays until the block is left."""
-        async with self._pool.held(model, run) as told:
+        async with self._pool.held(model, run, priority) as told:
             yield str(told["url"]), str(told["key"])
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:

@@ -86,6 +86,11 @@ class Caller(Protocol):
         """The id of the run that asks; None outside of runs."""
         ...
 
+    @property
+    def priority(self) -> int:
+        """The priority of the run: of two that wait for one model, the higher one goes first."""
+        ...
+
     async def reserve(self, model: str, most: Estimate) -> None:
         """Wait until the request may be made. Raises SymphonyError `budget-exceeded`."""
         ...
@@ -103,6 +108,7 @@ class Unmetered:
     """A caller without limits who reads only the whole answer."""
 
     run: str | None = None
+    priority: int = 0
 
     async def reserve(self, model: str, most: Estimate) -> None:
         """Granted."""

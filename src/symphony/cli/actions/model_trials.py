@@ -59,6 +59,7 @@ class _Watch:
     first: float | None = None
     usage: Usage = field(default_factory=Usage)
     run: str | None = None
+    priority: int = 0
 
     async def reserve(self, model: str, most: Estimate) -> None:
         """Always granted: that is what the command is for."""

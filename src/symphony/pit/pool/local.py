@@ -6,8 +6,7 @@ It starts and ends processes as the machine says, and tells it what became of th
 import asyncio
 import contextlib
 import hashlib
-import math
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -29,8 +28,9 @@ from symphony.pit.pool.core.machine import PoolMachine
 from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
 from symphony.pit.pool.events import event_of
 from symphony.pit.pool.heartbeat import Heartbeat
+from symphony.pit.pool.host import ModelHost
+from symphony.pit.pool.leases import ModelLease
 from symphony.pit.pool.memory import memory_of
-from symphony.pit.processes import Restarts
 from symphony.ports.clock import Clock
 from symphony.ports.models import UNMETERED, Caller, Estimate, ModelDied, ModelFailed, ModelUnavailable, Usage
 from symphony.ports.pool import ModelPhase, PoolEvent, PoolStatus
@@ -69,12 +69,12 @@ class LocalModels:
 
         `tell` is called on the loop with each event, once it has happened. It must not wait or raise.
         """
-        self._hosts = {name: _Host(name, spec) for name, spec in specs.items()}
+        self._hosts = {name: ModelHost(name, spec) for name, spec in specs.items()}
         self._budget, self._policy = budget, policy or PoolPolicy()
         self._ready_s, self._refusal_s = ready_s, refusal_s
         self._begun: PoolMachine | None = None
         self._tell, self._clock = tell, clock or SystemClock()
-        self._asked: dict[str, asyncio.Future[ModelProcess]] = {}
+        self._asked: dict[str, asyncio.Future[ModelLease]] = {}
         self._warming: dict[str, asyncio.Future[None]] = {}
         self._unloading: dict[str, asyncio.Future[None]] = {}
         self._leases = 0
@@ -90,7 +90,7 @@ class LocalModels:
         for called in (name, f"{name}~{spec.fingerprint[:8]}"):
             found = self._hosts.get(called)
             if found is None:
-                self._hosts[called] = _Host(called, spec)
+                self._hosts[called] = ModelHost(called, spec)
                 if self._begun is not None:
                     self._begun.add(PooledModel(name=called, size_bytes=spec.size_bytes), self._now_s())
             elif found.spec != spec:
@@ -119,26 +119,52 @@ class LocalModels:
             return {rule.output: []}
         await caller.reserve(model, FREE)
         try:
-            outputs = [await self._call(model, part, config, caller.run) for part in parts(inputs, rule)]
+            outputs = [await self._call(model, part, config, caller) for part in parts(inputs, rule)]
         finally:
             caller.used(Usage(calls=1))
         return joined(outputs, rule)
 
     @contextlib.asynccontextmanager
-    async def held(self, model: str, run: str | None = None) -> AsyncIterator[Mapping[str, Value]]:
+    async def lease(
+        self, model: str, *, run: str | None = None, priority: int = 0
+    ) -> AsyncIterator[ModelLease]:
+        """Yield the model, loaded, with one of its slots, which is yours until the block ends.
+
+        Requests of higher `priority` go first. Cancelling the task frees the slot at once, or takes the
+        request back. A request for another model inside the block waits for ever if the budget has no
+        room for both: a model in use is never stopped. Raises ModelUnavailable if the model is unknown,
+        refuses or does not start.
+
+        Example: `async with pool.lease("minilm", run=run) as lease: await lease.call({"texts": texts}, {})`
+        """
+        host = self._host(model)
+        self._leases += 1
+        number = str(self._leases)
+        granted: asyncio.Future[ModelLease] = asyncio.get_running_loop().create_future()
+        self._asked[number] = granted
+        request = LeaseRequest(lease=number, model=model, run=run, priority=priority)
+        self._act(self._machine.acquire(request, self._now_s()))
+        try:
+            yield await granted
+        finally:
+            del self._asked[number]
+            self._act(self._machine.release(number, self._now_s()))
+            self._measure(host)
+
+    @contextlib.asynccontextmanager
+    async def held(
+        self, model: str, run: str | None = None, priority: int = 0
+    ) -> AsyncIterator[Mapping[str, Value]]:
         """Yield the process's answer to an empty call, and keep the process until the block ends.
 
-        For those that serve more than the pool carries: it says where.
-        A call to another model inside the block waits for ever if the budget has no room for both:
-        a model in use is never stopped. Raises as `invoke`, and ModelDied if the block fails because the
-        process died or hung.
+        For those that serve more than the pool carries: it says where. Raises as `lease`, and ModelDied
+        if the block fails because the process died or hung.
         """
-        async with self._answered(model, {}, {}, run) as (child, outputs):
+        async with self._answered(model, {}, {}, run, priority) as (lease, outputs):
             try:
                 yield outputs
             except ModelFailed as error:
-                if error.code in _CUT_OFF and await child.lost(_LOST_S):
-                    died = child.death()
+                if error.code in _CUT_OFF and (died := await lease.death(_LOST_S)) is not None:
                     raise ModelDied(died.message, hint=died.hint) from error
                 raise
 
@@ -222,22 +248,27 @@ class LocalModels:
     # Calls.
 
     async def _call(
-        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], run: str | None
+        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], caller: Caller
     ) -> dict[str, Value]:
-        async with self._answered(model, inputs, config, run) as (_, outputs):
+        async with self._answered(model, inputs, config, caller.run, caller.priority) as (_, outputs):
             return outputs
 
     @contextlib.asynccontextmanager
     async def _answered(
-        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], run: str | None
-    ) -> AsyncIterator[tuple[ModelProcess, dict[str, Value]]]:
-        """Ask the model; its process is the caller's until the block is left."""
+        self,
+        model: str,
+        inputs: Mapping[str, Value],
+        config: Mapping[str, Value],
+        run: str | None,
+        priority: int,
+    ) -> AsyncIterator[tuple[ModelLease, dict[str, Value]]]:
+        """Ask the model; its slot is the caller's until the block is left."""
         host = self._host(model)
         died: ChildDied | None = None
         for _ in range(_TRIES):
-            async with self._leased(host, run) as child:
+            async with self.lease(model, run=run, priority=priority) as lease:
                 try:
-                    outputs = await child.call(inputs, config)
+                    outputs = await lease.call(inputs, config)
                 except ChildDied as error:
                     died = error
                     continue
@@ -245,7 +276,7 @@ class LocalModels:
                     host.restarts.worked()
                     raise
                 host.restarts.worked()
-                yield child, outputs
+                yield lease, outputs
                 return
         assert died is not None
         raise ModelFailed(
@@ -253,23 +284,7 @@ class LocalModels:
             hint=died.hint or "this input may be too much for the machine's memory",
         ) from died
 
-    @contextlib.asynccontextmanager
-    async def _leased(self, host: "_Host", run: str | None) -> AsyncIterator[ModelProcess]:
-        """A process of the model, when there is one for us. Raises ModelUnavailable."""
-        self._refuse_when_closed(host.name)
-        self._leases += 1
-        lease = str(self._leases)
-        granted: asyncio.Future[ModelProcess] = asyncio.get_running_loop().create_future()
-        self._asked[lease] = granted
-        self._act(self._machine.acquire(LeaseRequest(lease=lease, model=host.name, run=run), self._now_s()))
-        try:
-            yield await granted
-        finally:
-            del self._asked[lease]
-            self._act(self._machine.release(lease, self._now_s()))
-            self._measure(host)
-
-    def _host(self, model: str) -> "_Host":
+    def _host(self, model: str) -> ModelHost:
         self._refuse_when_closed(model)
         host = self._hosts.get(model)
         if host is None:
@@ -361,7 +376,7 @@ class LocalModels:
         child = self._hosts[granted.model].child
         assert child is not None
         if waiting is not None and not waiting.done():
-            waiting.set_result(child)
+            waiting.set_result(ModelLease(granted, child))
 
     def _refuse(self, refused: RefuseLease) -> None:
         waiting = self._asked.get(refused.lease)
@@ -371,7 +386,7 @@ class LocalModels:
 
     # Processes.
 
-    def _begin(self, host: "_Host") -> None:
+    def _begin(self, host: ModelHost) -> None:
         child = ModelProcess(
             host.name,
             lost=partial(self._lost, host),
@@ -380,7 +395,7 @@ class LocalModels:
         )
         host.begin(child, self._load(host, child))
 
-    async def _load(self, host: "_Host", child: ModelProcess) -> None:
+    async def _load(self, host: ModelHost, child: ModelProcess) -> None:
         """Load the model, and tell the machine what became of it."""
         try:
             self._heartbeat.watch(child, partial(self._used, host))
@@ -404,42 +419,42 @@ class LocalModels:
             self._act(self._machine.ready(host.name, self._now_s()))
             self._measure(host)
 
-    def _used(self, host: "_Host") -> bool:
+    def _used(self, host: ModelHost) -> bool:
         """Return whether the model may have something to compute."""
         return host.loading or self._machine.users(host.name) > 0
 
-    def _measure(self, host: "_Host") -> None:
+    def _measure(self, host: ModelHost) -> None:
         """Look how much memory the process takes, unless that was done a moment ago."""
         now_s = self._now_s()
         if host.child is not None and not self._closed and now_s >= host.measured_s + MEASURED_EVERY_S:
             host.measured_s = now_s
             host.measure(self._measured(host, host.child))
 
-    async def _measured(self, host: "_Host", child: ModelProcess) -> None:
+    async def _measured(self, host: ModelHost, child: ModelProcess) -> None:
         """Count what the process takes in memory from now on, where the system tells."""
         found = None if child.pid is None else await asyncio.to_thread(memory_of, child.pid)
         if found is not None and host.child is child:
             self._act(self._machine.measured(host.name, found, self._now_s()))
 
-    def _lost(self, host: "_Host", child: ModelProcess) -> None:
+    def _lost(self, host: ModelHost, child: ModelProcess) -> None:
         """A process takes no more calls. If its model is hot, it was not told to end: the model failed."""
         if host.child is child and not self._closed and self._machine.phase(host.name) is ModelPhase.HOT:
             host.restarts.died()
             self._failed(host, None, host.restarts.delay_s(), reason=child.death().message)
 
-    def _gone(self, host: "_Host", child: ModelProcess) -> None:
+    def _gone(self, host: ModelHost, child: ModelProcess) -> None:
         """A process has ended. If it was still loading, `_load` reports how."""
         if host.child is child and not host.loading:
             self._stopped(host)
 
-    def _ended_with(self, host: "_Host") -> None:
+    def _ended_with(self, host: ModelHost) -> None:
         if host.child is not None:
             self._heartbeat.forget(host.child)
             host.child = None
 
     def _failed(
         self,
-        host: "_Host",
+        host: ModelHost,
         error: ModelUnavailable | None,
         delay_s: float,
         *,
@@ -452,7 +467,7 @@ class LocalModels:
         now_s = self._now_s()
         self._act(self._machine.died(host.name, reason, now_s + delay_s, now_s, refused=refused))
 
-    def _stopped(self, host: "_Host") -> None:
+    def _stopped(self, host: ModelHost) -> None:
         """The process that was asked to end has ended."""
         self._ended_with(host)
         now_s = self._now_s()
@@ -465,51 +480,3 @@ def _refusal(model: str, reason: str, known: ModelUnavailable | None, *, full: b
         return ModelUnavailable(known.message, hint=known.hint)
     hint = "raise `pool.memory_mb` in the settings" if full else None
     return ModelUnavailable(f"model {model}: {reason}", hint=hint)
-
-
-class _Host:
-    """The processes of one model: the present one, and those before that have not ended yet.
-
-    One call at a time: that costs under a hundredth of the throughput and means that when a process
-    dies it is known whose call it died of.
-    """
-
-    def __init__(self, name: str, spec: ChildSpec) -> None:
-        self.name, self.spec = name, spec
-        self.child: ModelProcess | None = None
-        self.loading = False
-        self.restarts = Restarts()
-        self.refusal: ModelUnavailable | None = None
-        self.measured_s = -math.inf
-        self._started: list[ModelProcess] = []
-        self._task: asyncio.Task[None] | None = None
-        self._measuring: asyncio.Task[None] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        return self.child.pid if self.child is not None and self.child.alive else None
-
-    def begin(self, child: ModelProcess, load: Coroutine[None, None, None]) -> None:
-        """Load `child` in a task of our own."""
-        self.child, self.loading, self.measured_s = child, True, -math.inf
-        self._started = [other for other in self._started if not other.ended]
-        self._started.append(child)
-        self._task = asyncio.get_running_loop().create_task(load, name=f"model {self.name}")
-
-    def measure(self, work: Coroutine[None, None, None]) -> None:
-        """Measure in a task of our own."""
-        self._measuring = asyncio.get_running_loop().create_task(work, name=f"memory of {self.name}")
-
-    def end(self) -> None:
-        """Let the present process end, also if it is still loading."""
-        if self.loading and self._task is not None:
-            self._task.cancel()
-        for child in self._started:
-            child.retire()
-
-    async def ended(self) -> None:
-        """Wait until no process is left; `end` first."""
-        if tasks := [task for task in (self._task, self._measuring) if task is not None]:
-            await asyncio.wait(tasks)
-        for child in self._started:
-            await child.stopped()

@@ -50,6 +50,7 @@ class InvokeCall(msgspec.Struct, frozen=True, kw_only=True):
     inputs: bytes
     config: bytes
     run: str | None = None
+    priority: int = 0
 
 
 class HoldCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +62,7 @@ class HoldCall(msgspec.Struct, frozen=True, kw_only=True):
     wanted: ModelWanted
     lease: str
     run: str | None = None
+    priority: int = 0
 
 
 class ReleaseCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -112,7 +112,7 @@ class PoolService:
         with asker.working(self._ended):
             try:
                 inputs, config = (unpack_values(msgspec.Raw(one)) for one in (call.inputs, call.config))
-                outputs = await self._pool.invoke(model, inputs, config, CallerOf(call.run))
+                outputs = await self._pool.invoke(model, inputs, config, CallerOf(call.run, call.priority))
             except ModelUnavailable as error:
                 raise self._or_leaving(error) from error
             return _packed(outputs)
@@ -124,7 +124,7 @@ class PoolService:
 
         async def keep() -> None:
             try:
-                async with self._pool.held(model, call.run) as outputs:
+                async with self._pool.held(model, call.run, call.priority) as outputs:
                     lease.model, lease.pid = model, self._pool.pids().get(model)
                     if not lease.granted.done():
                         lease.granted.set_result(_packed(outputs))
@@ -282,8 +282,8 @@ class _Working:
 class CallerOf(Unmetered):
     """The caller of a run in another process, which is metered there."""
 
-    def __init__(self, run: str | None) -> None:
-        self.run = run
+    def __init__(self, run: str | None, priority: int) -> None:
+        self.run, self.priority = run, priority
 
 
 def _packed(outputs: Mapping[str, Value]) -> bytes:

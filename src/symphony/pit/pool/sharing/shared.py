@@ -133,15 +133,15 @@ class SharedModels:
             return await self._own.invoke(model, inputs, config, caller)
         await caller.reserve(model, FREE)
         try:
-            outputs = [
-                await self._invoke_part(model, part, config, caller.run) for part in parts(inputs, rule)
-            ]
+            outputs = [await self._invoke_part(model, part, config, caller) for part in parts(inputs, rule)]
         finally:
             caller.used(Usage(calls=1))
         return joined(outputs, rule)
 
     @contextlib.asynccontextmanager
-    async def held(self, model: str, run: str | None = None) -> AsyncIterator[Mapping[str, Value]]:
+    async def held(
+        self, model: str, run: str | None = None, priority: int = 0
+    ) -> AsyncIterator[Mapping[str, Value]]:
         """Yield the process's answer to an empty call, and keep the process until the block ends.
 
         Raises ModelLost if the block fails because the process went with the owner of the pool, ModelDied
@@ -154,7 +154,7 @@ class SharedModels:
             remote = False
 
             async def here() -> Mapping[str, Value]:
-                return await stack.enter_async_context(self._own.held(model, run))
+                return await stack.enter_async_context(self._own.held(model, run, priority))
 
             def there(answer: Value) -> Mapping[str, Value]:
                 nonlocal remote
@@ -162,7 +162,7 @@ class SharedModels:
                 return _unpacked(answer)
 
             stack.callback(self._release, lease)
-            call = HoldCall(wanted=self._wanted[model], lease=lease, run=run)
+            call = HoldCall(wanted=self._wanted[model], lease=lease, run=run, priority=priority)
             outputs = await self._asked(model, messages.HOLD, lambda: messages.value_of(call), here, there)
             try:
                 yield outputs
@@ -245,7 +245,7 @@ class SharedModels:
         return found
 
     async def _invoke_part(
-        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], run: str | None
+        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], caller: Caller
     ) -> Mapping[str, Value]:
         def message() -> Value:
             try:
@@ -253,7 +253,8 @@ class SharedModels:
                     wanted=self._wanted[model],
                     inputs=bytes(pack_values(inputs)),
                     config=bytes(pack_values(config)),
-                    run=run,
+                    run=caller.run,
+                    priority=caller.priority,
                 )
             except SerializationFailed as error:
                 why = f"model {model}: {error.message}"
@@ -261,7 +262,7 @@ class SharedModels:
             return messages.value_of(call)
 
         async def here() -> Mapping[str, Value]:
-            return await self._own.invoke(model, inputs, config, CallerOf(run))
+            return await self._own.invoke(model, inputs, config, CallerOf(caller.run, caller.priority))
 
         return await self._asked(model, messages.INVOKE, message, here, _unpacked)
 

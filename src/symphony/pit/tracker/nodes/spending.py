@@ -77,9 +77,12 @@ class Spending:
 class Meter:
     """`symphony.ports.models.Caller` for one attempt of a node: its reservations, usage and tokens."""
 
-    def __init__(self, spending: Spending, run: str, node: str, tokens: TokenStream) -> None:
+    def __init__(
+        self, spending: Spending, run: str, node: str, tokens: TokenStream, *, priority: int = 0
+    ) -> None:
         self._spending, self._node, self._tokens = spending, node, tokens
         self.run: str | None = run
+        self.priority = priority
         self._held: list[Estimate] = []
         self.total: Usage | None = None
 
