@@ -7,7 +7,7 @@ import msgspec
 
 from symphony.commons import moments
 from symphony.ipc.values import spelled as spelled_by
-from symphony.ports.artifacts import ArtifactRecord, Provenance
+from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Provenance
 from symphony.ports.models import Usage, usage_value
 from symphony.ports.runs import FailureCause, NodeResult, RunError, RunEvent, RunResult, RunSummary, short_id
 from symphony.ports.values import JSON as Json
@@ -161,6 +161,27 @@ def artifact(record: ArtifactRecord) -> dict[str, JSON]:
         "names": list(record.names),
         "created_at": moments.iso(record.created_at),
         "provenance": [provenance(entry) for entry in record.provenance],
+        "labels": list(record.labels),
+        **({} if record.version is None else {"version": version(record.version)}),
+    }
+
+
+def version(one: ArtifactVersion) -> dict[str, JSON]:
+    """Return what the index knows of one version of a name."""
+    return {
+        "name": one.name,
+        "version": one.number,
+        "digest": one.digest,
+        "size": one.size,
+        "content_type": one.content_type,
+        "created_at": moments.iso(one.created_at),
+        "run_id": one.run_id,
+        "node": one.node or None,
+        "port": one.port or None,
+        "note": one.note,
+        "parents": list(one.parents),
+        "tags": list(one.tags),
+        "deleted": one.deleted,
     }
 
 

@@ -12,7 +12,7 @@ from symphony.ports.values import ArtifactRef, Digest
 
 LABEL_CHARS_MAX: Final = 200
 LABEL_HINT: Final = f"use 1 to {LABEL_CHARS_MAX} characters without control characters"
-NAME_HINT: Final = f"{LABEL_HINT} and without @, which comes before the number of a version, as in report@2"
+NAME_HINT: Final = f"{LABEL_HINT} or @: report@2 is version 2 of report"
 LATEST: Final = "latest"
 """In the place of a tag: the newest version."""
 _CONTROL: Final = r"[\x00-\x1f\x7f\ud800-\udfff]"
@@ -120,6 +120,7 @@ class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):
 class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The record of one artifact in the index: the newest name first, every provenance, ratings by rater.
 
+    `labels` are the names with the number of the newest version that is this body, such as `report@3`.
     `version` is the one that was asked for, if it was asked for by a name.
     """
 
@@ -130,6 +131,7 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float = 0.0
     provenance: Sequence[Provenance] = ()
     ratings: Sequence[Rating] = ()
+    labels: Sequence[str] = ()
     version: ArtifactVersion | None = None
 
 

@@ -1,11 +1,27 @@
 """Artifacts as they are typed: a digest, the beginning of one, or a name."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
-from symphony.ports.artifacts import ArtifactMissing, ArtifactRecord, ArtifactStore
+from symphony.ports.artifacts import ArtifactMissing, ArtifactRecord, ArtifactStore, ArtifactVersion
 
 _NAMES_MAX: Final = 1000
+
+
+def versions_of(store: ArtifactStore, name: str, limit: int) -> Sequence[ArtifactVersion]:
+    """Return versions of a name, the newest first. Raises ArtifactMissing, with a name that is near."""
+    return store.versions(name, limit=limit) or store.versions(_named(store, name), limit=limit)
+
+
+def _named(store: ArtifactStore, typed: str) -> str:
+    """Return the name in `NAME@NUMBER`. Raises ArtifactMissing also for a digest."""
+    version = found(store, typed).version
+    if version is None:
+        raise ArtifactMissing(
+            f"{typed} is no name", hint="versions are of names: symphony artifacts show tells them"
+        )
+    return version.name
 
 
 def found(store: ArtifactStore, typed: str) -> ArtifactRecord:
@@ -16,6 +32,8 @@ def found(store: ArtifactStore, typed: str) -> ArtifactRecord:
     try:
         return store.find(typed)
     except ArtifactMissing as missing:
+        if "name" in missing.details:  # it is known, and the hint says what there is of it
+            raise
         from symphony.workflow.problems import did_you_mean
 
         otherwise = missing.hint or ""

@@ -19,6 +19,11 @@ def artifacts(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     return _safely(lambda: _artifacts(incomplete), incomplete)
 
 
+def artifact_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the newest artifacts."""
+    return _safely(lambda: _artifacts(""), incomplete)
+
+
 def operators(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of the built-in operators."""
     return _safely(_operators, incomplete)
@@ -89,7 +94,7 @@ def _artifacts(incomplete: str) -> Iterable[str]:
     for record in Symphony.open().artifacts.records(limit=LIMIT):
         yield from record.names
         if incomplete:
-            yield record.digest
+            yield from [*record.labels, record.digest]
 
 
 def _operators() -> Iterable[str]:

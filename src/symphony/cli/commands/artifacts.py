@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from symphony.cli.arguments import options
+from symphony.cli.arguments import completing, options
+from symphony.cli.commands import artifact_versions
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
 
@@ -14,9 +15,13 @@ from symphony.cli.lazy import CommandGroup
 def command() -> None:
     """List, show, open, store and fetch artifacts.
 
-    ARTIFACT is a digest, the beginning of one (8 digits or more), or a name, which stands for the
-    newest artifact that has it.
+    ARTIFACT is a digest, the beginning of one (8 digits or more), a name, which stands for its newest
+    version, or a version of a name: report@3, report@latest, or report@TAG.
     """
+
+
+for _one in artifact_versions.COMMANDS:
+    command.add_command(_one)
 
 
 @command.command("list")
@@ -77,7 +82,9 @@ def open_artifact(artifact: str) -> int:
 
     symphony = Symphony.open()
     assert symphony.home is not None
-    path = exporting.opened(symphony.artifacts, found(symphony.artifacts, artifact), symphony.home, artifact)
+    record = found(symphony.artifacts, artifact)
+    name = artifact if record.version is None else record.version.name
+    path = exporting.opened(symphony.artifacts, record, symphony.home, name)
     output.say(f"{output.shown(str(path))}\n")
     program = openers.opener()
     if program is None:
@@ -128,41 +135,83 @@ def fsck(repair: bool, as_json: bool) -> int:
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("--name", help="A name to find it by. Default: the file's name.")
 @click.option("--type", "content_type", help="The content type. Default: guessed from the name.")
-@options.as_json("Print the reference as one JSON object.")
-def put(file: str, name: str | None, content_type: str | None, as_json: bool) -> int:
-    """Store a file (- is stdin) and print its digest."""
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A tag for this version; may be repeated.")
+@click.option("--note", default="", metavar="TEXT", help="What is to be known of this version.")
+@click.option(
+    "--parent",
+    "parents",
+    multiple=True,
+    metavar="ARTIFACT",
+    shell_complete=completing.artifacts,
+    help="An artifact that this one was made of; may be repeated.",
+)
+@options.as_json()
+def put(
+    file: str,
+    name: str | None,
+    content_type: str | None,
+    tags: tuple[str, ...],
+    note: str,
+    parents: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Store a file (- is stdin) as a version of a name, and print its digest.
+
+    What is the newest version of the name already adds none, unless it gets a note or parents.
+    """
     from mimetypes import guess_type
 
     from symphony.app import Symphony, spelling
+    from symphony.cli.arguments.artifacts import found
     from symphony.cli.console.failures import BadUsage
+    from symphony.ports.values import ArtifactRef
 
     if file != "-" and Path(file).is_dir():
         raise BadUsage(f"{file} is a folder", hint="pack it first, for instance with tar")
     given = name if name is not None else Path(file).name if file != "-" else None
     kind = content_type or guess_type(given or "")[0] or "application/octet-stream"
+    if given is None and (tags or note or parents):
+        raise BadUsage("what is put without a name has no versions", hint="name it: --name report")
+    store = Symphony.open().artifacts
+    made_of = [found(store, parent).digest for parent in parents]
     with open(0 if file == "-" else file, "rb", closefd=file != "-") as stream:
-        ref = Symphony.open().artifacts.put_stream(stream, content_type=kind, name=given)
+        if given is None:
+            ref = store.put_stream(stream, content_type=kind)
+            version = None
+        else:
+            version = store.add_version(
+                stream, name=given, content_type=kind, note=note, parents=made_of, tags=tags
+            )
+            ref = ArtifactRef(digest=version.digest, size=version.size, content_type=kind, name=version.name)
     if as_json:
-        output.say_json(spelling.reference(ref))
-    else:
-        output.say(f"{ref.digest}\n")
+        output.say_json(spelling.reference(ref) | {"version": None if version is None else version.number})
+        return 0
+    output.say(f"{ref.digest}\n")
+    if version is not None:
+        output.note(output.shown(version.label))
     return 0
 
 
 @command.command()
 @options.artifact_argument
 @options.output
-def get(artifact: str, target: Path | None) -> int:
+@options.as_json("Print what was written as one JSON object; needs --output.")
+def get(artifact: str, target: Path | None, as_json: bool) -> int:
     """Print the content of an artifact, and check it against its digest."""
-    from symphony.app import Symphony
+    from symphony.app import Symphony, spelling
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.console import writing
+    from symphony.cli.console.failures import BadUsage
 
+    if as_json and target is None:
+        raise BadUsage("stdout cannot have both the content and JSON", hint="add --output FILE")
     store = Symphony.open().artifacts
     record = found(store, artifact)
     with store.open(record.digest) as stream:
         writing.deliver_stream(stream, target)
-    if target is not None:
+    if as_json:
+        output.say_json({"path": str(target)} | spelling.artifact(record))
+    elif target is not None:
         output.note(f"{output.size(record.size)} to {output.shown(str(target))}")
     output.flush()
     return 0

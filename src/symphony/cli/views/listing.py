@@ -8,6 +8,7 @@ from symphony.app import spelling
 from symphony.cli.console import output, signs
 from symphony.cli.console.tables import Heading, room, table
 from symphony.cli.views.ending import names, node_word
+from symphony.cli.views.versions import version_lines
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
 from symphony.ports.runs import NodeStatus, short_id, titled
@@ -186,7 +187,7 @@ def artifacts_text(records: "Iterable[ArtifactRecord]") -> str:
             output.size(r.size),
             output.moment(r.created_at),
             r.content_type,
-            ", ".join(r.names),
+            ", ".join(r.labels),
         )
         for r in records
     ]
@@ -202,11 +203,12 @@ def artifact_text(
 
     `run_of` gives what a run is called, `label_of` the label of one of its steps.
     """
-    lines = [
+    lines = [] if record.version is None else version_lines(record.version, run_of)
+    lines += [
         f"digest   {record.digest}",
         f"size     {output.size(record.size)} ({record.size:,} bytes)",
         f"type     {output.shown(record.content_type)}",
-        f"names    {output.shown(', '.join(record.names)) or '(none)'}",
+        f"names    {output.shown(', '.join(record.labels)) or '(none)'}",
         f"stored   {output.moment(record.created_at)}",
     ]
     for origin in record.provenance:

@@ -79,7 +79,7 @@ def no_version(name: str, said: str, known: str) -> ArtifactMissing:
     shown = beginning(f"{name}@{said}", LABEL_CHARS_MAX)
     return ArtifactMissing(
         f"artifact {shown} is not in the store: {known}",
-        details={"artifact": shown},
+        details={"artifact": shown, "name": name},
         hint=f"list its versions with: symphony artifacts log {beginning(name, _SHOWN_CHARS)}",
     )
 

@@ -263,6 +263,7 @@ class Index:
             created_at=created_at,
             provenance=tuple(sorted(provenance, key=lambda p: (p.created_at, p.run_id, p.node, p.port))),
             ratings=tuple(ratings),
+            labels=tuple(f"{named}@{self.versions.newest_of(named, digest)}" for named, _, _ in names),
         )
 
     def named(self, name: str) -> list[Digest]:

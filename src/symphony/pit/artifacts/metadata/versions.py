@@ -168,6 +168,11 @@ class VersionTables:
         query = f"{_SHOWN} name = ? AND number < ? ORDER BY number DESC LIMIT ?"
         return self._shown(query, name, before, limit)
 
+    def newest_of(self, name: str, digest: Digest) -> int:
+        """Return the newest version of a name that has this body."""
+        query = "SELECT max(number) FROM versions WHERE name = ? AND digest = ?"
+        return self._rows.all(tuple[int], query, name, digest)[0][0]
+
     def newest_present(self, name: str) -> ArtifactVersion | None:
         """Return the newest version of a name whose body is there."""
         present = "EXISTS (SELECT 1 FROM objects o WHERE o.digest = v.digest)"

@@ -277,6 +277,7 @@ class MemoryArtifacts:
             names=tuple(types),
             created_at=entry.created_at,
             provenance=tuple(by),
+            labels=tuple(f"{called}@{self._versions.newest_of(called, digest)}" for called in types),
             ratings=tuple(rating for _, rating in sorted(entry.ratings.items())),
         )
 

@@ -81,6 +81,10 @@ class MemoryVersions:
         found = list(reversed(self._of_bodies.get(digest, {})))[:limit]
         return [self._shown(self._names[name][number - 1]) for name, number in found]
 
+    def newest_of(self, name: str, digest: Digest) -> int:
+        """Return the newest version of a name that has this body."""
+        return max(number for named, number in self._of_bodies[digest] if named == name)
+
     def newest_present(self, name: str) -> ArtifactVersion | None:
         """Return the newest version of a name whose body is there."""
         found = (version for version in reversed(self._names.get(name, [])) if self._present(version.digest))

@@ -1,0 +1,75 @@
+"""`symphony artifacts`: versions of names as they are typed."""
+
+from pathlib import Path
+
+import pytest
+from tests.support.commands import CommandLine
+
+pytestmark = pytest.mark.slow
+
+WORKFLOW = """
+name: Words
+inputs: {text: {type: string, default: one}}
+nodes:
+  page:
+    operator: text.render
+    inputs: {text: "# {{ word }}\\n", data: {word: "${{ inputs.text }}"}}
+    artifact: {name: report, content_type: text/markdown}
+outputs: {page: "${{ page.text }}"}
+"""
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path)
+
+
+def test_versions_are_put_listed_compared_tagged_and_got(line: CommandLine) -> None:
+    digests = []
+    for text in ("one\ntwo\n", "one\n2\n", "one\ntwo\n"):
+        line.write("notes.md", text)
+        digests.append(line.type("artifacts", "put", "notes.md", "--note", f"{len(digests)}")[0].strip())
+    assert digests[0] == digests[2] != digests[1]
+    logged = line.json("artifacts", "log", "notes.md")
+    assert [(one["version"], one["digest"], one["note"]) for one in logged] == [
+        (3, digests[2], "2"), (2, digests[1], "1"), (1, digests[0], "0"),
+    ]  # fmt: skip
+    assert line.type("artifacts", "get", "notes.md@2")[0] == "one\n2\n"
+    out, _ = line.type("artifacts", "diff", "notes.md@1", "notes.md@2", status=1)
+    assert out.splitlines()[2:] == ["@@ -1,2 +1,2 @@", " one", "-two", "+2"]
+    assert line.type("artifacts", "diff", "notes.md@1", "notes.md@3") == ("", "")
+    assert line.json("artifacts", "diff", "notes.md@1", digests[1][:10], status=1)["kind"] == "text"
+    line.type("artifacts", "tag", "notes.md@2", "best")
+    assert line.json("artifacts", "tag", "notes.md@1", "best")["moved_from"] == {"best": 2}
+    assert line.json("artifacts", "show", "notes.md@best")["version"]["version"] == 1
+    line.type("artifacts", "untag", "notes.md", "best")
+    _, err = line.type("artifacts", "get", "notes.md@best", status=2)
+    assert "it has no tags" in err
+    _, err = line.type("artifacts", "get", "notes.md@4", status=2)
+    assert "its newest version is 3" in err
+    assert "log notes.md" in err
+    assert Path(line.type("artifacts", "open", "notes.md@2")[0].strip()).name == "notes.md"
+
+
+def test_runs_make_versions_and_one_that_makes_nothing_new_makes_none(line: CommandLine) -> None:
+    line.write("words.yaml", WORKFLOW)
+    for text in ("one", "two", "two", "one"):
+        line.type("run", "words.yaml", "--quiet", "--input", f"text={text}")
+    logged = line.json("artifacts", "log", "report")
+    assert [one["version"] for one in logged] == [3, 2, 1]
+    assert all(one["run_id"] and one["node"] == "page" for one in logged)
+    assert len({one["run_id"] for one in logged}) == 3
+    assert line.type("artifacts", "get", "report@2")[0] == "# two\n"
+
+
+def test_names_that_cannot_be_given_are_refused_with_what_to_do(line: CommandLine) -> None:
+    line.write("logo@2x.txt", "x")
+    _, err = line.type("artifacts", "put", "logo@2x.txt", status=1)
+    assert "report@2 is version 2 of report" in err
+    line.type("artifacts", "put", "logo@2x.txt", "--name", "logo")
+    for status, *words in ((1, "--tag", "3"), (1, "--tag", "latest"), (2, "--parent", "nothing")):
+        line.type("artifacts", "put", "logo@2x.txt", "--name", "logo", *map(str, words), status=int(status))
+    assert len(line.json("artifacts", "log", "logo")) == 1
+    line.write("words.yaml", WORKFLOW.replace("name: report", "name: report@2"))
+    told, _ = line.type("validate", "words.yaml", status=2)
+    assert "report@2 is version 2 of report" in told
