@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -35,6 +35,7 @@ from symphony.pit.tracker.nodes.prints import RunPrints
 from symphony.pit.tracker.store.documents import ChildDocument
 from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, RunMeta, RunRequest
 from symphony.pit.tracker.store.logs import capture
+from symphony.ports.arbiter import Arbiter
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.workflow import dumps, loads
 from symphony.workflow.catalog import Catalog
@@ -109,6 +110,8 @@ class World:
     mended: bool = False  # nothing fails any more
     begun: Counter[str] = field(default_factory=Counter)
     done: set[str] = field(default_factory=set)
+    watch: Callable[[str, bool], None] = lambda _node, _begins: None
+    """Called when a step begins, and when it has ended."""
 
 
 WORLD = World(0)
@@ -117,8 +120,12 @@ WORLD = World(0)
 async def _step(context: Context, value: int) -> int:
     key = f"{context.node}@{context.attempt}"
     WORLD.begun[key] += 1
-    for _ in range(luck(key) % 3):
-        await asyncio.sleep(0)
+    WORLD.watch(context.node, True)
+    try:
+        for _ in range(luck(key) % 3):
+            await asyncio.sleep(0)
+    finally:
+        WORLD.watch(context.node, False)
     WORLD.done.add(key)
     if not WORLD.mended and luck(WORLD.seed, context.node, context.attempt) % 5 == 0:
         raise RuntimeError("bad luck")
@@ -277,12 +284,18 @@ class NoModels:
     async def close(self) -> None: ...
 
 
-def engine(prepared: Prepared, disk: Disk, clock: FastClock, elsewhere: Elsewhere | None = None) -> Engine:
+def engine(
+    prepared: Prepared,
+    disk: Disk,
+    clock: FastClock,
+    elsewhere: Elsewhere | None = None,
+    arbiter: Arbiter | None = None,
+) -> Engine:
     """With `elsewhere`, no expression is evaluated on the loop."""
     executor = Executor(
         run_id=prepared.meta.run_id, cwd=Path("/"), base=Path("/"), artifacts=MemoryArtifacts(clock.now_s),
         models=NoModels(),  # type: ignore[arg-type]  # no node asks one
-        arbiter=AtOnce(), clock=clock, log=lambda *_: None, capture=capture, threads=2,
+        arbiter=arbiter or AtOnce(), clock=clock, log=lambda *_: None, capture=capture, threads=2,
         expressions=None if elsewhere is None else lambda: elsewhere,  # type: ignore[arg-type,return-value]
         heavy_steps=-1,
     )  # fmt: skip
@@ -300,8 +313,16 @@ class Story:
     """One run through all its lives."""
 
     def __init__(
-        self, seed: int, *, calm: bool, reused: Mapping[str, bytes] | None = None, lives_max: int = LIVES_MAX
+        self,
+        seed: int,
+        *,
+        calm: bool,
+        reused: Mapping[str, bytes] | None = None,
+        lives_max: int = LIVES_MAX,
+        arbiter: Callable[[Random], Arbiter] = lambda _: AtOnce(),
     ) -> None:
+        """`arbiter` makes that of each life."""
+        self._arbiter = arbiter
         self.prepared, self.rng, self.calm = made(seed), Random(seed + 1), calm
         self.disk, self.clock = Disk(reused or {}), FastClock()
         self.seed, self.lives, self.skipped, self.lives_max = seed, 0, False, lives_max
@@ -320,7 +341,7 @@ class Story:
             self.disk.room = self.rng.randrange(1, 40) if not self.calm and self.lives < 30 else None
             self.clock.set_by_s += 0.0 if self.calm else self.rng.choice([-9e6, -30.0, 0.0, 30.0, 9e6])
             elsewhere = None if self.calm or self.seed % 2 else Elsewhere(lambda: self.rng.randrange(4))
-            life = engine(self.prepared, self.disk, self.clock, elsewhere)
+            life = engine(self.prepared, self.disk, self.clock, elsewhere, self._arbiter(self.rng))
             if not self.calm and self.rng.random() < 0.2:
                 self.ask(RunRequest(kind="pause"))
             stopping = None
@@ -394,9 +415,15 @@ async def stop(life: Engine, turns: int) -> None:
     life.interrupt("SIGTERM")
 
 
-def tell(seed: int, *, mended: bool = False, **how: object) -> tuple[Story, RunResult | None]:
+def tell(
+    seed: int,
+    *,
+    mended: bool = False,
+    watch: Callable[[str, bool], None] = lambda _node, _begins: None,
+    **how: object,
+) -> tuple[Story, RunResult | None]:
     global WORLD
-    WORLD = World(seed, mended)
+    WORLD = World(seed, mended, watch=watch)
     story = Story(seed, **how)  # type: ignore[arg-type]
     return story, asyncio.run(story.tell())
 

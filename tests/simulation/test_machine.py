@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from symphony.pit.tracker.core.machine import Command, Do, Status
+from symphony.pit.tracker.core.outstanding import outstanding
 from symphony.pit.tracker.core.plan import Join, OnFailure, Plan, PlanLink, PlanNode, make_plan
 from symphony.pit.tracker.core.records import (
     UNHANDLED,
@@ -19,7 +20,10 @@ from symphony.pit.tracker.core.records import (
     ExpandedRecord,
     FailedRecord,
     FinishedRecord,
+    GrantedRecord,
+    QueuedRecord,
     Record,
+    ResumedRecord,
     RetryDueRecord,
     SkippedRecord,
     StartedRecord,
@@ -58,16 +62,21 @@ class Shell:
         self.buffer: list[Record] = []
         self.todo: list[Command] = []
         self.running: set[int] = set()
-        self.waiting: set[int] = set()
+        self.granted: set[int] = set()
         self.clock = 0.0
         recorded = [record for body in world.disk for record in decode_batch(body)]
         for record in recorded:
             self.replay.apply(record)
         if recorded:
-            self.todo = list(self.machine.outstanding())
+            self.record(ResumedRecord(0, 0.0, 1))
+            self.machine.proceed()
+            self.todo = list(outstanding(self.machine))
         else:
             self.record(BegunRecord(0, 0.0, 1))
             self.todo = list(self.machine.begin())
+
+    def queued(self) -> list[int]:
+        return [slot for slot, status in enumerate(self.machine.status) if status == Status.QUEUED]
 
     def record(self, record: Record) -> None:
         self.replay.note(record)
@@ -90,6 +99,13 @@ class Shell:
             self.perform(self.todo.pop(self.rng.randrange(len(self.todo))))
         elif self.running:
             self.end(self.rng.choice(sorted(self.running)))
+        else:
+            self.grant()
+        if self.rng.random() < 0.2:
+            self.grant()
+        held = sum(map(self.machine.holds, range(len(self.machine.status))))
+        assert held <= self.machine.limit
+        assert not any(map(self.machine.holds, self.queued()))
         if self.rng.random() < 0.2:
             self.flush()
 
@@ -99,6 +115,11 @@ class Shell:
             case Do.START:
                 if self.machine.status[slot] != Status.RUNNING:
                     return
+                if self.rng.random() < 0.3 and slot not in self.granted and self.asks(slot):
+                    self.record(QueuedRecord(slot, 0.0, "it", "operator", "others were first", 1))
+                    self.todo += self.machine.queued(slot)
+                    return
+                self.granted.discard(slot)
                 self.start(slot)
             case Do.RETRY:
                 if self.machine.status[slot] == Status.RETRYING:
@@ -116,6 +137,20 @@ class Shell:
             case Do.END:
                 self.flush()
         assert world.crashes >= 0
+
+    def asks(self, slot: int) -> bool:
+        """Only what works itself asks for a grant, and not what is in doubt."""
+        fans_out = self.home(slot) in self.world.fanouts and slot not in self.machine.element_of
+        return not fans_out and slot not in self.replay.announced
+
+    def grant(self) -> None:
+        """The arbiter grants somebody what it waits for."""
+        queued = self.queued()
+        if queued and not self.machine.paused:
+            slot = self.rng.choice(queued)
+            self.record(GrantedRecord(slot, 0.0, "its turn came"))
+            self.granted.add(slot)
+            self.todo += self.machine.granted(slot)
 
     def start(self, slot: int) -> None:
         world, local = self.world, self.home(slot)

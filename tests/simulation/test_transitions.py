@@ -14,10 +14,10 @@ from symphony.pit.tracker.core.plan import make_plan
 
 pytestmark = pytest.mark.slow
 
-SEEDS, STEPS = 4_000, 300
+SEEDS, STEPS = 6_000, 300
 OF_A_SLOT = (
-    "finished", "skipped", "failed", "retry_due", "expanded", "opened", "expired", "parked", "suspended",
-    "again", "cancelled",
+    "finished", "skipped", "failed", "retry_due", "expanded", "opened", "expired", "parked", "queued",
+    "granted", "suspended", "again", "cancelled",
 )  # fmt: skip
 OF_THE_RUN = ("cancel", "pause", "proceed")
 OTHERS = "of another slot"

@@ -19,6 +19,7 @@ class Turns:
         self.granted: list[Grant] = []
         self.released: list[str] = []
         self.most = 0
+        self.twice = 0
         self._waiting: deque[tuple[ResourceRequest, asyncio.Future[Grant]]] = deque()
 
     @property
@@ -33,7 +34,9 @@ class Turns:
         return self._grant(request, "a place was free")
 
     def queued(self, request: ResourceRequest) -> Queued:
-        return Queued(reason=f"all {self.places} places are taken", before=len(self.waiting))
+        waiting = self.waiting
+        before = waiting.index(request.node) if request.node in waiting else len(waiting)
+        return Queued(reason=f"all {self.places} places are taken", before=before)
 
     async def acquire(self, request: ResourceRequest) -> Grant:
         if (grant := self.try_acquire(request)) is not None:
@@ -43,16 +46,23 @@ class Turns:
         try:
             return await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
+            if future.done() and not future.cancelled() and future.exception() is None:
                 self.release(future.result())  # it was granted just then
             raise
 
     def release(self, grant: Grant) -> None:
         if self.held.pop(grant.id, None) is None:
             assert grant.id in self.released, f"{grant.id} was never granted"
+            self.twice += 1
             return
         self.released.append(grant.id)
         self.serve()
+
+    def refuse(self) -> None:
+        """Refuse what waits for a resource in `never`."""
+        for request, future in list(self._waiting):
+            if request.resource in self.never and not future.done():
+                future.set_exception(ResourceRefused(f"{request.resource} is never granted"))
 
     def serve(self) -> None:
         """Grant what has a place now."""

@@ -15,7 +15,7 @@ from symphony.pit.tracker.engine import standing
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.store.journal import RunRequest
 from symphony.pit.tracker.store.logs import RunLog
-from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, Overview
+from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, Overview, QueueProgress
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunWarning, short_id
 from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import ArtifactRef, Value
@@ -44,6 +44,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """The workflow's own nodes by status: elements, rounds and inner nodes do not count."""
     fans: Sequence[FanOutProgress] = ()
     """Fan-outs under way."""
+    queues: Sequence[QueueProgress] = ()
+    """What nodes wait for until it is granted to them."""
     questions: Sequence[OpenQuestion] = ()
     """What people are asked and have not answered."""
     took_s: float = 0.0
@@ -168,6 +170,7 @@ class RunHandle:
             tries=standing.tries(replay, [(name, slot) for name, _, _, slot in running]),
             nodes=replay.counts(),
             fans=standing.fans(replay),
+            queues=self._engine.queues(),
             questions=standing.questions(replay, now),
             took_s=replay.took_s(now) or 0.0,
             saying=saying,

@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from symphony.app.amending import AS_BEFORE, RunAmendment
-from symphony.app.at_once import AtOnce
 from symphony.app.handle import LazyOverview, RunHandle
 from symphony.app.journals import Owned, in_thread
 from symphony.app.models import keys_of
@@ -390,7 +389,7 @@ class Launcher:
             base=job.base,
             artifacts=artifacts,
             models=self._parts.models,
-            arbiter=AtOnce(),
+            arbiter=self._parts.arbiter,
             clock=self._parts.clock,
             log=log,
             cache=cache,

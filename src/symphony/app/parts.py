@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from symphony.app.at_once import AtOnce
 from symphony.app.configured_operators import configured_files, configured_infos
 from symphony.app.pools import Pools
 from symphony.commons.errors import SymphonyError
@@ -19,6 +20,7 @@ from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock
 from symphony.pit.tracker.store.keeping import Keep, retain_logs
 from symphony.pit.tracker.store.runs import Runs
+from symphony.ports.arbiter import Arbiter
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
 from symphony.ports.insight import RunViews
@@ -180,6 +182,11 @@ class Parts:
 
             self._models = AllModels(self.config, self.home, self.clock, self.environment, self._reach_bus)
         return self._models
+
+    @cached_property
+    def arbiter(self) -> Arbiter:
+        """Grants what the runs share."""
+        return AtOnce()
 
     @cached_property
     def live(self) -> "LiveBus":

@@ -89,6 +89,8 @@ def node(outcome: NodeResult) -> dict[str, JSON]:
         document["asks"] = outcome.asks
     if outcome.until is not None:
         document["until"] = outcome.until
+    if outcome.queued is not None:
+        document["queued"] = outcome.queued
     if outcome.cached_from is not None:
         document["cached_from"] = outcome.cached_from
     if outcome.not_cached is not None:

@@ -68,9 +68,9 @@ class Arbiter(Protocol):
         ...
 
     def queued(self, request: ResourceRequest) -> Queued:
-        """Return why the request has to wait now; changes nothing. Called for every attempt that waits.
+        """Return why the request has to wait now, or is waiting already; changes nothing.
 
-        No I/O, and no work that grows with the number of requests.
+        Called for every attempt that waits: no I/O, and no work that grows with the number of requests.
         """
         ...
 

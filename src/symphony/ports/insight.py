@@ -117,6 +117,23 @@ class FanOutProgress(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
 
 
+class QueueProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """The steps of a run that wait for one resource. `reason` and `before` are those of the first in line."""
+
+    resource: str
+    kind: str
+    """What the resource is: operator or model."""
+    count: int
+    """The number of steps that wait for it."""
+    first: str
+    """The name of the first in line."""
+    label: str | None = None
+    reason: str
+    """Why it waits, in words."""
+    before: int = 0
+    """The number of requests of others that come before it."""
+
+
 class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """A question that an approval asks a person; an answer counts for `left_s` more seconds, or for ever."""
 

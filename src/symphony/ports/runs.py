@@ -148,6 +148,8 @@ class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a person is asked, while the node waits for the answer."""
     until: str | None = None
     """Until when the node waits, for a moment or for an answer; ISO 8601 UTC."""
+    queued: str | None = None
+    """For what a pending node is queued and why, in words; None if it is not queued."""
     usage: Usage | None = None
     """What models used for the node, in all its attempts and elements."""
     label: str | None = None

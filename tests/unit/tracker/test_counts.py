@@ -8,7 +8,8 @@ from pathlib import Path
 
 from symphony import Symphony, operator
 from symphony.cli.actions.running import RunOutcome
-from symphony.pit.tracker.core.replay import LazyNodes, RunReplay
+from symphony.pit.tracker.core.lazy_nodes import LazyNodes
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.workflow import loads
 

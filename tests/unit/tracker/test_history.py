@@ -7,9 +7,10 @@ import pytest
 from tests.support.fakes import event
 
 from symphony import Symphony, WorkflowBuilder, operator
+from symphony.pit.tracker.core.lazy_nodes import LazyNodes
 from symphony.pit.tracker.core.names import folded, parent_of
 from symphony.pit.tracker.core.overview import overview_of
-from symphony.pit.tracker.core.replay import INTERRUPTED, LazyNodes
+from symphony.pit.tracker.core.replay import INTERRUPTED, RunReplay
 from symphony.pit.tracker.insight.history import History
 from symphony.pit.tracker.insight.metrics import measure
 from symphony.pit.tracker.insight.outline import Outline, kind_of
@@ -200,7 +201,9 @@ async def test_the_events_of_a_real_run_give_the_same_durations_as_its_result() 
 
 def seen(result: RunResult) -> Overview:
     assert isinstance(result.nodes, LazyNodes)
-    return overview_of(result.nodes.replay())
+    replay = result.nodes.replay()
+    assert isinstance(replay, RunReplay)
+    return overview_of(replay)
 
 
 def test_a_failure_that_its_node_handles_counts_as_what_is_made_of_it() -> None:

@@ -11,9 +11,10 @@ import pytest
 from symphony import operator
 from symphony.app import Symphony
 from symphony.commons.collector import SELDOM
+from symphony.pit.tracker.core.lazy_nodes import LazyNodes
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
 from symphony.pit.tracker.core.records import BegunRecord, FinishedRecord
-from symphony.pit.tracker.core.replay import LazyNodes, RunReplay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.feed import Feed
 from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.store.journal import MemoryStore

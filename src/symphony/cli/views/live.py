@@ -10,9 +10,9 @@ from symphony.cli.console import output
 from symphony.cli.console.signs import SIGNS
 from symphony.cli.console.terminal import Line
 from symphony.cli.console.wrapping import wrapped
-from symphony.cli.views.watching import ProgressView, answer_commands, line_of
+from symphony.cli.views.watching import ProgressView, answer_commands, line_of, waiting_text
 from symphony.commons.widths import columns
-from symphony.ports.insight import FanOutProgress, OpenQuestion
+from symphony.ports.insight import FanOutProgress, OpenQuestion, QueueProgress
 from symphony.ports.runs import NodeStatus, titled
 
 ROWS_MAX: Final = 16
@@ -83,6 +83,7 @@ class Board:
             progress.nodes, progress.fans, [name for name, _ in progress.slowest], dict(progress.saying),
             progress.failed, [event.seq for event in progress.latest],
             [question.node for question in progress.questions],
+            [(queue.first, queue.count, queue.before) for queue in progress.queues],
         )  # fmt: skip
         return self._state != before
 
@@ -127,7 +128,10 @@ class Board:
         for fan in fans:
             yield self._fan(fan, room, unicode=unicode)
         left -= len(fans)
-        yield from self._running(now, left, room, unicode=unicode)
+        queues = now.queues[: max(1, left // 3)]
+        yield from self._running(now, left - len(queues), room, unicode=unicode)
+        for queue in queues:
+            yield self._queue(queue, room, unicode=unicode)
         for event in failures:
             yield _row(
                 f"{SIGNS[NodeStatus.FAILED].on(unicode=unicode)} {line_of(event) or ''}", "", room, "red"
@@ -156,6 +160,14 @@ class Board:
                 rows += 1
         if shown and running > shown and rows < left:
             yield _row(f"and {running - shown:,} more running", "", room, "dim")
+
+    @staticmethod
+    def _queue(queue: QueueProgress, room: int, *, unicode: bool) -> Line:
+        """`○ embed[3] and 41 others: queued for model minilm: all 2 places are taken, 2 before it`."""
+        sign, others = SIGNS[NodeStatus.PENDING].on(unicode=unicode), queue.count - 1
+        many = f" and {others:,} other{'s' if others > 1 else ''}" if others else ""
+        waits = waiting_text(f"{queue.kind} {queue.resource}", queue.reason, queue.before)
+        return _row(f"{sign} {titled(queue.first, queue.label)}{many}: queued for {waits}", "", room, "dim")
 
     def _fan(self, fan: FanOutProgress, room: int, *, unicode: bool) -> Line:
         """`● embed 131/554 ━━━━━━────── 12 s left`."""

@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeGuard
 
 from symphony.cli.console import output
 from symphony.cli.views.earlier import EarlierEvents
-from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, Overview
+from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, Overview, QueueProgress
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunWarning, titled
 from symphony.ports.values import Value
 
@@ -69,6 +69,11 @@ class ProgressView(Protocol):
     @property
     def fans(self) -> Sequence[FanOutProgress]:
         """Fan-outs under way."""
+        ...
+
+    @property
+    def queues(self) -> Sequence[QueueProgress]:
+        """What nodes wait for until it is granted to them."""
         ...
 
     @property
@@ -280,6 +285,8 @@ def line_of(event: RunEvent) -> str | None:
             return f"{name}: started" + (
                 f" (attempt {attempt})" if isinstance(attempt, int) and attempt > 1 else ""
             )
+        case "node.queued":
+            return f"{name}: queued for {queue_text(data)}"
         case "node.expanded":
             return f"{name}: {output.count(_integer(data.get('count')), 'element')}"
         case "node.opened":
@@ -306,6 +313,18 @@ def line_of(event: RunEvent) -> str | None:
         case "node.skipped" | "node.cancelled" | "node.stopped" | "node.decided" | "node.waiting":
             return f"{name}: {event.type.removeprefix('node.')}{_because(data)}"
     return None
+
+
+def queue_text(data: Mapping[str, Value]) -> str:
+    """Return what a `node.queued` event waits for: `model minilm: all 2 places are taken, 3 before it`."""
+    what = " ".join(str(data.get(key)) for key in ("kind", "resource"))
+    return waiting_text(what, str(data.get("reason")), _integer(data.get("before")))
+
+
+def waiting_text(what: str, reason: str, before: int) -> str:
+    """Return for what something waits, why, and after how many others."""
+    others = f", {before:,} before it" if before else ""
+    return f"{output.shown(what)}: {output.brief(reason, 200)}{others}"
 
 
 def _by(data: Mapping[str, Value]) -> str:

@@ -16,9 +16,11 @@ from symphony.pit.tracker.core.records import (
     ExpiredRecord,
     FailedRecord,
     FinishedRecord,
+    GrantedRecord,
     OpenedRecord,
     ParkedRecord,
     PausedRecord,
+    QueuedRecord,
     Record,
     ResumedRecord,
     RetryDueRecord,
@@ -52,6 +54,8 @@ _TYPES: Final[dict[type[EventRecord], str]] = {
     AskedRecord: "node.waiting",
     ExpiredRecord: "node.expired",
     PausedRecord: "run.paused",
+    QueuedRecord: "node.queued",
+    GrantedRecord: "node.granted",
 }
 SLOTLESS: Final = frozenset({BegunRecord, ResumedRecord, CancelRecord, EndedRecord, PausedRecord})
 """Records of the run itself, which belong to no slot."""
@@ -92,6 +96,11 @@ def event_of(
             data |= {"asks": record.question, "until": iso(record.until)}
         case EndedRecord():
             data["status"] = record.status
+        case QueuedRecord():
+            data |= {"resource": record.resource, "kind": record.kind}
+            data |= {"reason": record.reason, "before": record.before}
+        case GrantedRecord():
+            data["reason"] = record.reason
         case PausedRecord(stopped_by=str(signal)) if signal:
             data["signal"] = signal
     if (usage := usage_of(record)) is not None:

@@ -5,7 +5,7 @@ a short text, number or path.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from symphony.commons.cutting import beginning
@@ -64,3 +64,8 @@ def _usual(items: Sequence[Value]) -> Sequence[str] | None:
 
 def _as_it_is(text: str) -> str:
     return text
+
+
+def joined(labels: Iterable[str | None]) -> str | None:
+    """Join the labels of nested elements, outermost first, into one; None if there is none."""
+    return " > ".join(filter(None, labels)) or None

@@ -7,7 +7,7 @@ the same machine again: that is recovery.
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -18,15 +18,16 @@ class Status(IntEnum):
     """The state of a slot. Those from `SUCCEEDED` on are final."""
 
     PENDING = 0
-    READY = 1  # queued, waits for a place
-    RUNNING = 2
-    RETRYING = 3  # failed, waits for its next attempt
-    WAITING = 4  # a person must decide
-    SPARED = 5  # failed, its fallback decides
-    SUCCEEDED = 6
-    FAILED = 7
-    SKIPPED = 8
-    CANCELLED = 9
+    READY = 1  # waits for a place
+    QUEUED = 2  # waits for a grant, in no place
+    RUNNING = 3
+    RETRYING = 4  # failed, waits for its next attempt
+    WAITING = 5  # a person must decide
+    SPARED = 6  # failed, its fallback decides
+    SUCCEEDED = 7
+    FAILED = 8
+    SKIPPED = 9
+    CANCELLED = 10
 
 
 FINAL = Status.SUCCEEDED
@@ -36,6 +37,7 @@ _PENDING, _READY, _RUNNING, _WAITING, _SUCCEEDED = (
 )  # fmt: skip
 _SLOT_BITS = 40
 _SLOT = (1 << _SLOT_BITS) - 1
+_GRANTED = 1 << 64  # a priority above those that nodes may have: nobody else can use the grant
 _SKIPPED_BEFORE, _SUCCEEDED_BEFORE, _WANTED = 1, 2, 4
 
 
@@ -158,7 +160,7 @@ class Machine:
 
     def failed(self, slot: int, *, final: bool = False, handled: bool = True) -> Sequence[Command]:
         """An attempt failed. `final` forbids another one; without `handled`, `on_failure` is ignored."""
-        self._expect(slot, Status.RUNNING, Status.WAITING)
+        self._expect(slot, Status.RUNNING, Status.WAITING, Status.QUEUED)
         self._release(slot)
         if self.tried_again(slot, final=final):
             self.status[slot] = Status.RETRYING
@@ -230,6 +232,20 @@ class Machine:
         self._release(slot)
         return self._flush()
 
+    def queued(self, slot: int) -> Sequence[Command]:
+        """The slot must wait for a grant before its attempt can begin: it gives its place to others."""
+        self._expect(slot, Status.RUNNING)
+        self._release(slot)
+        self.status[slot] = Status.QUEUED
+        self.attempts[slot] -= 1
+        return self._flush()
+
+    def granted(self, slot: int) -> Sequence[Command]:
+        """The slot's attempt may begin, before all others that are ready."""
+        self._expect(slot, Status.QUEUED)
+        self._queue_up(slot, _GRANTED)
+        return self._flush()
+
     def suspended(self, slot: int) -> Sequence[Command]:
         """The slot waits for a person and gives its place to others."""
         self._expect(slot, Status.RUNNING, Status.READY)
@@ -250,8 +266,10 @@ class Machine:
         return ()
 
     def proceed(self) -> Sequence[Command]:
-        """The pause, if there was one, is over."""
-        self.paused = False
+        """A process goes on with the run, after a pause perhaps: what waited for a grant asks again."""
+        self.paused, slot = False, -1
+        while (slot := self.status.find(Status.QUEUED, slot + 1)) >= 0:
+            self._enqueue(slot)
         return self._flush()
 
     def cancel(self) -> Sequence[Command]:
@@ -262,7 +280,7 @@ class Machine:
 
     def cancelled(self, slot: int) -> Sequence[Command]:
         """The slot's work has been stopped."""
-        self._expect(slot, Status.RUNNING, Status.RETRYING, Status.WAITING)
+        self._expect(slot, Status.RUNNING, Status.RETRYING, Status.WAITING, Status.QUEUED)
         self._release(slot)
         self._settle(slot, Status.CANCELLED)
         return self._flush()
@@ -290,42 +308,6 @@ class Machine:
     def holds(self, slot: int) -> bool:
         """True if the slot is at work itself, in a place that others cannot have."""
         return bool(self._holds[slot])
-
-    def outstanding(self) -> Iterator[Command]:
-        """Yield what the shell must do to go on after a replay."""
-        for slot, status in enumerate(self.status):
-            if status in (Status.RETRYING, Status.RUNNING) and self._frame[slot].stopping is not None:
-                if slot not in self.groups and (
-                    slot not in self.children or self.children[slot].ended is not None
-                ):
-                    yield Command(Do.STOP, slot)
-            elif status == Status.RETRYING:
-                yield Command(Do.RETRY, slot)
-            elif status == Status.RUNNING:
-                group, child = self.groups.get(slot), self.children.get(slot)
-                if group is not None:
-                    if group.left == 0:
-                        yield Command(Do.GATHER, slot)
-                elif child is None:
-                    yield Command(Do.START, slot)
-                elif child.ended is not None:
-                    yield Command(Do.SETTLE, slot)
-        if self.done:
-            yield Command(Do.END, -1)
-
-    def stuck(self) -> bool:
-        """True if everything that is left waits for a person."""
-        return not self.done and not any(
-            s in (Status.READY, Status.RETRYING) or (s == Status.RUNNING and self._moves(i))
-            for i, s in enumerate(self.status)
-        )
-
-    def _moves(self, slot: int) -> bool:
-        """True if a running slot goes on by itself, not only by what is inside it."""
-        group, child = self.groups.get(slot), self.children.get(slot)
-        if group is not None:
-            return group.left == 0
-        return child is None or child.ended is not None
 
     def name(self, slot: int) -> str:
         """Return the full name of a slot: `parse[3]`, `loop#2.step`, `child.node`."""

@@ -188,15 +188,37 @@ class PausedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=17):
     """Slots in the middle of an effect that must not be repeated unless somebody asks for it."""
 
 
+class QueuedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=18):
+    """The slot waits until it may use a resource; its attempt has not begun."""
+
+    resource: str
+    """The name of the operator or model."""
+    kind: str
+    """What it is: operator or model."""
+    reason: str
+    """Why it has to wait, in words."""
+    before: int
+    """The number of requests that come before it."""
+
+
+class GrantedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=19):
+    """The slot that waited may use the resource."""
+
+    reason: str
+    """Why it was granted then, in words."""
+
+
 Record: TypeAlias = (
     BegunRecord | StartedRecord | FinishedRecord | FailedRecord | SkippedRecord | RetryDueRecord
     | ExpandedRecord | SuspendedRecord | AgainRecord | CancelRecord | CancelledRecord | ResumedRecord
     | EndedRecord | OpenedRecord | ParkedRecord | AskedRecord | ExpiredRecord | PausedRecord
+    | QueuedRecord | GrantedRecord
 )  # fmt: skip
 _Read: TypeAlias = (
     BegunRecord | StartedFullyRecord | FinishedFullyRecord | FailedRecord | SkippedRecord | RetryDueRecord
     | ExpandedRecord | SuspendedRecord | AgainRecord | CancelRecord | CancelledRecord | ResumedRecord
     | EndedRecord | OpenedRecord | ParkedRecord | AskedRecord | ExpiredRecord | PausedRecord
+    | QueuedRecord | GrantedRecord
 )  # fmt: skip
 
 _LATER_FIELDS = {

@@ -3,19 +3,20 @@
 Recovery, `runs show` and the live event stream all go through here, so that they agree.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import cached_property
 from typing import TypeAlias, assert_never
 
 import msgspec
 
-from symphony.pit.artifacts.values.codec import decode_sealed
-from symphony.pit.artifacts.values.sealed import hidden
 from symphony.pit.tracker.core.events import SLOTLESS, error_in, event_of, iso
+from symphony.pit.tracker.core.labels import joined
+from symphony.pit.tracker.core.lazy_nodes import LazyNodes
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.core.names import together
+from symphony.pit.tracker.core.outstanding import stuck
 from symphony.pit.tracker.core.plan import OnFailure, Plan
+from symphony.pit.tracker.core.queues import Queues
 from symphony.pit.tracker.core.records import (
     UNHANDLED,
     AgainRecord,
@@ -30,9 +31,11 @@ from symphony.pit.tracker.core.records import (
     FailedRecord,
     FinishedFullyRecord,
     FinishedRecord,
+    GrantedRecord,
     OpenedRecord,
     ParkedRecord,
     PausedRecord,
+    QueuedRecord,
     Record,
     ResumedRecord,
     RetryDueRecord,
@@ -53,6 +56,7 @@ _OVERCOME = frozenset({Status.READY, Status.RUNNING, Status.SUCCEEDED})
 _NODE_STATUS = {
     Status.PENDING: NodeStatus.PENDING,
     Status.READY: NodeStatus.PENDING,
+    Status.QUEUED: NodeStatus.PENDING,
     Status.RUNNING: NodeStatus.RUNNING,
     Status.RETRYING: NodeStatus.RUNNING,
     Status.WAITING: NodeStatus.WAITING,
@@ -95,6 +99,7 @@ class RunReplay:
         self.frames_at: list[float] = []  # when each of the machine's frames but the root was opened
         self.tries: dict[int, list[Attempt]] = {}  # by slot, the attempts that were followed by another
         self.idle: set[int] = set()  # slots that were skipped or cancelled while nothing ran
+        self.queues = Queues()
         self._lost: set[int] = set()  # slots whose attempt died with its process
         self._last = 0.0
         self.retried: set[int] = set()  # record numbers of failures that another attempt followed
@@ -138,6 +143,10 @@ class RunReplay:
                 machine.cancelled(slot)
             case CancelRecord():
                 machine.cancel()
+            case QueuedRecord():
+                machine.queued(slot)
+            case GrantedRecord():
+                machine.granted(slot)
             case PausedRecord():  # or a stop: nothing begins until somebody resumes the run
                 machine.pause()
             case BegunRecord():
@@ -205,6 +214,9 @@ class RunReplay:
                 self._note_failure(record)
             case SuspendedRecord() | RetryDueRecord() | AgainRecord():
                 self._note_failure(record)
+            case QueuedRecord() | GrantedRecord():
+                self.announced.discard(slot)
+                self.queues.note(record)
             case EndedRecord():
                 self.ended_at = at
                 error = msgspec.convert(record.error, RunError | None)
@@ -231,6 +243,7 @@ class RunReplay:
                 self._own_labels[slot] = record.label
         if isinstance(record, FailedRecord | SkippedRecord | CancelledRecord):
             self.finished[slot] = at
+            self.queues.leave(slot, at)
         error = error_in(record)
         if error is not None:
             self.errors[slot] = error
@@ -256,6 +269,7 @@ class RunReplay:
     def _lose_attempts(self) -> None:
         """End the attempts that died with the previous process. Nobody knows when they died."""
         last = self.last_at
+        self.queues.lose(last)
         for slot in self.announced - self._lost:
             if self.machine.status[slot] == Status.RUNNING:
                 self._lost.add(slot)
@@ -301,6 +315,10 @@ class RunReplay:
             return NodeStatus.CACHED
         return _NODE_STATUS[status]
 
+    def queued(self, slot: int) -> str | None:
+        """Return for what a slot is queued and why, in words; None if it is not queued."""
+        return self.queues.told(slot) if self.machine.status[slot] == Status.QUEUED else None
+
     def waiting(self) -> dict[str, int]:
         """Return the slots that wait for a person, by name."""
         return {
@@ -313,7 +331,7 @@ class RunReplay:
         """Return the status of a run that has not ended, once no process owns it."""
         if self.machine.paused and self.stopped_by is None:
             return RunStatus.PAUSED
-        return RunStatus.WAITING if self.seq and self.machine.stuck() else RunStatus.INTERRUPTED
+        return RunStatus.WAITING if self.seq and stuck(self.machine) else RunStatus.INTERRUPTED
 
     def run_error(self) -> RunError | None:
         """Return why the run failed: the first failure that nothing handled."""
@@ -478,6 +496,7 @@ class RunReplay:
             usage=usage,
             asks=self.asked.get(slot),
             until=iso(self.due.get(slot)),
+            queued=self.queued(slot),
         )
 
     def _usage_by_slot(self) -> dict[int, Usage]:
@@ -554,42 +573,3 @@ class RunReplay:
         out[NodeStatus.CACHED] += hits
         out[NodeStatus.SUCCEEDED] -= hits
         return {status: number for status, number in out.items() if number}
-
-
-class LazyNodes(Mapping[str, NodeResult]):
-    """The nodes of a run, made on first access: most nodes of a large run are never looked at.
-
-    Making them takes 8 µs a node, half as long as running a small one.
-    """
-
-    def __init__(self, replay: Callable[[], RunReplay]) -> None:
-        self.replay = replay
-
-    @cached_property
-    def _nodes(self) -> dict[str, NodeResult]:
-        return self.replay().nodes()
-
-    def __getitem__(self, name: str) -> NodeResult:
-        return self._nodes[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
-
-    def __len__(self) -> int:
-        return len(self._nodes)
-
-    def __repr__(self) -> str:
-        return "<nodes of a run>"  # asyncio formats the results of tasks: that must not make 100,000 nodes
-
-
-def joined(labels: Iterable[str | None]) -> str | None:
-    """Join the labels of nested elements, outermost first, into one; None if there is none."""
-    return " > ".join(filter(None, labels)) or None
-
-
-def shown_outputs(body: bytes | None) -> dict[str, StoredValue]:
-    """Return recorded outputs with secrets hidden."""
-    if body is None:
-        return {}
-    sealed = decode_sealed(body)
-    return {str(k): hidden(v) for k, v in sealed.items()} if isinstance(sealed, dict) else {}

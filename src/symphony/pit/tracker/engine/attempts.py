@@ -3,11 +3,14 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Final
 
+from symphony.commons.errors import SymphonyError
 from symphony.commons.raised import contained
 from symphony.pit.tracker.core.machine import Status
 from symphony.pit.tracker.engine.batches import Batches
+from symphony.pit.tracker.engine.grants import Grants
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.aside import END, Deferred
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
@@ -16,9 +19,11 @@ from symphony.pit.tracker.nodes.graphs import reads_port
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.threads import DaemonThreads
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work, retry_delay_s
-from symphony.ports.models import Usage
+from symphony.ports.arbiter import ResourceRequest
+from symphony.ports.insight import QueueProgress
+from symphony.ports.models import Estimate, Usage
 from symphony.ports.outputs import OutputCut
-from symphony.ports.values import StoredValue, Value
+from symphony.ports.values import ArtifactRef, StoredValue, Value
 
 STOP_COMES_S: Final = 0.5
 """A signal sent to all processes reaches this one at most so many seconds after the first."""
@@ -39,6 +44,7 @@ class Attempts:
         self._pool = DaemonThreads(parts.executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._batches = Batches(parts, self._pool)
+        self._grants = Grants(parts)
         self._deferred: dict[int, asyncio.Task[None]] = {}  # make the values that commands need first
         self._ended: set[asyncio.Task[None]] = set()  # the cancelled ones of these that have yet to end
         self._replay = parts.replay
@@ -84,15 +90,92 @@ class Attempts:
         """Begin the attempts that have gathered."""
         self._batches.flush()
 
+    def queues(self) -> list[QueueProgress]:
+        """Return what slots wait for, as of now."""
+        return self._grants.standing()
+
+    def sweep(self) -> None:
+        """Give up requests for resources that nobody needs any more."""
+        self._grants.sweep()
+
     def launch(self, slot: int, work: CallWork) -> None:
-        """Begin an attempt in a task of its own; the run stops before an effect if the disk is full."""
+        """Begin an attempt in a task of its own, or queue it until the arbiter grants what it needs.
+
+        The run stops before an effect if the disk is full. A pure operator that cannot suspend needs no
+        grant, whichever way it comes here: it would be over before anybody could use what it left free.
+        """
         if work.barrier and (full := self._executor.store.full()) is not None:
             self._transitions.halt(full)  # what it gives could not be kept: it does not begin
+            return
+        if not (isinstance(work, OperatorWork) and work.inline) and not self._granted(slot, work):
             return
         attempt = self._machine.attempts[slot]
         self._transitions.started(slot, attempt)
         durable = self._recorder.reached() if work.barrier else None
         self._begin(slot, self._execute(slot, work, attempt, durable))
+
+    def _granted(self, slot: int, work: CallWork) -> bool:
+        """Return whether the attempt may begin. Otherwise the slot is queued, or has ended."""
+        request = self._request(slot, work)
+        try:
+            if self._grants.take(slot, request):
+                return True
+        except SymphonyError as refused:
+            self._transitions.failed(slot, refused, self._clock.now_s(), final=True)
+            return False
+        if work.cacheable and self._executor.cache is not None:
+            self._begin(slot, self._look_up(slot, work, request))  # a result that is known needs no grant
+        else:
+            self._grants.queue(slot, request)
+        return False
+
+    def _request(self, slot: int, work: CallWork) -> ResourceRequest:
+        """Return what an attempt of the slot needs."""
+        model, resources = isinstance(work, ModelWork), self._executor
+        return ResourceRequest(
+            run=resources.run_id,
+            node=self._machine.name(slot),
+            resource=work.runs,
+            kind="model" if model else "operator",
+            user=resources.user,
+            project=resources.project,
+            priority=resources.priority,
+            cores=work.cores,
+            estimate=self._estimate(slot, work) if isinstance(work, ModelWork) else None,
+        )
+
+    def _estimate(self, slot: int, work: ModelWork) -> Estimate | None:
+        """Return the most that a request to the model may use up; None if its inputs are not at hand."""
+        if self._aside.tired or self._bindings.must_load(slot, work):
+            return None
+        try:
+            with self._aside.at(slot):
+                inputs, config = self._bindings.inputs(slot, work), self._bindings.config(slot, work)
+            if any(isinstance(value, ArtifactRef) for value in (*inputs.values(), *config.values())):
+                return None
+            plain = self._executor.store.all_plain
+            return self._executor.models.estimate(work.model, plain(inputs), plain(config))
+        except (Deferred, SymphonyError):
+            return None  # the attempt itself waits for them, or reports what is wrong with them
+
+    async def _look_up(self, slot: int, work: CallWork, request: ResourceRequest) -> None:
+        """Take the result from the cache; if there is none, queue the slot."""
+        self._unbegun.discard(slot)
+        started, attempt = self._clock.now_s(), self._machine.attempts[slot]
+        meter = self._meter(self._machine.name(slot)) if isinstance(work, ModelWork) else None
+        try:
+            if self._bindings.must_load(slot, work):
+                await self._bindings.preload(slot, work, self._pool)
+            ready = await self._ready(slot, work, attempt, meter)
+            _, _, hit = await self._executor.look_up(ready, self._pool)
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001
+            self._unfinished(slot, error, started, None)
+            return
+        if hit is not None or not self._alive() or self._machine.frame(slot).stopping is not None:
+            self._finished(slot, hit or Finished({}), started)
+            return
+        del self._tasks[slot]
+        self._grants.queue(slot, request)
 
     def store(
         self,
@@ -181,6 +264,7 @@ class Attempts:
                 return
             del self._tasks[slot]  # a task that is cancelled before its first turn reports nothing
             self._unbegun.discard(slot)
+        self._grants.release(slot)
         self.undefer(slot)
         self._timers.cancel(slot)
         if self._machine.status[slot] < Status.SUCCEEDED:
@@ -189,6 +273,7 @@ class Attempts:
     def abort(self) -> None:
         """Stop everything without a report, because the journal has failed."""
         self._batches.abort()
+        self._grants.abort()
         for slot, task in self._tasks.items():
             self._end(slot, task)
         for slot in list(self._deferred):
@@ -207,6 +292,7 @@ class Attempts:
         await self._timers.close()
         if tasks:
             await asyncio.wait(tasks)
+        await self._grants.close()
 
     def release(self) -> None:
         """Release the threads without waiting: a stuck one must not hold up the run."""
@@ -272,6 +358,7 @@ class Attempts:
 
     def _finished(self, slot: int, finished: Finished, started: float) -> None:
         del self._tasks[slot]
+        self._grants.release(slot)
         if not self._alive():  # too late: the run has been stopped
             self._left(slot, finished.usage)
             return
@@ -282,6 +369,7 @@ class Attempts:
 
     def _unfinished(self, slot: int, error: BaseException, started: float, used: Usage | None) -> None:
         self._tasks.pop(slot, None)
+        self._grants.release(slot)
         if not self._alive():
             self._left(slot, used)
             return
@@ -321,7 +409,8 @@ class Attempts:
             config = None if meter is None else self._bindings.config(slot, ready)
         name, base = self._machine.name(slot), self._bindings.base(slot)
         afresh = self._bindings.afresh is not None and self._bindings.afresh(slot)
-        return NodeAttempt(ready, inputs, name, attempt, base, config, meter, afresh)
+        release = partial(self._grants.release, slot)
+        return NodeAttempt(ready, inputs, name, attempt, base, config, meter, afresh, release)
 
     async def _make(self, slot: int, work: Work | None, deferred: Deferred) -> None:
         name = "outputs" if slot == END else self._machine.name(slot)

@@ -18,6 +18,7 @@ from symphony.pit.tracker.core.causes import placed
 from symphony.pit.tracker.core.events import iso
 from symphony.pit.tracker.core.machine import Command, Do, Group, Machine, Status
 from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.core.outstanding import stuck
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.attempts import Attempts
@@ -53,6 +54,7 @@ from symphony.pit.tracker.nodes.work import (
 from symphony.pit.tracker.store.journal import JournalFailed, JournalStore, MemoryStore, RunRequest
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
+from symphony.ports.insight import QueueProgress
 from symphony.ports.runs import NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import StoredValue
 
@@ -207,6 +209,10 @@ class Engine:
             for at, slot in running[:most]
         ]
 
+    def queues(self) -> list[QueueProgress]:
+        """Return what nodes wait for until the arbiter grants it, as of now."""
+        return self._attempts.queues() if self._begun else []
+
     # ---- start and end --------------------------------------------------------------------
 
     def _assemble(self) -> None:
@@ -276,6 +282,7 @@ class Engine:
                 if self._gathering is None or not self._gathered_too(command):
                     self._perform(command)
             self._attempts.flush()
+            self._attempts.sweep()
             if not self._going():
                 break
             if commands:
@@ -312,7 +319,7 @@ class Engine:
             self._status = RunStatus.PAUSED
             return not self._attempts.busy
         self._status = RunStatus.RUNNING
-        if self._attempts.pending or not self.machine.stuck():
+        if self._attempts.pending or not stuck(self.machine):
             return False
         self._status = RunStatus.WAITING
         return True

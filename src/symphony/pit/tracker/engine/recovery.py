@@ -10,6 +10,7 @@ from symphony.pit.artifacts.values.sealed import SealedValue
 from symphony.pit.tracker.core.changes import Base, Difference, restored, size_of
 from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
 from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.core.outstanding import outstanding
 from symphony.pit.tracker.core.records import (
     CancelledRecord,
     FailedRecord,
@@ -182,7 +183,7 @@ def in_doubt(replay: RunReplay, bindings: Bindings) -> list[int]:
 
 def _outstanding(machine: Machine) -> Iterator[Command]:
     """Yield the outstanding commands. Elements of a failed fan-out are stopped instead of begun again."""
-    for command in machine.outstanding():
+    for command in outstanding(machine):
         element = machine.element_of.get(command.slot)
         over = element is not None and element[0].failed is not None
         begins = command.do in (Do.START, Do.RETRY)

@@ -30,9 +30,11 @@ from symphony.pit.tracker.core.records import (
     FailedRecord,
     FinishedFullyRecord,
     FinishedRecord,
+    GrantedRecord,
     OpenedRecord,
     ParkedRecord,
     PausedRecord,
+    QueuedRecord,
     ResumedRecord,
     RetryDueRecord,
     Reused,
@@ -49,13 +51,14 @@ from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.checking import check_outputs, check_references
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.labelling import Labels
+from symphony.ports.arbiter import ResourceRequest
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.models import Usage
 from symphony.ports.runs import RunError, RunStatus
 from symphony.ports.values import StoredValue
 
-_HOPELESS = frozenset({"budget-exceeded", "host-not-allowed", "model-key-missing"})
+_HOPELESS = frozenset({"budget-exceeded", "host-not-allowed", "model-key-missing", "resource-refused"})
 """Codes of failures that would recur in the same process, however often it retries."""
 
 
@@ -105,6 +108,17 @@ class Transitions:
     def started(self, slot: int, attempt: int, at: float | None = None) -> None:
         """An attempt that takes a while begins, or has begun at the moment `at`, epoch seconds."""
         self._record(StartedRecord(slot, self._clock.now_s() if at is None else at, attempt))
+
+    def queued(self, slot: int, request: ResourceRequest, reason: str, before: int) -> None:
+        """The slot waits until it may use what it requests, after `before` other requests."""
+        now, what = self._clock.now_s(), (request.resource, str(request.kind))
+        self._record(QueuedRecord(slot, now, *what, reason, before))
+        self.push(self._machine.queued(slot))
+
+    def granted(self, slot: int, reason: str) -> None:
+        """The slot that waited may begin."""
+        self._record(GrantedRecord(slot, self._clock.now_s(), reason))
+        self.push(self._machine.granted(slot))
 
     def stopped(self, slot: int, usage: Usage) -> None:
         """The slot's attempt ended with its process, after its models used `usage`. It does not count."""

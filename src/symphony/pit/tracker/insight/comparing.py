@@ -9,9 +9,9 @@ import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.values.codec import value_digest
+from symphony.pit.tracker.core.masking import shown_outputs
 from symphony.pit.tracker.core.names import folded, parent_of
 from symphony.pit.tracker.core.records import FailedRecord, FinishedRecord, Record
-from symphony.pit.tracker.core.replay import shown_outputs
 from symphony.pit.tracker.store.journal import RunMeta
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.comparison import (

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Container, Iterable, Sequence
 
+from symphony.pit.tracker.core.masking import shown_outputs
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.records import FinishedRecord, Record
-from symphony.pit.tracker.core.replay import shown_outputs
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.values import ArtifactRef
 

@@ -11,6 +11,10 @@ from symphony.ports.models import Usage
 from symphony.ports.values import StoredValue
 
 
+def nothing() -> None:
+    """Do nothing, because there is no grant to give back."""
+
+
 class NodeAttempt(msgspec.Struct, frozen=True):
     """One attempt: its work with all expressions evaluated, its inputs, the node's full name.
 
@@ -28,6 +32,8 @@ class NodeAttempt(msgspec.Struct, frozen=True):
     config: Mapping[str, StoredValue] | None = None
     meter: Meter | None = None
     afresh: bool = False
+    release: Callable[[], None] = nothing
+    """Gives back the grant for the call; called when that is over, and harmless when called again."""
 
     def whole(self) -> "NodeAttempt":
         """Return the attempt without `base`, for outputs that must make sense without a round."""

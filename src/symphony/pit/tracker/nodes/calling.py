@@ -18,7 +18,6 @@ from symphony.pit.tracker.nodes.sizes import quickly_seen, quickly_told
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.storing import ValueStore
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, settings
-from symphony.ports.arbiter import ResourceRequest
 from symphony.ports.values import Value
 from symphony.sdk.sizes import ports_of
 
@@ -40,16 +39,11 @@ class AttemptCalls:
     async def call(self, attempt: NodeAttempt, plain: Mapping[str, Value], pool: Pool) -> Mapping[str, Value]:
         """Make one call within its time; `plain` holds the attempt's inputs, loaded.
 
+        The attempt's grant is given back when the call is over.
+
         Raises SymphonyError `timeout`, and whatever the operator raises.
         """
-        resources, work, node = self._resources, attempt.work, attempt.node
-        request = ResourceRequest(
-            run=resources.run_id,
-            node=node,
-            resource=work.runs,
-            kind="model" if isinstance(work, ModelWork) else "operator",
-        )
-        grant = resources.arbiter.try_acquire(request) or await resources.arbiter.acquire(request)
+        work = attempt.work
         try:
             if (task := self._task(attempt, plain)) is not None:
                 return await self._in_worker(task, work)
@@ -64,7 +58,7 @@ class AttemptCalls:
                     raise too_late(work) from error
                 raise
         finally:
-            resources.arbiter.release(grant)
+            attempt.release()
 
     async def _in_worker(self, task: "Task", work: CallWork) -> Mapping[str, Value]:
         assert self._resources.workers is not None

@@ -66,21 +66,30 @@ class Executor(RunResources, frozen=True, kw_only=True, dict=True):
         plain = brief(error_text(error), self.sealer.mask_cut)
         return plain.code, plain.message, plain.hint
 
-    async def execute(self, attempt: NodeAttempt, pool: Pool) -> Finished:
-        """Run one attempt, or take the result of an earlier run. Raises whatever it raises."""
-        in_thread, work, inputs = asyncio.get_running_loop().run_in_executor, attempt.work, attempt.inputs
-        key, seen = None, FilesRead()
-        if all(map(quickly_seen, inputs.values())):
+    async def look_up(
+        self, attempt: NodeAttempt, pool: Pool
+    ) -> tuple[str | None, FilesRead, Finished | None]:
+        """Return the key of the attempt's result, the files that it is made of, and the result of an earlier
+        run. There is no key if the result may not be kept. Raises `type-mismatch`.
+        """
+        in_thread, seen = asyncio.get_running_loop().run_in_executor, FilesRead()
+        if all(map(quickly_seen, attempt.inputs.values())):
             may_keep = self._checked(attempt)
         else:
             may_keep = await in_thread(pool, self._checked, attempt)
-        if may_keep:
-            key = await in_thread(pool, self.result_keys.key, attempt, seen)
-            hit = (
-                None if key is None or attempt.afresh else await in_thread(pool, self.hits.find, key, attempt)
-            )
-            if hit is not None:
-                return hit
+        if not may_keep:
+            return None, seen, None
+        key = await in_thread(pool, self.result_keys.key, attempt, seen)
+        if key is None or attempt.afresh:
+            return key, seen, None
+        return key, seen, await in_thread(pool, self.hits.find, key, attempt)
+
+    async def execute(self, attempt: NodeAttempt, pool: Pool) -> Finished:
+        """Run one attempt, or take the result of an earlier run. Raises whatever it raises."""
+        in_thread, work, inputs = asyncio.get_running_loop().run_in_executor, attempt.work, attempt.inputs
+        key, seen, hit = await self.look_up(attempt, pool)
+        if hit is not None:
+            return hit
         # Use a thread only for what may take long: the round trip costs as much as a commit.
         plain: Mapping[str, Value]
         if any(isinstance(value, ArtifactRef) for value in inputs.values()):

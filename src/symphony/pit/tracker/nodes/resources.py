@@ -40,6 +40,12 @@ class RunResources(msgspec.Struct, frozen=True, kw_only=True):
     arbiter: Arbiter
     clock: Clock
     log: LogWriter
+    user: str = ""
+    """The user whose run it is, for the arbiter; empty if not known."""
+    project: str = ""
+    """The project that the run belongs to."""
+    priority: int = 0
+    """The run's priority at the arbiter: a higher one goes first."""
     cache: Cache | None = None
     sealer: Sealer = msgspec.field(default_factory=NoSecrets)
     spending: Spending = msgspec.field(default_factory=Spending)

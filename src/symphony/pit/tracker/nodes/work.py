@@ -105,6 +105,11 @@ class _Called(NodeWork, frozen=True, kw_only=True, eq=False):
     cached_always: bool = False
     """True if the node is `cacheable` even where running again is quicker."""
 
+    @property
+    def cores(self) -> float:
+        """Return the share of the processor that a call needs: 0 if it only waits for others."""
+        return 1.0
+
 
 class OperatorWork(_Called, frozen=True, kw_only=True, eq=False):
     """Calls an operator; for a command, the operator that runs commands."""
@@ -126,6 +131,11 @@ class OperatorWork(_Called, frozen=True, kw_only=True, eq=False):
     def runs(self) -> str:
         """Return the name of the operator."""
         return self.operator.info.name
+
+    @property
+    def cores(self) -> float:
+        """Return 1 for a command or a function that runs in a thread or a process; 0 for a coroutine."""
+        return 1.0 if self.operator.style == "thread" or self.runs == COMMAND else 0.0
 
 
 class ModelWork(_Called, frozen=True, kw_only=True, eq=False):

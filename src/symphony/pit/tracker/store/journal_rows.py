@@ -23,10 +23,11 @@ from symphony.pit.tracker.store.log_frames import SOUND_LOGS
 from symphony.ports.runs import short_id
 from symphony.workflow.problems import WorkflowInvalid
 
-FORMAT = 3
+FORMAT = 5
 """The version of the journal's format.
 
-1 had no record kinds after `ENDED` and other requests, 2 no checksums.
+1 had no record kinds after `ENDED` and other requests, 2 no checksums, 3 no record kinds after `PAUSED`.
+4 was that of segments, whose runs had none of these either.
 """
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, sum INTEGER) WITHOUT ROWID;

@@ -9,6 +9,8 @@ from typing import Protocol
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.values.codec import encode_value
 from symphony.pit.tracker.core.machine import Do
+from symphony.pit.tracker.core.masking import shown_outputs
+from symphony.pit.tracker.core.outstanding import outstanding
 from symphony.pit.tracker.core.records import (
     CancelledRecord,
     CancelRecord,
@@ -17,7 +19,7 @@ from symphony.pit.tracker.core.records import (
     PausedRecord,
     Record,
 )
-from symphony.pit.tracker.core.replay import RunReplay, shown_outputs
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.structure import answered
 from symphony.pit.tracker.store import journal
 from symphony.pit.tracker.store.journal import RunRequest, SqliteStore
@@ -151,7 +153,7 @@ def _cancel(replay: RunReplay, _: RunRequest, now: float) -> list[Record]:
     records: list[Record] = [CancelRecord(0, now)]
     replay.apply(records[0])
     while not replay.machine.done:
-        stops = [command for command in replay.machine.outstanding() if command.do is Do.STOP]
+        stops = [command for command in outstanding(replay.machine) if command.do is Do.STOP]
         assert stops  # else the machine would have ended
         for command in stops:
             record = CancelledRecord(command.slot, now)

@@ -15,9 +15,11 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.marks import WORKER_VARIABLE, marks_of
 from symphony.commons.processes import end_marked
 from symphony.pit.tracker.core.events import iso
+from symphony.pit.tracker.core.lazy_nodes import LazyNodes
+from symphony.pit.tracker.core.masking import shown_outputs
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.records import AskedRecord, EndedRecord, FinishedRecord, Record
-from symphony.pit.tracker.core.replay import LazyNodes, RunReplay, shown_outputs
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.store import journal
 from symphony.pit.tracker.store.finding import (
     SEVERAL_TOLD,

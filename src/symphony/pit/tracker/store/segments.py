@@ -37,7 +37,7 @@ from symphony.pit.tracker.store.journal_rows import (
 )
 from symphony.ports.runs import short_id
 
-SEGMENT_FORMAT = 4
+SEGMENT_FORMAT = 6
 RUNS_MAX = 1_000
 RUN_BYTES_MAX = 256 * 1024
 PREFIX = "segment-"

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.labels import joined
 from symphony.pit.tracker.core.names import elements_of
-from symphony.pit.tracker.core.replay import RunReplay, joined
+from symphony.pit.tracker.core.replay import RunReplay
 
 
 class StepLabels:

@@ -35,6 +35,7 @@ _LOST = "its artifact is damaged or missing"
 _WHY = {
     Status.PENDING: "it had not begun",
     Status.READY: "it had not begun",
+    Status.QUEUED: "it had not begun",
     Status.SUCCEEDED: "its failure was handled",
     Status.SKIPPED: "its failure was handled",
     Status.FAILED: "it failed",
