@@ -13,7 +13,7 @@ from symphony.cli.views import following
 from symphony.cli.views.live import Board, FanOutPace, PutQuestion
 from symphony.cli.views.watching import FAILURES_MAX, LINES_MAX, LineView, line_of, progress_line
 from symphony.commons.widths import columns
-from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion
+from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, QueueProgress
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus, RunWarning
 from symphony.ports.values import Value
 
@@ -32,6 +32,7 @@ class Now:
     tries: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     nodes: Mapping[NodeStatus, int] = field(default_factory=dict)
     fans: Sequence[FanOutProgress] = ()
+    queues: Sequence[QueueProgress] = ()
     questions: Sequence[OpenQuestion] = ()
     took_s: float = 0.0
 
@@ -42,6 +43,11 @@ class Now:
         (event("run.started"), "run started"),
         (event("node.started", "a"), "a: started"),
         (event("node.started", "a", attempt=2), "a: started (attempt 2)"),
+        (
+            event("node.queued", "a", kind="model", resource="minilm\x1b", reason="it is busy", before=2),
+            "a: queued for model minilm\\x1b: it is busy, 2 before it",
+        ),
+        (event("node.granted", "a", reason="its turn came"), None),
         (event("node.expanded", "a", count=1_200), "a: 1,200 elements"),
         (event("node.finished", "a", duration_ms=1_500), "a: succeeded in 1.5 s"),
         (event("node.finished", "a", duration_ms=True), "a: succeeded"),
@@ -178,6 +184,19 @@ def test_below_a_node_stands_the_last_that_its_model_said() -> None:
     assert lines[at + 1].endswith("one two the end")
 
 
+def test_the_view_says_what_steps_are_queued_for_and_after_how_many() -> None:
+    made, waiting = board(), now()
+    waiting.queues = [
+        QueueProgress(
+            resource="minilm", kind="model", count=42, first="embed[3]", label="b.md", before=2,
+            reason="all 2 places are taken",
+        )
+    ]  # fmt: skip
+    made.see(waiting)
+    told = "○ embed[3] b.md and 41 others: queued for model minilm: all 2 places are taken, 2 before it"
+    assert told in drawn(made, width=120)
+
+
 HOSTILE = "\x1b[2J\u202e日本🎉" * 40
 
 
@@ -191,6 +210,12 @@ def test_the_view_fits_the_terminal_whatever_runs(width: int, height: int, busy:
         busiest.saying = {name: "word " * 100 for name, _ in busiest.slowest}
         busiest.fans = [FanOutProgress(name=HOSTILE, count=10_000, done=n, failed=n) for n in range(200)]
         busiest.questions = [OpenQuestion(node=f"q{n}", text=HOSTILE, left_s=3.0) for n in range(50)]
+        busiest.queues = [
+            QueueProgress(
+                resource=HOSTILE, kind="model", count=10_000, first=HOSTILE, reason=HOSTILE, before=n
+            )
+            for n in range(20)
+        ]
         busiest.tries = {name: (2, 3) for name, _ in busiest.slowest}
         put = PutQuestion("q3", typed=HOSTILE, hint="begin with y or n")
     made.see(busiest)
