@@ -11,6 +11,7 @@ from symphony.pit.tracker.insight.summary import summarise
 from symphony.ports.forecast import Forecast, Guess, PlannedNode
 from symphony.ports.metrics import BOUNDS_S, Distribution, KindStats, Stats
 from symphony.ports.models import Estimate, Usage
+from symphony.ports.retention import Clearing, Judged
 from symphony.ports.steering import Pruned
 from symphony.ports.values import Value
 from symphony.workflow.model import Workflow
@@ -164,5 +165,44 @@ def of_pruned(found: Pruned, shorts: Mapping[str, str]) -> dict[str, JSON]:
         "busy": found.busy,
         "artifacts": found.collected.objects,
         "bytes": found.collected.bytes,
+        "grace_s": found.grace_s,
         "unread": [error.message for error in found.unread],
+    }
+
+
+def of_clearing(found: Clearing) -> dict[str, JSON]:
+    """Return the document for programs: what happens to each artifact, by which rule and why."""
+    return {
+        "dry_run": found.dry_run,
+        "damaged_lines": found.damaged,
+        "complete": found.complete,
+        "grace_s": found.grace_s,
+        **{
+            name: {"artifacts": some.objects, "bytes": some.bytes}
+            for name, some in (
+                ("trashed", found.trashed), ("deleted", found.deleted), ("restored", found.restored),
+            )
+        },
+        "artifacts": [_judged(one) for one in found.judged],
+    }  # fmt: skip
+
+
+def _judged(one: Judged) -> JSON:
+    standing, verdict = one.standing, one.verdict
+    runs: list[JSON] = [*sorted(standing.runs)]
+    return {
+        "digest": standing.digest,
+        "size": standing.size,
+        "content_type": standing.content_type,
+        "names": [name.name for name in standing.names],
+        "fate": one.fate.name.lower(),
+        "stays": verdict.stays,
+        "rule": verdict.rule,
+        "why": verdict.why,
+        "value": round(verdict.value, 6),
+        "put_at": moments.iso(standing.put_at),
+        "trashed_at": None if standing.trashed_at is None else moments.iso(standing.trashed_at),
+        "pinned": standing.pinned,
+        "uses": standing.uses,
+        "runs": runs,
     }

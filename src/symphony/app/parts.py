@@ -21,10 +21,10 @@ from symphony.commons.time import SystemClock
 from symphony.pit.tracker.store.keeping import Keep, retain_logs
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.arbiter import Arbiter
-from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
 from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
+from symphony.ports.retention import RetainedStore
 from symphony.ports.tracing import Tracing
 from symphony.workflow.catalog import Catalog, ModelInfo
 from symphony.workflow.model import OnFinish
@@ -131,7 +131,7 @@ class Parts:
         self._traces_known, self._tracing = True, tracing
 
     @cached_property
-    def artifacts(self) -> ArtifactStore:
+    def artifacts(self) -> RetainedStore:
         """Where large and declared values go."""
         from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
 

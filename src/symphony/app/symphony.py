@@ -14,13 +14,12 @@ from symphony.app.home import config_of, locate_home, secure
 from symphony.app.parts import Parts
 from symphony.commons.settings import Config
 from symphony.pit.tracker.core.budget import Limits
-from symphony.pit.tracker.store.keeping import foreseen, prune
 from symphony.pit.tracker.store.logs import routed_streams
 from symphony.pit.tracker.store.runs import Runs
-from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
 from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
+from symphony.ports.retention import Clearing, RetainedStore
 from symphony.ports.runs import ENDED, RunResult, RunStatus
 from symphony.ports.steering import Pruned
 from symphony.ports.tracing import Tracing
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from symphony.app.live import LiveBus
     from symphony.app.preparing import PreparedWorkflow
     from symphony.app.rerunning import RerunRequest
+    from symphony.app.upkeep import Upkeep
     from symphony.pit.artifacts import ResultCache
     from symphony.ports.forecast import Forecast
     from symphony.sdk import Operator
@@ -123,6 +123,12 @@ class Symphony:
 
         return Launcher(self.parts)
 
+    @cached_property
+    def _upkeep(self) -> "Upkeep":
+        from symphony.app.upkeep import Upkeep
+
+        return Upkeep(self.parts)
+
     @property
     def home(self) -> Path | None:
         """Where everything is kept; None in memory."""
@@ -149,7 +155,7 @@ class Symphony:
         return self.parts.tracing
 
     @property
-    def artifacts(self) -> ArtifactStore:
+    def artifacts(self) -> RetainedStore:
         """Where large and declared values go."""
         return self.parts.artifacts
 
@@ -195,13 +201,20 @@ class Symphony:
         statuses: Sequence[RunStatus] = ENDED,
         dry_run: bool = False,
     ) -> Pruned:
-        """Delete runs that ended more than `older_s` seconds ago, and artifacts that no run needs.
+        """Delete runs that ended more than `older_s` seconds ago, then `clear`.
 
         Only runs that nothing can go on with, and never one of the `keep` newest. Blocking.
         """
-        before_s = self.parts.clock.now_s() - older_s
-        found = foreseen(self.runs, before_s=before_s, statuses=statuses, keep=keep)
-        return found if dry_run else prune(self.runs, self.artifacts, found.runs, found.unread)
+        return self._upkeep.prune(older_s, keep=keep, statuses=statuses, dry_run=dry_run)
+
+    def clear(self, *, at_once: bool = False, dry_run: bool = False) -> Clearing:
+        """Move artifacts that may go to the trash, and delete those that were there for long enough.
+
+        The settings under `retention` say which may go; without rules, those that no run refers to and nobody
+        named. With `at_once` they are deleted now, but for those that were put a short time ago. With
+        `dry_run` nothing is changed. Blocking.
+        """
+        return self._upkeep.clear(at_once=at_once, dry_run=dry_run)
 
     def attend(self, about_to_answer: Callable[[Sequence[str]], bool] | None) -> None:
         """Say whether somebody is here to answer approvals, for runs that begin from now on.

@@ -17,6 +17,7 @@ import msgspec
 
 from symphony.commons.errors import ConfigInvalid, IoFailed, SymphonyError
 from symphony.commons.filesystem import read_text_bounded
+from symphony.commons.retention import RetentionRules, read_rules
 from symphony.commons.secrets import Secret
 from symphony.commons.settings import Config
 
@@ -110,7 +111,7 @@ def check_settings(kind: type[S], text: str, source: str, *, whole: bool = False
 
 def _made(kind: type[S], tree: Tree) -> S:
     try:
-        return msgspec.convert(tree, kind, dec_hook=_as_secret)
+        return msgspec.convert(tree, kind, dec_hook=_as_setting)
     except msgspec.ValidationError as error:
         raise ConfigInvalid(f"the settings do not go together: {_without_value(error)}") from None
 
@@ -181,17 +182,20 @@ def _from_text(text: str, kind: object, source: str, place: Place) -> object:
 def _converted(value: object, kind: object, source: str, place: Place, *, strict: bool = True) -> object:
     """Return `value` as a builtin again, so that layers merge as trees. Raises ConfigInvalid."""
     try:
-        found: object = msgspec.convert(value, type=kind, strict=strict, dec_hook=_as_secret)
+        found: object = msgspec.convert(value, type=kind, strict=strict, dec_hook=_as_setting)
     except msgspec.ValidationError as error:
         choices = _choices(kind)
-        why = f"expected one of {', '.join(choices)}" if choices else _without_value(error)
+        described = f"one of {', '.join(choices)}" if choices else _description(kind)
+        why = f"expected {described}" if described else _without_value(error)
         raise _wrong(source, place, why) from None
     if isinstance(found, Decimal) and not (found.is_finite() and found >= 0):
         raise _wrong(source, place, "expected an amount of 0 or more")
-    return value if strict or isinstance(found, Secret) else msgspec.to_builtins(found)
+    return value if strict or isinstance(found, Secret | RetentionRules) else msgspec.to_builtins(found)
 
 
-def _as_secret(kind: type, value: object) -> object:
+def _as_setting(kind: type, value: object) -> object:
+    if kind is RetentionRules:
+        return value if isinstance(value, RetentionRules) else read_rules(value)
     if kind is not Secret:
         raise TypeError(f"settings cannot hold {kind.__name__}")
     if isinstance(value, Secret):
@@ -206,6 +210,14 @@ def _choices(kind: object) -> list[str]:
     if get_origin(kind) in (Union, UnionType):
         return [choice for one in get_args(kind) for choice in _choices(one)]
     return [str(choice) for choice in get_args(kind)] if get_origin(kind) is Literal else []
+
+
+def _description(kind: object) -> str | None:
+    """Return how a type describes its texts, if it does."""
+    if get_origin(kind) in (Union, UnionType):
+        return next(filter(None, map(_description, get_args(kind))), None)
+    metadata = getattr(kind, "__metadata__", ())
+    return next((one.description for one in metadata if isinstance(one, msgspec.Meta)), None)
 
 
 def _without_value(error: msgspec.ValidationError) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from symphony.commons.logging import LoggingConfig
+from symphony.commons.quantities import DURATION, SIZE
+from symphony.commons.retention import RetentionRules
 from symphony.commons.secrets import Secret
 
 MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,99}")
@@ -20,6 +22,13 @@ Provider: TypeAlias = Literal["openai", "anthropic", "llama", "minilm"]
 Kind: TypeAlias = Literal["chat", "embedding"]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Duration: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern=f"^(?:{DURATION.pattern})$", description="a duration such as 12h or 30d")
+]
+Size: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern=f"^(?i:{SIZE.pattern})$", description="a size such as 500MB or 10GiB")
+]
+Weight: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +101,56 @@ class PoolConfig(Settings, frozen=True, kw_only=True):
 
     memory_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] | None = None
     models: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+class ValueConfig(Settings, frozen=True, kw_only=True):
+    """The weights of what makes an artifact worth keeping, for rules with `max_total`.
+
+    `half_life`: after how long without use the recency has halved.
+    """
+
+    recency: Weight = 1.0
+    frequency: Weight = 1.0
+    quality: Weight = 1.0
+    size: Weight = 0.5
+    half_life: Duration = "30d"
+
+
+class RunRetentionConfig(Settings, frozen=True, kw_only=True):
+    """Which runs that have ended `symphony runs prune` deletes without being told, and `automatic` upkeep.
+
+    Those older than `max_age`, more than `max_count`, or beyond `max_total` of their files. Without
+    limits, none.
+    """
+
+    max_age: Duration | None = None
+    max_count: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] | None = None
+    max_total: Size | None = None
+
+
+class CacheRetentionConfig(Settings, frozen=True, kw_only=True):
+    """What the cache of results keeps: those used last, up to `max_total`, and up to `max_count`.
+
+    None that is older than `max_age`.
+    """
+
+    max_total: Size = "512MiB"
+    max_count: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)] | None = None
+    max_age: Duration | None = None
+
+
+class RetentionConfig(Settings, frozen=True, kw_only=True):
+    """What stays in the home, and for how long. `trash`: how long artifacts can be brought back.
+
+    `artifacts` is a list of rules. `automatic`: once a day, after a run, what may go by these settings goes.
+    """
+
+    trash: Duration = "7d"
+    automatic: bool = False
+    artifacts: RetentionRules | None = None
+    value: ValueConfig = ValueConfig()
+    runs: RunRetentionConfig = RunRetentionConfig()
+    cache: CacheRetentionConfig = CacheRetentionConfig()
 
 
 class SymphonyConfig(Settings, frozen=True, kw_only=True):
@@ -208,6 +267,7 @@ class Config(Settings, frozen=True, kw_only=True):
     models: dict[str, ModelConfig] = {}
     operators: OperatorsConfig = OperatorsConfig()
     pool: PoolConfig = PoolConfig()
+    retention: RetentionConfig = RetentionConfig()
     symphony: SymphonyConfig = SymphonyConfig()
     tracing: TracingConfig = TracingConfig()
 

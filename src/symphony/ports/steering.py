@@ -23,6 +23,8 @@ class Reached(Enum):
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     """The deleted runs, and the size of their artifacts; nothing is deleted if `dry_run`.
 
+    The artifacts are in the trash for `grace_s` seconds, or gone if that is 0.
+
     `busy` runs were taken up by somebody meanwhile and have stayed; so have those whose journals cannot
     be read, for the reasons in `unread`.
     """
@@ -30,6 +32,7 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     runs: Sequence[RunSummary]
     busy: int = 0
     collected: Collected = NOTHING
+    grace_s: float = 0.0
     dry_run: bool = False
     unread: Sequence[SymphonyError] = ()
 

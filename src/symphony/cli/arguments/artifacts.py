@@ -5,6 +5,8 @@ from typing import Final
 
 from symphony.commons.errors import SymphonyError
 from symphony.ports.artifacts import ArtifactMissing, ArtifactRecord, ArtifactStore, ArtifactVersion
+from symphony.ports.retention import ArtifactTrashed
+from symphony.ports.values import Digest
 
 _NAMES_MAX: Final = 1000
 
@@ -43,3 +45,15 @@ def found(store: ArtifactStore, typed: str) -> ArtifactRecord:
             raise missing from None
         missing.hint = did_you_mean(typed, known, otherwise)
         raise
+
+
+def in_trash(store: ArtifactStore, typed: str) -> Digest:
+    """Return the artifact of the trash that was meant.
+
+    Raises ArtifactMissing, and SymphonyError `not-trashed`.
+    """
+    try:
+        found(store, typed)
+    except ArtifactTrashed as trashed:
+        return Digest(str(trashed.details["digest"]))
+    raise SymphonyError(f"{typed} is not in the trash", code="not-trashed", hint="it is stored as ever")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from symphony.cli.arguments import completing, options
-from symphony.cli.commands import artifact_versions
+from symphony.cli.commands import artifact_retention, artifact_versions
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
 
@@ -20,7 +20,7 @@ def command() -> None:
     """
 
 
-for _one in artifact_versions.COMMANDS:
+for _one in (*artifact_versions.COMMANDS, *artifact_retention.COMMANDS):
     command.add_command(_one)
 
 
@@ -85,6 +85,7 @@ def open_artifact(artifact: str) -> int:
     record = found(symphony.artifacts, artifact)
     name = artifact if record.version is None else record.version.name
     path = exporting.opened(symphony.artifacts, record, symphony.home, name)
+    symphony.artifacts.log_reads()
     output.say(f"{output.shown(str(path))}\n")
     program = openers.opener()
     if program is None:
@@ -209,6 +210,7 @@ def get(artifact: str, target: Path | None, as_json: bool) -> int:
     record = found(store, artifact)
     with store.open(record.digest) as stream:
         writing.deliver_stream(stream, target)
+    store.log_reads()
     if as_json:
         output.say_json({"path": str(target)} | spelling.artifact(record))
     elif target is not None:

@@ -71,6 +71,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def span(seconds: float) -> str:
+    """A long time for people, rounded: `7 days`, `12 h`, `5 min`."""
+    if seconds >= 2 * 86_400:
+        return count(round(seconds / 86_400), "day")
+    if seconds >= 3600:
+        return f"{round(seconds / 3600)} h"
+    return f"{round(seconds / 60)} min" if seconds >= 60 else f"{round(seconds)} s"
+
+
 def count(number: int, noun: str) -> str:
     """`1 node`, `2 nodes`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -39,4 +39,7 @@ def text(found: Pruned, shorts: Mapping[str, str]) -> str:
         return (listing.runs_text(found.runs, shorts) if found.runs else "") + f"would delete {count}\n"
     bodies = f"{output.count(found.collected.objects, 'artifact')} of {output.size(found.collected.bytes)}"
     stayed = f"{output.count(found.busy, 'run')}, taken up again meanwhile, stayed\n" if found.busy else ""
+    if found.collected.objects and found.grace_s:
+        kept = f"for {output.span(found.grace_s)} (see symphony artifacts gc)"
+        return f"deleted {count}; {bodies} that no run needs, in the trash {kept}\n{stayed}"
     return f"deleted {count}, and {bodies} that no run needs\n{stayed}"

@@ -51,6 +51,10 @@ SUMMED = {
     "versions": "SELECT 1 FROM versions WHERE sum IS NOT row_sum('versions', name, number, digest, size, "
     "content_type, created_at, sequence, damaged, run, node, port, note, parents) LIMIT 1",
     "tags": "SELECT 1 FROM tags WHERE sum IS NOT row_sum('tags', name, tag, number, digest, at) LIMIT 1",
+    "ratings": "SELECT 1 FROM ratings WHERE sum IS NOT row_sum('ratings', digest, rater, rating) LIMIT 1",
+    "care": "SELECT 1 FROM care WHERE sum IS NOT "
+    "row_sum('care', digest, pinned, trashed, why, restored, uses, used) LIMIT 1",
+    "counting": "SELECT 1 FROM counting WHERE sum IS NOT row_sum('counting', since) LIMIT 1",
 }
 """By table, of the cache and the index, a row that does not match its checksum."""
 

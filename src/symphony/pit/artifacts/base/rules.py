@@ -15,9 +15,12 @@ from symphony.ports.artifacts import (
     Rating,
     is_label,
 )
+from symphony.ports.retention import ArtifactTrashed
 from symphony.ports.values import Digest
 
 MIN_AGE_S = 3600.0
+READ_AGAIN_S = 3600.0
+"""A read counts if the last one that counted is as old as that."""
 NOTE_CHARS_MAX = 2_000
 _SHOWN_CHARS = 80
 UNKNOWN_TYPE = "application/octet-stream"
@@ -95,6 +98,14 @@ def deleted(label: str) -> ArtifactDeleted:
         f"the content of {label} was deleted",
         details={"artifact": label},
         hint="its number is not given again: take another version, or store it again",
+    )
+
+
+def trashed(digest_or_name: str, digest: str) -> ArtifactTrashed:
+    return ArtifactTrashed(
+        f"artifact {digest_or_name[:LABEL_CHARS_MAX]} is in the trash",
+        details={"artifact": digest_or_name[:LABEL_CHARS_MAX], "digest": digest},
+        hint=f"bring it back with: symphony artifacts gc undo {digest[:12]}",
     )
 
 

@@ -18,13 +18,25 @@ from symphony.pit.artifacts.base.database import (
     run_script,
     transaction,
 )
-from symphony.pit.artifacts.metadata import links, versions
-from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Rated, Record
+from symphony.pit.artifacts.metadata import care, facts, links, versions
+from symphony.pit.artifacts.metadata.records import (
+    Counting,
+    Gone,
+    Linked,
+    Pinned,
+    Put,
+    Rated,
+    Record,
+    Restored,
+    Trashed,
+    Used,
+)
 from symphony.pit.artifacts.metadata.rows import Rows, require_sound
 from symphony.ports.artifacts import ArtifactRecord, Rating
+from symphony.ports.retention import Standing
 from symphony.ports.values import Digest
 
-_APPLICATION = 0x53594905
+_APPLICATION = 0x53594906
 _CHECKED_BYTES_MAX = 16 << 20
 _NAMED_TABLE = """
 CREATE TABLE named (
@@ -47,8 +59,8 @@ CREATE TABLE objects (
     sequence INTEGER NOT NULL, sum INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX objects_newest ON objects (sequence);
-{_NAMED_TABLE}{_RATINGS_TABLE}{links.SCHEMA}{versions.SCHEMA}"""
-_TABLES = ("objects", "named", "ratings", *links.TABLES, *versions.TABLES)
+{_NAMED_TABLE}{_RATINGS_TABLE}{links.SCHEMA}{versions.SCHEMA}{care.TABLES}"""
+_TABLES = ("objects", "named", "ratings", "care", "counting", *links.TABLES, *versions.TABLES)
 _PUT = """
 INSERT INTO objects SELECT a, b, c, d, e, row_sum('objects', a, b, c, d, e)
 FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e) WHERE true
@@ -78,11 +90,6 @@ _RATE = """
 INSERT OR REPLACE INTO ratings SELECT a, b, c, row_sum('ratings', a, b, c)
 FROM (SELECT ? AS a, ? AS b, ? AS c)
 """
-_KEPT = """
-SELECT EXISTS (SELECT 1 FROM linked WHERE digest = ?)
-    OR EXISTS (SELECT 1 FROM named WHERE digest = ? AND unclaimed > 0)
-    OR EXISTS (SELECT 1 FROM tags WHERE digest = ?)
-"""
 _PUTS = f"""
 SELECT digest, size, content_type, NULL, created_at, 1, sequence,
     sum = row_sum('objects', digest, size, content_type, created_at, sequence), NULL, '', '', 0, NULL, '', ''
@@ -95,10 +102,10 @@ SELECT size, content_type, created_at,
     sum = row_sum('objects', digest, size, content_type, created_at, sequence)
 FROM objects WHERE digest = ?
 """
-_NEWEST = """
+_NEWEST = f"""
 SELECT digest, sequence, sum = row_sum('objects', digest, size, content_type, created_at, sequence)
-FROM objects WHERE sequence < ? ORDER BY sequence DESC LIMIT ?
-"""
+FROM objects WHERE sequence < ? AND {care.NOT_TRASHED} ORDER BY sequence DESC LIMIT ?
+"""  # noqa: S608  # constants
 _NAMES_OF = """
 SELECT name, content_type, sum = row_sum('named', name, digest, sequence, unclaimed, content_type)
 FROM named WHERE digest = ? ORDER BY sequence DESC
@@ -114,7 +121,8 @@ _RATINGS_OF = """
 SELECT rating, sum = row_sum('ratings', digest, rater, rating) FROM ratings WHERE digest = ? ORDER BY rater
 """
 _DUMPED = ("objects", "ratings", "linked", "versions", "tags")
-_COUNT = f"SELECT {' + '.join(f'(SELECT count(*) FROM {table})' for table in _DUMPED)}"  # noqa: S608  # constants
+_COUNTED = " + ".join(f"(SELECT count(*) FROM {table})" for table in _DUMPED)  # noqa: S608  # constants
+_COUNT = f"SELECT {_COUNTED} + {care.COUNT}"
 
 
 def _with_types(connection: sqlite3.Connection) -> None:
@@ -139,13 +147,25 @@ def _with_versions(connection: sqlite3.Connection) -> None:
     for digest, provenance in connection.execute(links.FORMER).fetchall():
         tables.take(Linked(digest, links.decoded(provenance)))
     connection.execute("DROP TABLE links")
+    _with_care(connection)
+
+
+def _with_care(connection: sqlite3.Connection) -> None:
+    """Add pins, the trash and reads; the log is read again."""
+    run_script(connection, care.TABLES)
     connection.execute("DELETE FROM position")
 
 
 _FORMER = MappingProxyType(
-    {0x53594901: None, 0x53594902: _with_types, 0x53594903: _with_ratings, 0x53594904: _with_versions}
+    {
+        0x53594901: None,
+        0x53594902: _with_types,
+        0x53594903: _with_ratings,
+        0x53594904: _with_versions,
+        0x53594905: _with_care,
+    }
 )
-"""Tables without checksums, without the types of names, without ratings, and without versions."""
+"""Tables without checksums, types of names, ratings, versions, or pins and trash."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _rating = msgspec.msgpack.Decoder(Rating)
@@ -184,6 +204,7 @@ class Index:
         except BaseException:
             self._connection.close()
             raise
+        self._any_trashed = False
         close_with(self, self._connection)
         self._rows = Rows(self._connection, path)
         self.versions = versions.VersionTables(self._rows)
@@ -198,6 +219,7 @@ class Index:
     def apply(self, records: Iterable[Taken], position: Position) -> None:
         """Take in records; afterwards the index stands at `position`."""
         with database_errors(f"write {self._path}"), transaction(self._connection):
+            self._any_trashed = care.any_trashed(self._connection)
             for record, sequence, damaged in records:
                 self._take(record, sequence, damaged)
             self._connection.execute("DELETE FROM position")
@@ -222,17 +244,24 @@ class Index:
                 if record.name is not None:
                     row = (record.name, record.digest, sequence, record.unclaimed, record.content_type)
                     execute(_NAME, row)
+                if self._any_trashed:
+                    care.bring_back(self._connection, record.digest)
             case Linked():
                 if record.claims and record.name is not None:
                     execute(_CLAIM, (record.claims, record.claims, record.name, record.digest))
+                if self._any_trashed:
+                    care.bring_back(self._connection, record.digest)
             case Rated():
                 rater = record.rating.by
                 if record.rating.score is None:
                     execute("DELETE FROM ratings WHERE digest = ? AND rater = ?", (record.digest, rater))
                 else:
                     execute(_RATE, (record.digest, rater, _encode(record.rating)))
+            case Trashed() | Restored() | Pinned() | Used() | Counting():
+                care.take(self._connection, record)
+                self._any_trashed = self._any_trashed or isinstance(record, Trashed)
             case Gone():
-                for table in ("objects", "named", "ratings"):
+                for table in ("objects", "named", "ratings", "care"):
                     execute(f"DELETE FROM {table} WHERE digest = ?", (record.digest,))  # noqa: S608
             case _:
                 pass  # the log's first line: its id is in the position; or it is for other tables
@@ -279,10 +308,29 @@ class Index:
         return bool(self._rows.all(tuple[int], "SELECT 1 FROM objects WHERE digest = ?", digest))
 
     def kept(self, digest: Digest) -> bool:
-        """Return whether a run refers to a body, it got a name outside of any run, or one of its versions has
-        a tag.
-        """
-        return self._rows.all(tuple[int], _KEPT, digest, digest, digest) == [(1,)]
+        """Return whether a body stays by default: see `Standing.kept`."""
+        found = self.standings([digest]).get(digest)
+        return found is not None and found.kept
+
+    def standings(self, digests: Iterable[Digest] | None = None) -> dict[Digest, Standing]:
+        """Return the facts about these bodies, or about all that are known; see `facts.standings`."""
+        with database_errors(f"read {self._path}"):
+            return facts.standings(self._connection, digests)
+
+    def trashed(self) -> list[care.Care]:
+        """Return what is in the trash."""
+        with database_errors(f"read {self._path}"):
+            return care.trashed(self._connection)
+
+    def care_of(self, digest: Digest) -> care.Care:
+        """Return whether a body is pinned or in the trash, and how often it was read."""
+        with database_errors(f"read {self._path}"):
+            return care.care_of(self._connection, digest)
+
+    def news_of(self, digests: Iterable[Digest], now_s: float) -> list[Record]:
+        """Return what the log has yet to be told of bodies that were read just now."""
+        with database_errors(f"read {self._path}"):
+            return care.news_of(self._connection, digests, now_s)
 
     def keys(self, query: str) -> set[tuple[str | int, ...]]:
         """The rows of a query, to be compared with those of another index."""
@@ -309,6 +357,7 @@ class Index:
                 require_sound(sound)
                 yield Rated(digest, _rating.decode(rating))
             yield from self.versions.dump()
+            yield from care.dump(self._connection)
 
     def check(self) -> None:
         """Raise DatabaseBroken if anything in the file is not what was written. O(size of the file)."""

@@ -41,7 +41,7 @@ class Marked(msgspec.Struct, frozen=True, tag_field="kind", tag="format"):
 
 
 FORMAT = 2
-"""2: versions have numbers, and tags."""
+"""2: versions have numbers and tags, bodies pins and a trash."""
 
 
 class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="put"):
@@ -113,13 +113,69 @@ class Rated(msgspec.Struct, frozen=True, tag_field="kind", tag="rated"):
     rating: Rating
 
 
+class Trashed(msgspec.Struct, frozen=True, tag_field="kind", tag="trashed"):
+    """A body is in the trash since `at`: it is neither found nor listed, and goes after a while."""
+
+    digest: Digest
+    at: float
+    why: str
+
+
+class Restored(msgspec.Struct, frozen=True, tag_field="kind", tag="restored"):
+    """A body was brought back from the trash."""
+
+    digest: Digest
+    at: float
+
+
+class Pinned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="pinned"):
+    """A body stays whatever rules say; with `pinned` false, it is judged by them again."""
+
+    digest: Digest
+    at: float
+    pinned: bool = True
+
+
+class Used(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="used"):
+    """Bodies were read, for the last time at `at`. That takes them out of the trash.
+
+    One more read of a body counts if the last one that counted is an hour old. A log that was rewritten
+    has `times` for all of them.
+    """
+
+    digests: tuple[Digest, ...]
+    at: float
+    times: int = 1
+
+
+class Counting(msgspec.Struct, frozen=True, tag_field="kind", tag="counting"):
+    """Reads are recorded since `since`."""
+
+    since: float
+
+
 class Gone(msgspec.Struct, frozen=True, tag_field="kind", tag="gone"):
     """The body was deleted."""
 
     digest: Digest
 
 
-Record: TypeAlias = Opened | Marked | Put | Linked | Tagged | Untagged | Unlinked | Rated | Gone
+Record: TypeAlias = (
+    Opened
+    | Marked
+    | Put
+    | Linked
+    | Tagged
+    | Untagged
+    | Unlinked
+    | Rated
+    | Trashed
+    | Restored
+    | Pinned
+    | Used
+    | Counting
+    | Gone
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)

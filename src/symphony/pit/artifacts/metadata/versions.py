@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from symphony.commons.integers import INTEGER_MAX
+from symphony.pit.artifacts.metadata.care import NOT_TRASHED
 from symphony.pit.artifacts.metadata.numbering import Newest, number_for
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Tagged, Untagged
 from symphony.pit.artifacts.metadata.rows import Rows, require_sound
@@ -174,9 +175,9 @@ class VersionTables:
         return self._rows.all(tuple[int], query, name, digest)[0][0]
 
     def newest_present(self, name: str) -> ArtifactVersion | None:
-        """Return the newest version of a name whose body is there."""
+        """Return the newest version of a name whose body is there, and not in the trash."""
         present = "EXISTS (SELECT 1 FROM objects o WHERE o.digest = v.digest)"
-        query = f"{_SHOWN} name = ? AND {present} ORDER BY number DESC LIMIT 1"
+        query = f"{_SHOWN} name = ? AND {present} AND {NOT_TRASHED} ORDER BY number DESC LIMIT 1"
         return next(iter(self._shown(query, name)), None)
 
     def of_body(self, digest: Digest, limit: int) -> list[ArtifactVersion]:

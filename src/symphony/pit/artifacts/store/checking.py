@@ -16,9 +16,9 @@ from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
 from symphony.pit.artifacts.base.failures import file_lock, io_errors
 from symphony.pit.artifacts.base.rules import RECOVERED, UNKNOWN_TYPE
 from symphony.pit.artifacts.bodies.objects import ObjectFiles
-from symphony.pit.artifacts.metadata.index import Index, Position, Taken
-from symphony.pit.artifacts.metadata.ledger import Ledger
-from symphony.pit.artifacts.metadata.records import Gone, Put, RecordLog
+from symphony.pit.artifacts.metadata.index import Index
+from symphony.pit.artifacts.metadata.ledger import Ledger, read_whole
+from symphony.pit.artifacts.metadata.records import Gone, Put
 from symphony.pit.artifacts.store.files import recovered
 from symphony.ports.values import Digest
 
@@ -97,18 +97,8 @@ class StoreCheck:
 
     def _read_log(self, known: Index) -> int:
         """Take the log into an empty index; how many of its lines are damaged."""
-        log, damaged = RecordLog(self._root / "records.log"), 0
-        with closing(log):
-            if not log.attach(write=False):
-                return 0
-            damaged += log.headless
-            records = list[Taken]()
-            for read in log.read(0):
-                if read.record is not None:
-                    records.append(Taken(read.record, read.end, damaged))
-                damaged += read.record is None and read.whole  # one without an end was torn in a crash
-            known.apply(records, Position(log.id, records[-1].sequence if records else 0, damaged))
-        return damaged
+        read_whole(self._root, known)
+        return known.position().damaged
 
     def _confirmed(self, unrecorded: Sequence[Digest], missing: Sequence[Digest]) -> Iterator[BodyFault]:
         """Yield the faults that remain, now that no writer is between a body and its record."""
@@ -183,5 +173,6 @@ KEYS = (
     "SELECT parent, name, number FROM parents",
     "SELECT count(*) FROM inputs",
     "SELECT count(*) FROM given",
+    "SELECT digest, pinned, trashed, restored, uses FROM care",
 )
 """What an index knows, without what a damaged row would show by its checksum."""

@@ -4,14 +4,15 @@ import hashlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from symphony.commons.errors import SymphonyError
 from symphony.commons.integers import INTEGER_MAX
 from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.artifacts.base.naming import check_put, new_tag, normal
@@ -23,12 +24,12 @@ from symphony.pit.artifacts.base.rules import (
     ambiguous,
     check_rating,
     missing,
+    trashed,
 )
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles, Staged, Stored
 from symphony.pit.artifacts.bodies.streams import FileRanges, StagedWriter
 from symphony.pit.artifacts.metadata.ledger import Ledger
 from symphony.pit.artifacts.metadata.records import (
-    Gone,
     Linked,
     Put,
     Rated,
@@ -39,9 +40,12 @@ from symphony.pit.artifacts.metadata.records import (
 )
 from symphony.pit.artifacts.store.adding import new_version, number_of
 from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
+from symphony.pit.artifacts.store.reads import PendingReads
+from symphony.pit.artifacts.store.trash import Trash
 from symphony.pit.artifacts.store.unsettled import Unsettled
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Collected, Provenance, Rating
+from symphony.ports.retention import Standing, Standings
 from symphony.ports.values import ArtifactRef, Digest
 
 logger = logging.getLogger(__name__)
@@ -73,6 +77,8 @@ class FileArtifacts:
         self.root = root
         self._objects = ObjectFiles(root)
         self._ledger = Ledger(root, lambda: recovered(self._objects))
+        self._trash = Trash(root, self._objects, self._ledger)
+        self._reads = PendingReads()
         self._ready = False
         self._told = False
         self._unclaimed: Counter[tuple[str, Digest]] = Counter()
@@ -190,18 +196,25 @@ class FileArtifacts:
     def get(self, digest: Digest) -> bytes:
         """A whole body, verified."""
         body = self._unsettled.body(digest)
-        return self._objects.read(digest) if body is None else body
+        if body is None:
+            body = self._objects.read(digest)
+        self._reads.note(digest)
+        return body
 
     def open(self, digest: Digest) -> BinaryIO:
         """A body as a stream that cannot seek; it raises ArtifactCorrupt in place of its last bytes
         if they are not those that were put."""
         self._write_now(digest)
-        return self._objects.stream(digest)
+        stream = self._objects.stream(digest)
+        self._reads.note(digest)
+        return stream
 
     def ranges(self, digest: Digest) -> FileRanges:
         """A body to be read in parts. It is read once as a whole, to be verified."""
         self._write_now(digest)
-        return FileRanges(self._objects, digest)
+        ranges = FileRanges(self._objects, digest)
+        self._reads.note(digest)
+        return ranges
 
     def size(self, digest: Digest) -> int | None:
         """The bytes of a body, or None if it is not there. Not verified."""
@@ -217,6 +230,7 @@ class FileArtifacts:
         found = self._objects.stat(ref.digest)
         if found is None or found.size != ref.size:
             return False
+        self._reads.note(ref.digest)
         with self._sharing():
             return self._objects.touch(ref.digest, sync=False)
 
@@ -232,8 +246,14 @@ class FileArtifacts:
             if len(found) > 1:
                 raise ambiguous(digest_or_name, found)
             if found and (record := self._record(found[0])) is not None:
+                if self._is_trashed(record.digest):
+                    raise trashed(digest_or_name, record.digest)
                 return record
-        version = self._ledger.ask(lambda index: meant(index.versions, digest_or_name))
+        version = self._ledger.ask(
+            lambda index: meant(
+                index.versions, digest_or_name, lambda digest: index.care_of(digest).trashed is not None
+            )
+        )
         known = self._record(version.digest, version.name)
         if known is None:
             raise missing(version.label)
@@ -298,28 +318,53 @@ class FileArtifacts:
         The age protects a body between its `put` and its `link`: keep it longer than that takes.
         Deletes nothing while the log has damaged lines, since references may be among them.
         """
-        if not self.root.is_dir():
+        if not self._ready_to_clear():
             return Collected(0, 0)
-        self._get_ready()
-        self.settle()
         self._objects.clear_strays()
-        if damaged := self._ledger.judged(lambda index: index.position().damaged):
-            logger.warning("%s has %d damaged lines: nothing is deleted", self.root / "records.log", damaged)
+        return self._trash.collect(min_age_s)
+
+    def standings(self) -> Standings:
+        """Return the facts about every artifact. Writes nothing but what was put and has not settled."""
+        if not self.root.is_dir():
+            return Standings(())
+        self.settle()
+        return self._trash.standings()
+
+    def trash(self, found: Iterable[tuple[Standing, str]], *, min_age_s: float = MIN_AGE_S) -> Collected:
+        """Move artifacts that have not changed since `found` to the trash, each with the reason."""
+        return self._trash.trash(found, min_age_s) if self._ready_to_clear() else Collected(0, 0)
+
+    def restore(self, digests: Iterable[Digest] | None = None) -> Collected:
+        """Take artifacts out of the trash; None: all."""
+        return self._trash.restore(digests) if self._ready_to_clear() else Collected(0, 0)
+
+    def sweep(self, found: Iterable[Standing], *, min_age_s: float = MIN_AGE_S) -> Collected:
+        """Delete artifacts of the trash that have not changed since `found`."""
+        if not self._ready_to_clear():
             return Collected(0, 0)
-        with self._objects.staged() as probe:  # the clock is the file system's, as the ages are
-            latest = probe.now_s() - min_age_s
-        old = [stored.digest for stored in self._objects.all() if stored.changed_at <= latest]
-        idle = [digest for digest in old if not self._kept(digest)]
-        total = Collected(0, 0)
-        for start in range(0, len(idle), _PAGE):
-            objects, size = self._delete(idle[start : start + _PAGE], latest)
-            total = Collected(total.objects + objects, total.bytes + size)
-        self._ledger.compact()
-        return total
+        self._objects.clear_strays()
+        return self._trash.sweep(found, min_age_s)
+
+    def pin(self, digest: Digest, *, pinned: bool = True) -> bool:
+        """Pin an artifact: it stays whatever rules say; whether that changed anything."""
+        if not self._ready_to_clear():
+            raise missing(digest)
+        return self._trash.pin(digest, pinned=pinned)
+
+    def log_reads(self) -> None:
+        """Record the reads of this process that are not recorded yet. Those of the last hour count once."""
+        if digests := self._reads.taken():
+            with (
+                suppress(SymphonyError),
+                self._objects.staged() as probe,
+            ):  # a store that is not ours to write
+                if records := self._ledger.ask(lambda index: index.news_of(digests, probe.now_s())):
+                    self._ledger.append(*records, durable=False)
 
     def close(self) -> None:
         """Settle, and close what is open; the next use opens it again."""
         self.settle()
+        self.log_reads()
         self._ledger.close()
 
     # -- within
@@ -341,6 +386,14 @@ class FileArtifacts:
             self._objects.prepare()
             self._ledger.ensure()
             self._ready = True
+
+    def _ready_to_clear(self) -> bool:
+        """Return whether there is anything that could go; all that was put is known then."""
+        if not self.root.is_dir():
+            return False
+        self._get_ready()
+        self.settle()
+        return True
 
     @contextmanager
     def _sharing(self) -> Iterator[None]:
@@ -365,6 +418,8 @@ class FileArtifacts:
 
     def _write(self, bodies: Mapping[Digest, bytes], records: Sequence[Record]) -> None:
         """Write and sync bodies, then log what is known of them: what the log names is on the disk."""
+        if self._reads.due:
+            self.log_reads()
         with self._sharing():
             times = self._place_all(bodies)
             self._objects.sync(bodies)
@@ -438,27 +493,11 @@ class FileArtifacts:
             digest=digest, size=stored.size, content_type=UNKNOWN_TYPE, created_at=stored.changed_at
         )
 
+    def _is_trashed(self, digest: Digest) -> bool:
+        return self._ledger.ask(lambda index: index.care_of(digest)).trashed is not None
+
     def _page(self, before: int) -> list[tuple[Digest, int]]:
         return self._ledger.ask(lambda index: index.newest(_PAGE, before))
-
-    def _kept(self, digest: Digest) -> bool:
-        return self._ledger.judged(lambda index: index.kept(digest))
-
-    def _delete(self, digests: list[Digest], latest: float) -> Collected:
-        with file_lock(self.root / "collect.lock", exclusive=True):
-            # Everything may have changed since they were found; from here on nothing does.
-            gone = [
-                stored
-                for digest in digests
-                if (stored := self._objects.stat(digest)) is not None
-                and stored.changed_at <= latest
-                and not self._kept(digest)
-            ]
-            for stored in gone:
-                self._objects.remove(stored.digest)
-            if gone:
-                self._ledger.append(*(Gone(stored.digest) for stored in gone), durable=False)
-        return Collected(len(gone), sum(stored.size for stored in gone))
 
 
 def recovered(objects: ObjectFiles) -> Iterator[Put]:

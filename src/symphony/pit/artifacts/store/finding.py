@@ -1,11 +1,15 @@
 """Which version a text means, given what is known of versions: one rule for every store. Pure."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from symphony.pit.artifacts.base.naming import Named, normal, parsed
-from symphony.pit.artifacts.base.rules import deleted, missing, no_version, tags_known
+from symphony.pit.artifacts.base.rules import deleted, missing, no_version, tags_known, trashed
 from symphony.ports.artifacts import ArtifactMissing, ArtifactVersion
+from symphony.ports.values import Digest
+
+_TRASHED_MAX: Final = 100
+"""So many versions of a name are looked at for one that is in the trash."""
 
 
 class KnownVersions(Protocol):
@@ -16,7 +20,7 @@ class KnownVersions(Protocol):
         ...
 
     def newest_present(self, name: str) -> ArtifactVersion | None:
-        """Return the newest version of a name whose body is there."""
+        """Return the newest version of a name whose body is there, and not in the trash."""
         ...
 
     def one(self, name: str, number: int) -> ArtifactVersion | None:
@@ -33,10 +37,17 @@ def called(known: KnownVersions, name: str) -> str:
     return name if known.of_name(name, 1) else normal(name)
 
 
-def meant(known: KnownVersions, text: str) -> ArtifactVersion:
-    """Return the version that `text` means, whose body is there. Raises ArtifactMissing."""
+def meant(
+    known: KnownVersions, text: str, is_trashed: Callable[[Digest], bool] = lambda _: False
+) -> ArtifactVersion:
+    """Return the version that `text` means, whose body is there. Raises ArtifactMissing, ArtifactTrashed."""
     for named in parsed(text):
         version = _version(known, named)
+        if version is None and named.number is None and named.tag is None:
+            versions = known.of_name(named.name, _TRASHED_MAX)
+            version = next((one for one in versions if not one.deleted and is_trashed(one.digest)), None)
+        if version is not None and not version.deleted and is_trashed(version.digest):
+            raise trashed(version.label, version.digest)
         if version is not None and version.deleted:
             raise deleted(version.label)
         if version is not None:

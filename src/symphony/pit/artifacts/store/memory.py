@@ -4,7 +4,7 @@ import hashlib
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, Self
 
 import msgspec
@@ -15,19 +15,23 @@ from symphony.pit.artifacts.base.rules import (
     DIGEST,
     MIN_AGE_S,
     PREFIX,
+    READ_AGAIN_S,
     ambiguous,
     check_rating,
     corrupt,
     invalid_digest,
     missing,
     require_range,
+    trashed,
     writer_closed,
 )
 from symphony.pit.artifacts.metadata.records import Put
 from symphony.pit.artifacts.store.adding import new_version
 from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
 from symphony.pit.artifacts.store.memory_versions import MemoryVersions
+from symphony.pit.artifacts.store.unchanged import compared
 from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Collected, Provenance, Rating
+from symphony.ports.retention import Standing, Standings
 from symphony.ports.values import ArtifactRef, Digest
 
 _CHUNK_BYTES = 1 << 20
@@ -47,6 +51,11 @@ class _Entry:
         self.types: dict[str, str] = {}
         self.links: dict[tuple[str, str, str], Provenance] = {}
         self.ratings: dict[str, Rating] = {}
+        self.pinned = False
+        self.trashed_at: float | None = None
+        self.restored_at: float | None = None
+        self.uses = 0
+        self.used_at: float | None = None
 
 
 class MemoryArtifacts:
@@ -58,7 +67,7 @@ class MemoryArtifacts:
     def __init__(self, now_s: Callable[[], float] = lambda: 0.0) -> None:
         self._now_s = now_s
         self._entries: dict[Digest, _Entry] = {}  # in the order of the last put
-        self._versions = MemoryVersions(lambda digest: digest in self._entries)
+        self._versions = MemoryVersions(lambda digest: digest in self._entries, self._findable)
         self._unclaimed: Counter[tuple[str, Digest]] = Counter()
         self._mutex = threading.RLock()
 
@@ -152,6 +161,7 @@ class MemoryArtifacts:
             raise missing(digest)
         if hashlib.sha256(entry.body).hexdigest() != digest:
             raise corrupt(digest, "its bytes have changed")
+        self._read(entry)
         return entry.body
 
     def open(self, digest: Digest) -> BinaryIO:
@@ -176,6 +186,7 @@ class MemoryArtifacts:
             entry = self._entries.get(ref.digest)
             if entry is not None:
                 entry.put_at = self._now_s()
+                self._read(entry)
             return entry is not None
 
     def find(self, digest_or_name: str) -> ArtifactRecord:
@@ -186,15 +197,18 @@ class MemoryArtifacts:
                 if len(found) > 1:
                     raise ambiguous(digest_or_name, found)
                 if found:
+                    if self._entries[found[0]].trashed_at is not None:
+                        raise trashed(digest_or_name, found[0])
                     return self._record(found[0])
-            version = meant(self._versions, digest_or_name)
+            version = meant(self._versions, digest_or_name, lambda digest: not self._findable(digest))
             known = self._record(version.digest, version.name)
             return msgspec.structs.replace(known, content_type=version.content_type, version=version)
 
     def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
         """Newest first: what was put last comes first, again if it was put again."""
         with self._mutex:
-            newest = list(self._entries)[::-1][: max(limit, 0)]
+            shown = [digest for digest, entry in self._entries.items() if entry.trashed_at is None]
+            newest = shown[::-1][: max(limit, 0)]
             return iter([self._record(digest) for digest in newest])
 
     def link(self, ref: ArtifactRef, provenance: Provenance, *, durable: bool = True) -> None:
@@ -206,6 +220,7 @@ class MemoryArtifacts:
             if entry is None:
                 raise missing(ref.digest)
             entry.links[provenance.run_id, provenance.node, provenance.port] = provenance
+            entry.trashed_at = None
             if ref.name is not None and (claimed := self._unclaimed.pop((ref.name, ref.digest), 0)):
                 entry.names[ref.name] -= claimed
                 self._versions.claim(ref.name, ref.digest, provenance)
@@ -234,20 +249,61 @@ class MemoryArtifacts:
                 entry.links = {key: by for key, by in entry.links.items() if by.run_id != run_id}
 
     def collect(self, min_age_s: float = MIN_AGE_S) -> Collected:
-        """Delete the bodies that no run refers to and nobody outside of a run has named."""
+        """Delete the bodies that nobody needs at once, past the trash."""
         with self._mutex:
             latest = self._now_s() - min_age_s
-            gone = [
-                (digest, len(entry.body))
-                for digest, entry in self._entries.items()
-                if entry.put_at <= latest
-                and not entry.links
-                and not any(entry.names.values())
-                and not self._versions.is_tagged(digest)
+            return self._delete(
+                [one for one in self.standings().all if one.put_at <= latest and not one.kept]
+            )
+
+    def standings(self) -> Standings:
+        """Return the facts about every artifact."""
+        with self._mutex:
+            return Standings([self._standing(digest) for digest in sorted(self._entries)])
+
+    def trash(self, found: Iterable[tuple[Standing, str]], *, min_age_s: float = MIN_AGE_S) -> Collected:
+        """Move artifacts that have not changed since `found` to the trash."""
+        with self._mutex:
+            now_s = self._now_s()
+            going = [one for one, _ in found if self._unchanged(one, now_s - min_age_s)]
+            for one in going:
+                self._entries[one.digest].trashed_at = now_s
+            return _counted(going)
+
+    def restore(self, digests: Iterable[Digest] | None = None) -> Collected:
+        """Take artifacts out of the trash; None: all."""
+        with self._mutex:
+            wanted = set(self._entries if digests is None else digests)
+            found = [
+                one for one in self.standings().all if one.trashed_at is not None and one.digest in wanted
             ]
-            for digest, _ in gone:
-                del self._entries[digest]
-            return Collected(len(gone), sum(size for _, size in gone))
+            for one in found:
+                entry = self._entries[one.digest]
+                entry.trashed_at, entry.restored_at = None, self._now_s()
+            return _counted(found)
+
+    def sweep(self, found: Iterable[Standing], *, min_age_s: float = MIN_AGE_S) -> Collected:
+        """Delete artifacts of the trash that have not changed since `found`."""
+        with self._mutex:
+            latest = self._now_s() - min_age_s
+            return self._delete(
+                [one for one in found if one.trashed_at is not None and self._unchanged(one, latest)]
+            )
+
+    def pin(self, digest: Digest, *, pinned: bool = True) -> bool:
+        """Pin an artifact: it stays whatever rules say; whether that changed anything."""
+        with self._mutex:
+            entry = self._entries.get(digest)
+            if entry is None:
+                raise missing(digest)
+            changed = entry.pinned is not pinned or (pinned and entry.trashed_at is not None)
+            entry.pinned = pinned
+            if pinned:
+                entry.trashed_at = None
+            return changed
+
+    def log_reads(self) -> None:
+        """Reads are counted at once."""
 
     def close(self) -> None:
         """Nothing to close."""
@@ -258,6 +314,7 @@ class MemoryArtifacts:
         entry = self._entries.pop(put.digest, None) or _Entry(body, put.at)
         self._entries[put.digest] = entry
         entry.body, entry.content_type, entry.put_at = body, put.content_type, put.at
+        entry.trashed_at = None
         if put.name is not None:
             entry.names[put.name] = entry.names.get(put.name, 0) + 1
             entry.types.pop(put.name, None)
@@ -265,6 +322,40 @@ class MemoryArtifacts:
             if not by_hand:
                 self._unclaimed[put.name, put.digest] += 1
         return number
+
+    def _findable(self, digest: Digest) -> bool:
+        entry = self._entries.get(digest)
+        return entry is not None and entry.trashed_at is None
+
+    def _read(self, entry: _Entry) -> None:
+        """Count a read, once an hour at most; it takes the body out of the trash."""
+        now_s = self._now_s()
+        if entry.used_at is None or now_s - entry.used_at >= READ_AGAIN_S:
+            entry.uses, entry.used_at = entry.uses + 1, now_s
+        if entry.trashed_at is not None:
+            entry.trashed_at, entry.restored_at = None, now_s
+
+    def _standing(self, digest: Digest) -> Standing:
+        entry = self._entries[digest]
+        names = self._versions.names_of(digest, lambda name: entry.names.get(name, 0) > 0)
+        return Standing(
+            digest=digest, size=len(entry.body), put_at=entry.put_at, names=names,
+            tags=self._versions.tags_of(digest),
+            content_type=next(reversed(entry.types.values()), entry.content_type),
+            runs=frozenset(by.run_id for by in entry.links.values()), pinned=entry.pinned, uses=entry.uses,
+            used_at=entry.used_at, counted_since=0.0, trashed_at=entry.trashed_at,
+            restored_at=entry.restored_at,
+        )  # fmt: skip
+
+    def _unchanged(self, one: Standing, latest: float) -> bool:
+        if one.digest not in self._entries or not self._entries[one.digest].put_at == one.put_at <= latest:
+            return False
+        return compared(self._standing(one.digest)) == compared(one)
+
+    def _delete(self, going: Sequence[Standing]) -> Collected:
+        for one in going:
+            del self._entries[one.digest]
+        return _counted(going)
 
     def _record(self, digest: Digest, name: str | None = None) -> ArtifactRecord:
         entry = self._entries[digest]
@@ -280,6 +371,10 @@ class MemoryArtifacts:
             labels=tuple(f"{called}@{self._versions.newest_of(called, digest)}" for called in types),
             ratings=tuple(rating for _, rating in sorted(entry.ratings.items())),
         )
+
+
+def _counted(found: Sequence[Standing]) -> Collected:
+    return Collected(len(found), sum(one.size for one in found))
 
 
 class MemoryWriter:

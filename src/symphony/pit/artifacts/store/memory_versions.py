@@ -8,14 +8,18 @@ from symphony.commons.integers import INTEGER_MAX
 from symphony.pit.artifacts.metadata.numbering import Made, Newest, Numbering
 from symphony.pit.artifacts.metadata.records import Linked, Put
 from symphony.ports.artifacts import ArtifactVersion, Provenance
+from symphony.ports.retention import StoredName
 from symphony.ports.values import Digest
 
 
 class MemoryVersions:
-    """Versions by name, counted from 1. Not thread-safe. `present` tells whether a body is there."""
+    """Versions by name, counted from 1. Not thread-safe.
 
-    def __init__(self, present: Callable[[Digest], bool]) -> None:
-        self._present = present
+    `present` tells whether a body is there, `findable` whether it is there and not in the trash.
+    """
+
+    def __init__(self, present: Callable[[Digest], bool], findable: Callable[[Digest], bool]) -> None:
+        self._present, self._findable = present, findable
         self._names: dict[str, list[ArtifactVersion]] = {}
         self._of_bodies: dict[Digest, dict[tuple[str, int], None]] = {}  # what was put last is the last
         self._tags: dict[str, dict[str, int]] = {}
@@ -64,10 +68,28 @@ class MemoryVersions:
         """Take a tag away."""
         del self._tags[name][tag]
 
-    def is_tagged(self, digest: Digest) -> bool:
-        """Return whether a version with this body has a tag."""
+    def tags_of(self, digest: Digest) -> frozenset[str]:
+        """Return the tags that versions with this body have."""
         found = self._of_bodies.get(digest, {})
-        return any(number in self._tags.get(name, {}).values() for name, number in found)
+        return frozenset(
+            tag
+            for name, number in found
+            for tag, tagged in self._tags.get(name, {}).items()
+            if tagged == number
+        )
+
+    def names_of(self, digest: Digest, given: Callable[[str], bool]) -> tuple[StoredName, ...]:
+        """Return the names of a body; `given` tells which of them somebody outside of a run gave."""
+        newest = dict[str, int]()
+        for name, number in self._of_bodies.get(digest, {}):
+            newest[name] = max(number, newest.get(name, 0))
+        return tuple(
+            StoredName(
+                name, given(name),
+                len({one.digest for one in self._names[name][number:] if self._present(one.digest)}), number,
+            )
+            for name, number in newest.items()
+        )  # fmt: skip
 
     # -- questions, as `finding.KnownVersions` has them
 
@@ -86,8 +108,9 @@ class MemoryVersions:
         return max(number for named, number in self._of_bodies[digest] if named == name)
 
     def newest_present(self, name: str) -> ArtifactVersion | None:
-        """Return the newest version of a name whose body is there."""
-        found = (version for version in reversed(self._names.get(name, [])) if self._present(version.digest))
+        """Return the newest version of a name whose body is there, and not in the trash."""
+        versions = reversed(self._names.get(name, []))
+        found = (version for version in versions if self._findable(version.digest))
         return next(map(self._shown, found), None)
 
     def one(self, name: str, number: int) -> ArtifactVersion | None:

@@ -12,7 +12,7 @@ from symphony.pit.tracker.store.finding import RunNotFound
 from symphony.pit.tracker.store.locks import RunBusy
 from symphony.pit.tracker.store.logs import older
 from symphony.pit.tracker.store.runs import Runs
-from symphony.ports.artifacts import ArtifactStore
+from symphony.ports.artifacts import Collected
 from symphony.ports.runs import ENDED, RunStatus, RunSummary
 from symphony.ports.steering import Pruned
 
@@ -56,18 +56,25 @@ def foreseen(runs: Runs, *, before_s: float, statuses: Sequence[RunStatus], keep
 
 
 def prune(
-    runs: Runs, artifacts: ArtifactStore, found: Sequence[RunSummary], unread: Sequence[SymphonyError] = ()
+    runs: Runs,
+    found: Sequence[RunSummary],
+    unread: Sequence[SymphonyError],
+    clear: Callable[[], tuple[Collected, float]],
 ) -> Pruned:
-    """Delete these runs and then the bodies that nobody needs any more.
+    """Delete these runs and then clear the bodies that nobody needs any more.
 
-    A run is deleted under its lock, so one that somebody has taken meanwhile stays.
+    A run is deleted under its lock, so one that somebody has taken meanwhile stays. `clear` gives what it
+    cleared, and for how many seconds that can be brought back.
     """
     gone = []
     for one in found:
         with contextlib.suppress(RunBusy, RunNotFound):
             runs.delete(one.run_id)
             gone.append(one)
-    return Pruned(runs=gone, busy=len(found) - len(gone), collected=artifacts.collect(), unread=tuple(unread))
+    collected, grace_s = clear()
+    return Pruned(
+        runs=gone, busy=len(found) - len(gone), collected=collected, grace_s=grace_s, unread=tuple(unread)
+    )
 
 
 def retain_logs(runs: Runs, keep: Keep, now_s: float) -> int:

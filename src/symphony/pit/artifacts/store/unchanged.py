@@ -1,0 +1,17 @@
+"""Whether an artifact is still what a verdict was about. Pure."""
+
+import msgspec
+
+from symphony.ports.retention import Standing, StoredName
+
+
+def compared(one: Standing) -> Standing:
+    """Return the facts that may not change between a verdict and its execution.
+
+    How many artifacts are newer is not among them: more of them would not make it stay. A store compares
+    size and age by the body itself.
+    """
+    names = tuple(
+        sorted((StoredName(name.name, name.given) for name in one.names), key=lambda name: name.name)
+    )
+    return msgspec.structs.replace(one, names=names, put_at=0.0, size=0, quality=None)

@@ -1,0 +1,1 @@
+"""Pure: facts, rules and the time in, verdicts out."""
