@@ -79,7 +79,10 @@ async def test_events_that_somebody_beyond_wants_pass_once_and_no_others(
     for box in boxes:
         assert await read(box, 100) == list(range(100))
         assert len(box) == 0
-    assert await read(also, 200) == [number for number in range(100) for _ in "ab"]
+    heard: list[Value] = []
+    while len(heard) < 200:  # what the bus says of its endpoints comes at any time
+        heard += [one for one in await read(also, 1) if isinstance(one, int)]
+    assert heard == [number for number in range(100) for _ in "ab"]
     assert there.stats().beyond is not None
     assert there.stats().beyond.received == 100  # type: ignore[union-attr]
     for box in boxes:

@@ -31,6 +31,8 @@ class ModelLost(ModelFailed):
 class ModelDied(ModelLost):
     """The process of the model died or hung during the call, perhaps because of it: ask once more at most."""
 
+    code = "model-died"
+
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The usage of calls of models, with tokens as the provider counts them.

@@ -26,7 +26,7 @@ class ModelPhase(StrEnum):
     """The process ended without being asked to. It may be started again after a while."""
 
 
-class PrewarmCounts(msgspec.Struct):
+class PrewarmCounts(msgspec.Struct, frozen=True):
     """Counts of models loaded ahead. `late` counts models that were requested while still loading."""
 
     started: int = 0

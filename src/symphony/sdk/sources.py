@@ -319,8 +319,8 @@ def own_digest() -> str:
 
 
 REQUIREMENTS: Final = (
-    "cel-expr-python", "click", "httpx2", "jinja2", "jmespath", "markdown-it-py", "msgspec", "numpy",
-    "onnxruntime", "platformdirs", "psutil", "pyyaml", "regex", "structlog", "tomli-w", "uvloop",
-    "zstandard",
+    "cel-expr-python", "click", "cryptography", "httpx2", "jinja2", "jmespath", "markdown-it-py", "msgspec",
+    "numpy", "onnxruntime", "platformdirs", "psutil", "pyfastcdc", "pyyaml", "regex", "structlog", "tantivy",
+    "tomli-w", "uvloop", "zstandard",
 )  # fmt: skip
 """The libraries that Symphony requires; a test compares them with `pyproject.toml`."""

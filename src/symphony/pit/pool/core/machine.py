@@ -17,6 +17,8 @@ The invariants:
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+import msgspec
+
 from symphony.pit.pool.core.actions import (
     CountPrewarm,
     GrantLease,
@@ -245,7 +247,6 @@ class PoolMachine:
             )
             for model, entry in sorted(self._entries.items())
         )
-        counts = self.prewarms
         return PoolStatus(
             at_s=wall_s,
             models=tuple(models),
@@ -254,7 +255,7 @@ class PoolMachine:
             models_loaded=self.models_loaded,
             models_max=self._budget.models_max,
             waiting=self.waiting,
-            prewarms=PrewarmCounts(counts.started, counts.hits, counts.late, counts.wasted),
+            prewarms=self.prewarms,
         )
 
     @property
@@ -519,11 +520,11 @@ class PoolMachine:
         counts = self.prewarms
         match outcome:
             case "started":
-                counts.started += 1
+                self.prewarms = msgspec.structs.replace(counts, started=counts.started + 1)
             case "hit":
-                counts.hits += 1
+                self.prewarms = msgspec.structs.replace(counts, hits=counts.hits + 1)
             case "late":
-                counts.late += 1
+                self.prewarms = msgspec.structs.replace(counts, late=counts.late + 1)
             case "wasted":
-                counts.wasted += 1
+                self.prewarms = msgspec.structs.replace(counts, wasted=counts.wasted + 1)
         self._actions.append(CountPrewarm(entry.model.name, outcome))
