@@ -11,6 +11,7 @@ import pytest
 
 from symphony.commons.errors import ValidationFailed
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+from symphony.pit.artifacts.values.codec import value_digest
 from symphony.ports.artifacts import (
     ArtifactAmbiguous,
     ArtifactDeleted,
@@ -481,3 +482,35 @@ def test_a_version_whose_body_is_deleted_stays_and_its_number_is_not_given_again
     assert [version.number for version in store.versions("report")] == [4, 3, 2, 1]
     assert [version.digest for version in store.versions("report")][1:] == digests
     assert store.find("report@3").digest == digests[0]  # the body is there again
+
+
+def test_what_was_made_of_an_artifact_is_found_and_what_it_was_made_of(store: Store) -> None:
+    data = add(store, b"data", "data")
+    page, table = put(store, b"page", "page"), put(store, b'{"a":1}', "table")
+    table = msgspec.structs.replace(table, encoding="json", own="msgpack:" + "f" * 64)
+    value = value_digest("data")
+    made = [
+        msgspec.structs.replace(
+            by("r1", "page", at=2.0), inputs={"text": value, "again": value, "n": "1" * 64}
+        ),
+        msgspec.structs.replace(by("r1", "table", at=3.0), inputs={"page": value_digest("page")}),
+        msgspec.structs.replace(by("r2", "page", at=4.0), inputs={"text": value}),
+    ]
+    for ref, provenance in zip((page, table, page), made, strict=True):
+        store.link(ref, provenance)
+    child = add(store, b"child", "child", parents=[data.digest])
+    found = store.derived(data.digest)
+    assert [(one.digest, one.by, tuple(one.inputs)) for one in found] == [
+        (page.digest, made[0], ("text", "again")), (page.digest, made[2], ("text",)),
+        (child.digest, None, ()),
+    ]  # fmt: skip
+    assert found[2].version == child
+    assert store.sources(value) == [data.digest]
+    assert [one.digest for one in store.derived(page.digest)] == [table.digest]
+    assert store.sources(value_digest(table)) == [table.digest]
+    assert store.sources("not a digest") == store.sources("2" * 64) == store.derived(ABSENT) == []
+    assert [one.digest for one in store.made_by("r1")] == [page.digest, table.digest]
+    assert [one.by for one in store.made_by("r1")] == made[:2]
+    store.unlink_run("r1")
+    assert [one.by for one in store.derived(data.digest)] == [made[2], None]
+    assert store.made_by("r1") == []

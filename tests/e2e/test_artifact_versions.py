@@ -73,3 +73,43 @@ def test_names_that_cannot_be_given_are_refused_with_what_to_do(line: CommandLin
     line.write("words.yaml", WORKFLOW.replace("name: report", "name: report@2"))
     told, _ = line.type("validate", "words.yaml", status=2)
     assert "report@2 is version 2 of report" in told
+
+
+def test_lineage_leads_from_a_file_to_what_was_made_of_it_and_back(line: CommandLine) -> None:
+    line.write(
+        "chain.yaml",
+        """
+name: Chain
+inputs: {data: {type: string}}
+nodes:
+  page:
+    command: echo "# $DATA"
+    inputs: {data: "${{ inputs.data }}"}
+    artifact: {name: page, content_type: text/markdown, port: stdout}
+  words:
+    operator: text.split
+    inputs: {text: "${{ page.stdout }}", separator: " "}
+  last:
+    operator: text.render
+    inputs: {text: "{{ n }} words", data: {n: "${{ size(words.result) }}"}}
+    artifact: {name: count, content_type: text/plain}
+outputs: {n: "${{ last.text }}"}
+""",
+    )
+    line.write("data.txt", "banana data")
+    line.type("artifacts", "put", "data.txt", "--note", "from the shelf")
+    line.type("run", "chain.yaml", "--quiet", "--input-file", "data=data.txt")
+    line.write("copy.txt", "a copy")
+    line.type("artifacts", "put", "copy.txt", "--parent", "count")
+    tree = line.json("artifacts", "lineage", "copy.txt", "--up")["up"]
+    found = []
+    while tree["under"]:
+        (under,) = tree["under"]
+        tree = under["artifact"]
+        found.append((under["link"], tree["version"]["name"]))
+    assert found == [("parent", "count"), ("before", "page"), ("input", "data.txt")]
+    out, _ = line.type("artifacts", "lineage", "data.txt", "--down")
+    told = [text.split(" made ")[1].split("@")[0] for text in out.splitlines() if " made " in text]
+    assert told == ["page", "count", "copy.txt"]
+    line.type("runs", "delete", "last", "--yes")
+    assert "data.txt" in line.type("artifacts", "lineage", "data.txt")[0]

@@ -135,6 +135,19 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
     version: ArtifactVersion | None = None
 
 
+class Derivation(msgspec.Struct, frozen=True, kw_only=True):
+    """One artifact, `digest`, that was made of another one.
+
+    `by` says which node made it, and `inputs` which of its inputs the other one was. Where a person said so,
+    `by` is None and `version` the one that was stored then.
+    """
+
+    digest: Digest
+    by: Provenance | None = None
+    inputs: Sequence[str] = ()
+    version: ArtifactVersion | None = None
+
+
 class Collected(NamedTuple):
     """The objects and bytes that a collection has deleted."""
 
@@ -227,6 +240,21 @@ class ArtifactStore(Protocol):
 
     def versions_of(self, digest: Digest, *, limit: int = 100) -> list[ArtifactVersion]:
         """Return the versions, of any name, that have this body, the newest first."""
+        ...
+
+    def derived(self, digest: Digest, *, limit: int = 100) -> list[Derivation]:
+        """Return what was made of a body directly: by nodes that had it as an input, and as people said.
+
+        A part of it, or a text with it inside, is another value, and what is made of that is not found.
+        """
+        ...
+
+    def sources(self, value: str) -> list[Digest]:
+        """Return the bodies that are this value, by the digest that provenance has of an input."""
+        ...
+
+    def made_by(self, run_id: str, *, limit: int = 1000) -> list[Derivation]:
+        """Return what a run refers to, each with how it was made."""
         ...
 
     def tag(self, name: str, number: int, tag: str) -> int | None:

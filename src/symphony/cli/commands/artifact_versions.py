@@ -118,4 +118,48 @@ def untag(name: str, tags: tuple[str, ...], as_json: bool) -> int:
     return exits.OK
 
 
-COMMANDS = (log, diff, tag, untag)
+@click.command()
+@options.artifact_argument
+@click.option("--up", "direction", flag_value="up", help="What it was made of.")
+@click.option("--down", "direction", flag_value="down", help="What was made of it.")
+@click.option(
+    "--depth", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N", help="How many steps."
+)
+@options.as_json()
+def lineage(artifact: str, direction: str | None, depth: int, as_json: bool) -> int:
+    """Show what an artifact was made of, and what was made of it.
+
+    Tells the run, node, operator, model and settings of each step. Both directions are shown, or the one that
+    is asked for. An artifact that went into a text or was taken apart is found through the workflow of its
+    run, as long as the run is kept.
+    """
+    from symphony.app import Symphony
+    from symphony.app.lineage import Lineage, reads_of
+    from symphony.cli.arguments.artifacts import found
+    from symphony.cli.views import lineage as views
+    from symphony.ports.runs import short_id
+
+    symphony = Symphony.open()
+    record = found(symphony.artifacts, artifact)
+    made = Lineage(symphony.artifacts, reads_of(symphony.recorded))
+    trees = {}
+    if direction != "down":
+        trees["up"] = made.up(record, depth)
+    if direction != "up":
+        trees["down"] = made.down(record, depth)
+    if as_json:
+        output.say_json({way: views.lineage_document(tree) for way, tree in trees.items()})
+        return exits.OK
+
+    @cache
+    def run_of(run: str) -> str:
+        return symphony.runs.label(run) if symphony.runs.has(run) else f"{short_id(run)}, deleted"
+
+    heads = {"up": "made of:", "down": "went into:"}
+    for way, tree in trees.items():
+        head = f"{heads[way]}\n" if len(trees) > 1 else ""
+        output.say(head + views.lineage_text(tree, run_of, down=way == "down"))
+    return exits.OK
+
+
+COMMANDS = (log, diff, tag, untag, lineage)

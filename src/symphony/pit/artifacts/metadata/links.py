@@ -53,6 +53,16 @@ def value_of(encoding: str, digest: str) -> str:
     return hashlib.sha256(f"{encoding}:{digest}".encode()).hexdigest()
 
 
+def forms_of(digest: str) -> set[str]:
+    """Return the digests of the values that a body may be, whoever put it."""
+    return {value_of(form, digest) for form in (*_FORMS, "msgpack")}
+
+
+def given_forms_of(digest: str) -> set[str]:
+    """Return the digests of the values that a file may be."""
+    return {value_of(form, digest) for form in _FORMS}
+
+
 def _key(value: str) -> bytes | None:
     """Return what an index has of a value's digest, if it is one."""
     try:
@@ -88,8 +98,8 @@ class LinkTables:
             case Gone():
                 self._delete("digest = ?", record.digest)
             case Put(name=str()):
-                for form in _FORMS:
-                    key = _key(value_of(form, record.digest))
+                for form in given_forms_of(record.digest):
+                    key = _key(form)
                     self._rows.write("INSERT OR IGNORE INTO given VALUES (?, ?)", key, record.digest)
             case _:
                 pass
@@ -126,7 +136,7 @@ class LinkTables:
     def values_of(self, digest: Digest) -> set[str]:
         """Return the digests of all values that a body is known to be, or may be."""
         said = {value for _, _, value in self._sound("digest = ?", digest) if value}
-        return said | {value_of(form, digest) for form in (*_FORMS, "msgpack")}
+        return said | forms_of(digest)
 
     def bodies_of(self, value: str) -> set[Digest]:
         """Return the bodies that are this value."""
@@ -135,7 +145,7 @@ class LinkTables:
             return set()
         linked = self._sound("value = ?", bytes.fromhex(value))
         given = self._rows.all(tuple[Digest], "SELECT digest FROM given WHERE value = ?", key)
-        found = {digest for (digest,) in given if value in [value_of(form, digest) for form in _FORMS]}
+        found = {digest for (digest,) in given if value in given_forms_of(digest)}
         return found | {digest for digest, _, _ in linked}
 
     def made_of(self, value: str, limit: int) -> list[tuple[Digest, Provenance]]:
@@ -147,9 +157,10 @@ class LinkTables:
         found = self._sound(which, key, limit)
         return [(digest, by) for digest, by, _ in found if value in by.inputs.values()]
 
-    def made_by(self, run_id: str) -> list[tuple[Digest, Provenance]]:
-        """Return what a run refers to."""
-        return [(digest, by) for digest, by, _ in self._sound("run_id = ?", run_id)]
+    def made_by(self, run_id: str, limit: int) -> list[tuple[Digest, Provenance]]:
+        """Return what a run refers to, in the order in which it was made."""
+        found = self._sound("run_id = ? ORDER BY id LIMIT ?", run_id, limit)
+        return [(digest, by) for digest, by, _ in found]
 
     def _sound(self, which: str, *arguments: str | int | bytes) -> list[tuple[Digest, Provenance, str]]:
         rows = self._rows.sound(_Row, _FOUND + which, *arguments)

@@ -169,6 +169,11 @@ class VersionTables:
         query = f"{_SHOWN} name = ? AND number < ? ORDER BY number DESC LIMIT ?"
         return self._shown(query, name, before, limit)
 
+    def children(self, parent: Digest, limit: int) -> list[ArtifactVersion]:
+        """Return the versions whose parent a person said this body is."""
+        which = "(name, number) IN (SELECT name, number FROM parents WHERE parent = ?)"
+        return self._shown(f"{_SHOWN} {which} ORDER BY sequence LIMIT ?", parent, limit)
+
     def newest_of(self, name: str, digest: Digest) -> int:
         """Return the newest version of a name that has this body."""
         query = "SELECT max(number) FROM versions WHERE name = ? AND digest = ?"

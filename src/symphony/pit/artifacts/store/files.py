@@ -39,12 +39,20 @@ from symphony.pit.artifacts.metadata.records import (
     Untagged,
 )
 from symphony.pit.artifacts.store.adding import new_version, number_of
+from symphony.pit.artifacts.store.deriving import derived
 from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
 from symphony.pit.artifacts.store.reads import PendingReads
 from symphony.pit.artifacts.store.trash import Trash
 from symphony.pit.artifacts.store.unsettled import Unsettled
 from symphony.pit.artifacts.values.codec import value_digest
-from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Collected, Provenance, Rating
+from symphony.ports.artifacts import (
+    ArtifactRecord,
+    ArtifactVersion,
+    Collected,
+    Derivation,
+    Provenance,
+    Rating,
+)
 from symphony.ports.retention import Standing, Standings
 from symphony.ports.values import ArtifactRef, Digest
 
@@ -172,6 +180,22 @@ class FileArtifacts:
         """Return the versions that have a body, the one that was put last first."""
         self._tell_damage()
         return self._ledger.ask(lambda index: index.versions.of_body(digest, limit))
+
+    def derived(self, digest: Digest, *, limit: int = 100) -> list[Derivation]:
+        """Return what was made of a body directly."""
+        self._tell_damage()
+        return self._ledger.ask(lambda index: derived(index, digest, limit))
+
+    def sources(self, value: str) -> list[Digest]:
+        """Return the bodies that are the value with this digest."""
+        self._tell_damage()
+        return self._ledger.ask(lambda index: sorted(index.links.bodies_of(value)))
+
+    def made_by(self, run_id: str, *, limit: int = 1000) -> list[Derivation]:
+        """Return what a run refers to."""
+        self._tell_damage()
+        found = self._ledger.ask(lambda index: index.links.made_by(run_id, limit))
+        return [Derivation(digest=digest, by=by) for digest, by in found]
 
     def tag(self, name: str, number: int, tag: str) -> int | None:
         """Give a version a tag, durably; return the version that had it before, if another one had it."""

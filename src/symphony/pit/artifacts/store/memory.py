@@ -25,12 +25,22 @@ from symphony.pit.artifacts.base.rules import (
     trashed,
     writer_closed,
 )
+from symphony.pit.artifacts.metadata.links import forms_of, given_forms_of
 from symphony.pit.artifacts.metadata.records import Put
 from symphony.pit.artifacts.store.adding import new_version
+from symphony.pit.artifacts.store.deriving import derived_when
 from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
 from symphony.pit.artifacts.store.memory_versions import MemoryVersions
 from symphony.pit.artifacts.store.unchanged import compared
-from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Collected, Provenance, Rating
+from symphony.pit.artifacts.values.codec import value_digest
+from symphony.ports.artifacts import (
+    ArtifactRecord,
+    ArtifactVersion,
+    Collected,
+    Derivation,
+    Provenance,
+    Rating,
+)
 from symphony.ports.retention import Standing, Standings
 from symphony.ports.values import ArtifactRef, Digest
 
@@ -50,6 +60,7 @@ class _Entry:
         self.names: dict[str, int] = {}
         self.types: dict[str, str] = {}
         self.links: dict[tuple[str, str, str], Provenance] = {}
+        self.values: set[str] = set()
         self.ratings: dict[str, Rating] = {}
         self.pinned = False
         self.trashed_at: float | None = None
@@ -130,6 +141,41 @@ class MemoryArtifacts:
         """Return the versions that have a body, the one that was put last first."""
         with self._mutex:
             return self._versions.of_body(digest, limit)
+
+    def derived(self, digest: Digest, *, limit: int = 100) -> list[Derivation]:
+        """Return what was made of a body directly. O(all that was made)."""
+        with self._mutex:
+            entry = self._entries.get(digest)
+            values = forms_of(digest) | (set() if entry is None else entry.values)
+            found = [
+                Derivation(digest=made, by=by, inputs=names)
+                for made, other in self._entries.items()
+                for by in other.links.values()
+                if (names := tuple(name for name, of in by.inputs.items() if of in values))
+            ]
+            children = self._versions.children(digest)[:limit]
+            by_nodes = sorted(found, key=derived_when)[:limit]
+            return [*by_nodes, *(Derivation(digest=one.digest, version=one) for one in children)]
+
+    def sources(self, value: str) -> list[Digest]:
+        """Return the bodies that are the value with this digest. O(all bodies)."""
+        with self._mutex:
+            return sorted(
+                digest
+                for digest, entry in self._entries.items()
+                if value in entry.values or (entry.types and value in given_forms_of(digest))
+            )
+
+    def made_by(self, run_id: str, *, limit: int = 1000) -> list[Derivation]:
+        """Return what a run refers to."""
+        with self._mutex:
+            found = [
+                Derivation(digest=digest, by=by)
+                for digest, entry in self._entries.items()
+                for by in entry.links.values()
+                if by.run_id == run_id
+            ]
+            return found[:limit]
 
     def tag(self, name: str, number: int, tag: str) -> int | None:
         """Give a version a tag; return the version that had it before, if another one had it."""
@@ -221,6 +267,7 @@ class MemoryArtifacts:
                 raise missing(ref.digest)
             entry.links[provenance.run_id, provenance.node, provenance.port] = provenance
             entry.trashed_at = None
+            entry.values.add(value_digest(ref))
             if ref.name is not None and (claimed := self._unclaimed.pop((ref.name, ref.digest), 0)):
                 entry.names[ref.name] -= claimed
                 self._versions.claim(ref.name, ref.digest, provenance)

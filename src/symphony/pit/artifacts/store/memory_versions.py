@@ -103,6 +103,11 @@ class MemoryVersions:
         found = list(reversed(self._of_bodies.get(digest, {})))[:limit]
         return [self._shown(self._names[name][number - 1]) for name, number in found]
 
+    def children(self, parent: Digest) -> list[ArtifactVersion]:
+        """Return the versions whose parent a person said this body is."""
+        every = (version for versions in self._names.values() for version in versions)
+        return [self._shown(version) for version in every if parent in version.parents]
+
     def newest_of(self, name: str, digest: Digest) -> int:
         """Return the newest version of a name that has this body."""
         return max(number for named, number in self._of_bodies[digest] if named == name)
