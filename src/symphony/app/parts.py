@@ -16,6 +16,7 @@ from symphony.app.configured_operators import configured_files, configured_infos
 from symphony.app.pools import Pools
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
+from symphony.commons.quantities import size_bytes
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock
 from symphony.pit.tracker.store.keeping import Keep, retain_logs
@@ -149,7 +150,10 @@ class Parts:
 
         if self.home is None:
             raise SymphonyError("a Symphony in memory caches nothing", code="no-home", hint="give it a home")
-        made = ResultCache(private_directory(private_directory(self.home) / "artifacts") / "cache.db")
+        made = ResultCache(
+            private_directory(private_directory(self.home) / "artifacts") / "cache.db",
+            bytes_max=size_bytes(self.config.retention.cache.max_total),
+        )
         self._stores.append(made.close)
         return made
 
@@ -217,9 +221,15 @@ class Parts:
 
             await asyncio.to_thread(self._tracing.close, TRACE_PATIENCE_S)
         if self.home is not None and ran:
-            await asyncio.to_thread(self._retain_logs)
+            await asyncio.to_thread(self._clear_up)
 
-    def _retain_logs(self) -> None:
+    def _clear_up(self) -> None:
+        if self.config.retention.automatic:
+            from symphony.app.upkeep import Upkeep
+
+            Upkeep(self).daily()
+            for close in self._stores:
+                close()
         logs = self.config.logs
         keep = Keep(days=logs.keep_days, runs=logs.keep_runs, megabytes=logs.max_mb)
         retain_logs(self.runs, keep, self.clock.now_s())

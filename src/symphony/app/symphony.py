@@ -207,6 +207,14 @@ class Symphony:
         """
         return self._upkeep.prune(older_s, keep=keep, statuses=statuses, dry_run=dry_run)
 
+    def prune_by_limits(self, *, dry_run: bool = False) -> Pruned | None:
+        """Delete the runs beyond the limits of the settings, then `clear`; None if it has none. Blocking."""
+        return self._upkeep.prune_by_limits(dry_run=dry_run) if self._upkeep.run_limits.any else None
+
+    def prune_cache(self) -> int:
+        """Forget cached results beyond the limits of the settings; return how many. Blocking."""
+        return self._upkeep.prune_cache()
+
     def clear(self, *, at_once: bool = False, dry_run: bool = False) -> Clearing:
         """Move artifacts that may go to the trash, and delete those that were there for long enough.
 

@@ -1,20 +1,34 @@
 """What leaves the home: artifacts by the rules of the settings, runs by their limits. Blocking."""
 
+import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 from symphony.app.parts import Parts
 from symphony.commons.errors import SymphonyError
-from symphony.commons.quantities import duration_s
+from symphony.commons.filesystem import private_directory
+from symphony.commons.logging import logger
+from symphony.commons.quantities import duration_s, size_bytes
 from symphony.commons.settings import RetentionConfig
 from symphony.pit.stale.clearing import clear
 from symphony.pit.stale.core.deciding import RetentionPolicy
+from symphony.pit.stale.core.run_limits import RunLimits, beyond
 from symphony.pit.stale.core.worth import WorthWeights
+from symphony.pit.stale.old_runs import run_facts
 from symphony.pit.tracker.store.keeping import foreseen, prune
 from symphony.ports.artifacts import Collected
 from symphony.ports.retention import Clearing
 from symphony.ports.runs import ENDED, RunStatus
 from symphony.ports.steering import Pruned
+
+STAMP: Final = "run/upkeep.stamp"
+"""A file of the home whose time is that of the last daily upkeep."""
+_DAY_S: Final = 86_400.0
+_DAILY_S: Final = 10.0
+
+log = logger(__name__)
 
 
 def policy_of(settings: RetentionConfig) -> RetentionPolicy:
@@ -65,8 +79,66 @@ class Upkeep:
             return found
         return prune(self._parts.runs, found.runs, found.unread, self._cleared)
 
-    def _cleared(self) -> tuple[Collected, float]:
-        found = self.clear()
+    def prune_by_limits(
+        self, *, dry_run: bool = False, out_of_time: Callable[[], bool] = lambda: False
+    ) -> Pruned:
+        """Delete the runs that are beyond the limits of the settings; their artifacts go as `clear` says."""
+        runs, unread = self._parts.runs, list[SymphonyError]()
+        facts = list(run_facts(runs, unread.append))
+        over = beyond([fact for fact, _ in facts], self.run_limits, self._parts.clock.now_s())
+        found = [summary for _, summary in facts if summary is not None and summary.run_id in over]
+        if dry_run:
+            return Pruned(runs=found, dry_run=True, unread=unread)
+        oldest_first = itertools.takewhile(lambda _: not out_of_time(), reversed(found))
+        return prune(runs, oldest_first, unread, lambda: self._cleared(out_of_time))
+
+    @property
+    def run_limits(self) -> RunLimits:
+        """The limits of the settings."""
+        limits = self._parts.config.retention.runs
+        return RunLimits(
+            max_age_s=None if limits.max_age is None else duration_s(limits.max_age),
+            max_count=limits.max_count,
+            max_bytes=None if limits.max_total is None else size_bytes(limits.max_total),
+        )
+
+    def prune_cache(self) -> int:
+        """Forget cached results beyond the limits of the settings; how many."""
+        limits = self._parts.config.retention.cache
+        if limits.max_age is None and limits.max_count is None:
+            return 0
+        since_s = None
+        if limits.max_age is not None:
+            since_s = self._parts.clock.now_s() - duration_s(limits.max_age)
+        return self._parts.cache.retain(count_max=limits.max_count, since_s=since_s)
+
+    def daily(self) -> bool:
+        """Do all that the settings say, unless that was done within a day; return whether it was done.
+
+        What fails is logged and left for the next day: a run that has ended is not bothered with it.
+        """
+        home, clock = self._parts.home, self._parts.clock
+        if home is None:
+            return False
+        stamp = home / STAMP
+        with contextlib.suppress(OSError):
+            if 0 <= clock.now_s() - stamp.stat().st_mtime < _DAY_S:
+                return False
+        until = clock.monotonic_s() + _DAILY_S
+        try:
+            private_directory(stamp.parent)
+            stamp.touch(mode=0o600)
+            self.prune_cache()
+            if self.run_limits.any:
+                self.prune_by_limits(out_of_time=lambda: clock.monotonic_s() > until)
+            else:
+                self.clear(out_of_time=lambda: clock.monotonic_s() > until)
+        except (SymphonyError, OSError) as error:
+            log.warning("the daily upkeep was not finished", home=str(home), error=str(error))
+        return True
+
+    def _cleared(self, out_of_time: Callable[[], bool] = lambda: False) -> tuple[Collected, float]:
+        found = self.clear(out_of_time=out_of_time)
         now = found.trashed if found.trashed.objects else found.deleted
         return now, found.grace_s
 

@@ -18,7 +18,7 @@ COMMANDS: Final[dict[str, str]] = {
     "artifacts": "List, show, open, store and fetch artifacts.",
     "operators": "List and explain the operators that workflows can use.",
     "models": "List, add, show, try, fetch and remove the models that workflows can use.",
-    "cache": "Measure or empty the cache of results.",
+    "cache": "Measure, prune or empty the cache of results.",
     "template": "Find a template and make a workflow of it.",
     "init": "Start a project: a small workflow and a home for its runs.",
     "trust": "Trust the settings of a working tree as they are now.",

@@ -22,6 +22,7 @@ PYTHON_MIN: Final = (3, 11)
 SQLITE_MIN: Final = (3, 35, 0)
 DISK_LOW_BYTES: Final = 1024**3
 DISK_EMPTY_BYTES: Final = 100 * 1024**2
+HOME_LARGE_BYTES: Final = 20 * 1024**3
 CLOCK_EARLIEST_S: Final = 1_735_689_600.0
 """2025-01-01: Symphony is younger than any earlier time."""
 CLOCK_AHEAD_S: Final = 120.0
@@ -57,6 +58,7 @@ def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None =
             _guarded("settings", check_settings),
             _guarded("file system", lambda: check_file_system(home, mounts())),
             _guarded("disk", lambda: check_disk(home, shutil.disk_usage(_nearest(home)).free)),
+            _guarded("size", lambda: check_size(home)),
             _guarded("records", lambda: check_records(home, clock)),
             _guarded("processes", lambda: check_processes(home, clock)),
         ]
@@ -162,6 +164,21 @@ def check_disk(home: Path, free_bytes: int) -> Check:
     if free_bytes < DISK_LOW_BYTES:
         return Check(name="disk", verdict="warning", found=found, fix=fix)
     return Check(name="disk", verdict="ok", found=found)
+
+
+def check_size(home: Path) -> Check:
+    """Check that the home has not grown large."""
+    from symphony.app.home_size import sizes
+
+    parts = sizes(home)
+    total = sum(parts.values())
+    largest = sorted(parts.items(), key=lambda part: -part[1])
+    told = ", ".join(f"{name} {output.size(size)}" for name, size in largest[:4] if size)
+    found = f"{output.size(total)}: {told}" if told else output.size(total)
+    if total < HOME_LARGE_BYTES:
+        return Check(name="size", verdict="ok", found=found)
+    fix = "`symphony artifacts gc --dry-run` and `symphony runs prune --dry-run` show what may go; settings "
+    return Check(name="size", verdict="warning", found=found, fix=f"{fix}under [retention] set limits")
 
 
 def check_processes(home: Path, clock: Clock) -> Check:

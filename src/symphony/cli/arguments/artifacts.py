@@ -34,7 +34,9 @@ def found(store: ArtifactStore, typed: str) -> ArtifactRecord:
     try:
         return store.find(typed)
     except ArtifactMissing as missing:
-        if "name" in missing.details:  # it is known, and the hint says what there is of it
+        if "name" in missing.details or isinstance(
+            missing, ArtifactTrashed
+        ):  # it is known, and the hint says what there is of it
             raise
         from symphony.workflow.problems import did_you_mean
 

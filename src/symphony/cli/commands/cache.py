@@ -9,7 +9,7 @@ from symphony.cli.lazy import CommandGroup
 
 @click.group("cache", cls=CommandGroup)
 def command() -> None:
-    """Measure or empty the cache of results."""
+    """Measure, prune or empty the cache of results."""
 
 
 @command.command()
@@ -23,6 +23,23 @@ def size(as_json: bool) -> int:
         output.say_json({"entries": kept.entries, "bytes": kept.bytes})
     else:
         output.say(f"{output.count(kept.entries, 'result')}, {output.size(kept.bytes)}\n")
+    return 0
+
+
+@command.command()
+@options.as_json()
+def prune(as_json: bool) -> int:
+    """Forget results that are beyond the limits of the settings.
+
+    These are max_age and max_count under [retention.cache]; max_total always holds.
+    """
+    from symphony.app import Symphony
+
+    removed = Symphony.open().prune_cache()
+    if as_json:
+        output.say_json({"forgotten": removed})
+    else:
+        output.say(f"{output.count(removed, 'result')} forgotten\n")
     return 0
 
 

@@ -13,7 +13,7 @@ from symphony.cli.console import output
 def command(as_json: bool) -> int:
     """Check this machine, and say how to fix what is wrong.
 
-    Checks Python, SQLite, the home (writable, on a local disk, with free space), its records,
+    Checks Python, SQLite, the home (writable, on a local disk, with free space), its size and records,
     processes that killed runs left behind, the clock, the embedding model and git.
     The exit status is 1 if something needs fixing.
     """

@@ -2,6 +2,8 @@
 
 import functools
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +11,10 @@ from symphony.cli.arguments import completing, options
 from symphony.cli.commands import runs_diff, steering
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
+
+if TYPE_CHECKING:
+    from symphony.app import Symphony
+    from symphony.ports.steering import Pruned
 
 STREAMS = ("stdout", "stderr", "tokens")
 ENDED = ("succeeded", "failed", "cancelled")
@@ -281,9 +287,7 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
 @click.option(
     "--older",
     metavar="AGE",
-    default="30d",
-    show_default=True,
-    help="Only runs that ended longer ago than this, such as 12h or 30d.",
+    help="Only runs that ended longer ago than this, such as 12h. Default: what the settings say, or 30d.",
 )
 @click.option("--keep", type=click.IntRange(0), default=0, help="Keep at least this many of the newest runs.")
 @click.option(
@@ -293,12 +297,13 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
 @options.yes
 @options.as_json()
 def prune(
-    older: str, keep: int, status: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool
+    older: str | None, keep: int, status: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool
 ) -> int:  # fmt: skip
     """Delete old runs that have ended, and the artifacts that no run needs any more.
 
-    Never deletes a run that is running, waits or can be resumed. Keeps artifacts that were stored
-    less than an hour ago, and artifacts that have a name.
+    Never deletes a run that is running, waits or can be resumed. Without --older, --keep and --status, the
+    limits of the settings under [retention.runs] hold if there are any. The artifacts go to the trash; see
+    `symphony artifacts gc`.
     """
     from functools import partial
 
@@ -309,7 +314,9 @@ def prune(
 
     wanted = [RunStatus(one) for one in status or ENDED]
     opened = Symphony.open()
-    pruned = partial(opened.prune, pruning.age_s(older), keep=keep, statuses=wanted)
+    pruned = partial(opened.prune, pruning.age_s(older or "30d"), keep=keep, statuses=wanted)
+    if older is None and not keep and not status:
+        pruned = partial(_by_limits, opened, pruned)
     ahead = pruned(dry_run=True).runs if not dry_run and asking.asks(yes=yes) else ()
     if ahead and not asking.agreed(pruning.question(ahead, opened.runs.label)):
         return exits.FAILED
@@ -323,6 +330,11 @@ def prune(
     return 0
 
 
+def _by_limits(opened: "Symphony", otherwise: Callable[..., "Pruned"], *, dry_run: bool) -> "Pruned":
+    """Prune as the settings say, or `otherwise` if they say nothing."""
+    return opened.prune_by_limits(dry_run=dry_run) or otherwise(dry_run=dry_run)
+
+
 @command.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.runs)
 @click.option("--damaged", is_flag=True, help="Delete runs whose journals are damaged, too.")
@@ -330,14 +342,16 @@ def prune(
 def delete(runs: tuple[str, ...], damaged: bool, yes: bool) -> int:
     """Delete runs that no process owns: their records, logs and claims on artifacts.
 
-    A run that was interrupted, paused or waits cannot be resumed afterwards.
+    A run that was interrupted, paused or waits cannot be resumed afterwards. Artifacts that no run needs any
+    more go to the trash; see `symphony artifacts gc`.
     """
     from symphony.app import Symphony
     from symphony.cli.console import asking, exits
     from symphony.cli.views import pruning
     from symphony.ports.runs import RunSummary
 
-    opened = Symphony.open().runs
+    symphony = Symphony.open()
+    opened = symphony.runs
     found = [*dict.fromkeys(opened.find(run) for run in runs)]
     if asking.asks(yes=yes):
         known = [one for _, one in opened.summaries(found) if isinstance(one, RunSummary)]
@@ -347,4 +361,6 @@ def delete(runs: tuple[str, ...], damaged: bool, yes: bool) -> int:
         label = opened.label(run_id)
         opened.delete(run_id, damaged=damaged)
         output.say(f"{output.shown(label)} deleted\n")
+    if told := pruning.cleared(symphony.clear()):
+        output.note(told)
     return 0

@@ -7,6 +7,7 @@ from symphony.cli.console import output
 from symphony.cli.console.failures import BadUsage
 from symphony.cli.views import listing
 from symphony.commons.quantities import duration_s
+from symphony.ports.retention import Clearing
 from symphony.ports.runs import RunSummary
 from symphony.ports.steering import Pruned
 
@@ -43,3 +44,14 @@ def text(found: Pruned, shorts: Mapping[str, str]) -> str:
         kept = f"for {output.span(found.grace_s)} (see symphony artifacts gc)"
         return f"deleted {count}; {bodies} that no run needs, in the trash {kept}\n{stayed}"
     return f"deleted {count}, and {bodies} that no run needs\n{stayed}"
+
+
+def cleared(found: Clearing) -> str:
+    """Return what went after runs were deleted; empty if nothing did."""
+    some = found.trashed if found.trashed.objects else found.deleted
+    if not some.objects:
+        return ""
+    bodies = f"{output.count(some.objects, 'artifact')} of {output.size(some.bytes)} that no run needs"
+    return (
+        f"{bodies}: in the trash for {output.span(found.grace_s)}" if found.grace_s else f"{bodies}: deleted"
+    )

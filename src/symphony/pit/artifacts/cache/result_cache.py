@@ -30,6 +30,7 @@ from symphony.pit.artifacts.cache.blocks import (
 )
 from symphony.pit.artifacts.cache.content import FileState, content_digest
 from symphony.pit.artifacts.cache.results import BYTES_MAX, CacheEntry, CacheSize, all_held
+from symphony.pit.artifacts.cache.retaining import retain
 from symphony.pit.artifacts.cache.write_behind import Write, WriteBehind
 from symphony.ports.values import ArtifactRef, StoredValue
 
@@ -232,6 +233,15 @@ class ResultCache:
             self._recent.clear()
             self._operators = set()
         return self._file.change(_cleared)
+
+    def retain(self, *, count_max: int | None = None, since_s: float | None = None) -> int:
+        """Forget results made before `since_s`, and those used longest ago beyond `count_max`; how many.
+
+        Raises StorageFull, IoFailed.
+        """
+        with self._mutex:
+            self._recent.clear()
+        return self._file.change(lambda connection: retain(connection, count_max=count_max, since_s=since_s))
 
     def size(self) -> CacheSize:
         """Return the size of the file, with everything that was put."""

@@ -93,7 +93,7 @@ def _protected(
         runs = "a run that has" if len(going_on) == 1 else f"{len(going_on)} runs that have"
         return _Reason("unended", f"{runs} not ended may need it")
     if one.put_at > now_s - policy.min_age_s:
-        return _Reason("young", "it was put just now; a run may be about to refer to it")
+        return _Reason("young", "it was stored less than an hour ago")
     if one.restored_at is not None and one.restored_at > now_s - policy.grace_s:
         return _Reason("restored", "it was brought back from the trash a short time ago")
     for rule in policy.rules:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -57,7 +57,7 @@ def foreseen(runs: Runs, *, before_s: float, statuses: Sequence[RunStatus], keep
 
 def prune(
     runs: Runs,
-    found: Sequence[RunSummary],
+    found: Iterable[RunSummary],
     unread: Sequence[SymphonyError],
     clear: Callable[[], tuple[Collected, float]],
 ) -> Pruned:
@@ -66,15 +66,15 @@ def prune(
     A run is deleted under its lock, so one that somebody has taken meanwhile stays. `clear` gives what it
     cleared, and for how many seconds that can be brought back.
     """
-    gone = []
+    gone, busy = list[RunSummary](), 0
     for one in found:
-        with contextlib.suppress(RunBusy, RunNotFound):
+        try:
             runs.delete(one.run_id)
             gone.append(one)
+        except (RunBusy, RunNotFound):
+            busy += 1
     collected, grace_s = clear()
-    return Pruned(
-        runs=gone, busy=len(found) - len(gone), collected=collected, grace_s=grace_s, unread=tuple(unread)
-    )
+    return Pruned(runs=gone, busy=busy, collected=collected, grace_s=grace_s, unread=tuple(unread))
 
 
 def retain_logs(runs: Runs, keep: Keep, now_s: float) -> int:
