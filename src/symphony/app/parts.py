@@ -33,6 +33,7 @@ from symphony.workflow.model import OnFinish
 if TYPE_CHECKING:
     from symphony.app.journals import Journals
     from symphony.app.live import LiveBus
+    from symphony.app.searching import Searching
     from symphony.bus import Bus
     from symphony.pit.artifacts import ResultCache
     from symphony.sdk import Operator
@@ -142,6 +143,15 @@ class Parts:
         made = FileArtifacts(self.home / "artifacts")
         self._stores.append(made.close)
         return made
+
+    @cached_property
+    def searching(self) -> "Searching":
+        """The search of artifacts. Raises SymphonyError for a Symphony in memory, which has none."""
+        from symphony.app.searching import Searching
+
+        if self.home is None:
+            raise SymphonyError("a Symphony in memory has no search", code="no-home", hint="give it a home")
+        return Searching(self.home, self.artifacts, self.config.search, self.clock, lambda: self.runs)
 
     @cached_property
     def cache(self) -> "ResultCache":

@@ -7,9 +7,10 @@ import msgspec
 
 from symphony.commons import moments
 from symphony.ipc.values import spelled as spelled_by
-from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Provenance
+from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Provenance, Rating
 from symphony.ports.models import Usage, usage_value
 from symphony.ports.runs import FailureCause, NodeResult, RunError, RunEvent, RunResult, RunSummary, short_id
+from symphony.ports.search import Hit, Quality, SearchResults
 from symphony.ports.values import JSON as Json
 from symphony.ports.values import ArtifactRef, StoredValue
 from symphony.workflow.model import (
@@ -163,6 +164,7 @@ def artifact(record: ArtifactRecord) -> dict[str, JSON]:
         "names": list(record.names),
         "created_at": moments.iso(record.created_at),
         "provenance": [provenance(entry) for entry in record.provenance],
+        "ratings": [rating(one) for one in record.ratings],
         "labels": list(record.labels),
         **({} if record.version is None else {"version": version(record.version)}),
     }
@@ -185,6 +187,40 @@ def version(one: ArtifactVersion) -> dict[str, JSON]:
         "tags": list(one.tags),
         "deleted": one.deleted,
     }
+
+
+def rating(given: Rating) -> dict[str, JSON]:
+    """Return how good somebody finds an artifact."""
+    return {
+        "score": given.score, "by": given.by, "note": given.note, "name": given.name or None,
+        "at": moments.iso(given.at),
+    }  # fmt: skip
+
+
+def quality(found: Quality) -> dict[str, JSON]:
+    """Return how good an artifact is, and why."""
+    parts: dict[str, JSON] = {
+        one.name: {"value": one.value, "weight": one.weight, "why": one.why} for one in found.parts
+    }
+    return {"score": found.score, "parts": parts}
+
+
+def search_results(found: SearchResults) -> dict[str, JSON]:
+    """Return what `artifacts search --json` prints."""
+    return {
+        "total": found.total,
+        "partial": found.partial,
+        "indexed": found.indexed,
+        "hits": [_hit(one) for one in found.hits],
+    }
+
+
+def _hit(found: Hit) -> dict[str, JSON]:
+    snippet: JSON = None
+    if found.snippet is not None:
+        snippet = {"text": found.snippet.text, "marks": [list(mark) for mark in found.snippet.marks]}
+    more: dict[str, JSON] = {"score": found.score, "quality": quality(found.quality), "snippet": snippet}
+    return artifact(found.record) | more
 
 
 def provenance(origin: Provenance) -> dict[str, JSON]:

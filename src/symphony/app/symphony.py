@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from symphony.app.live import LiveBus
     from symphony.app.preparing import PreparedWorkflow
     from symphony.app.rerunning import RerunRequest
+    from symphony.app.searching import Searching
     from symphony.app.upkeep import Upkeep
     from symphony.pit.artifacts import ResultCache
     from symphony.ports.forecast import Forecast
@@ -158,6 +159,14 @@ class Symphony:
     def artifacts(self) -> RetainedStore:
         """Where large and declared values go."""
         return self.parts.artifacts
+
+    @property
+    def searching(self) -> "Searching":
+        """The search of artifacts: `symphony.searching.search(SearchRequest(text="near duplicate"))`.
+
+        Raises SymphonyError for a Symphony in memory, which has none.
+        """
+        return self.parts.searching
 
     @property
     def cache(self) -> "ResultCache":

@@ -15,7 +15,7 @@ COMMANDS: Final[dict[str, str]] = {
     "schema": "Print the JSON Schema of workflow files (draft 2020-12).",
     "runs": "List, show, follow, steer and delete runs.",
     "bus": "Watch and measure the live traffic between the processes of one home.",
-    "artifacts": "List, show, open, store and fetch artifacts.",
+    "artifacts": "List, find, show, open, store, fetch and rate artifacts.",
     "operators": "List and explain the operators that workflows can use.",
     "models": "List, add, show, try, fetch and remove the models that workflows can use.",
     "cache": "Measure, prune or empty the cache of results.",

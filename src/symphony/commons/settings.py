@@ -82,6 +82,21 @@ class LogsConfig(Settings, frozen=True, kw_only=True):
     max_mb: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 2_048
 
 
+class QualityConfig(Settings, frozen=True, kw_only=True):
+    """What each part of the quality of an artifact counts, from 0 on."""
+
+    validity: Weight = 0.4
+    completeness: Weight = 0.2
+    use: Weight = 0.2
+    rating: Weight = 0.2
+
+
+class SearchConfig(Settings, frozen=True, kw_only=True):
+    """The search of artifacts."""
+
+    quality: QualityConfig = QualityConfig()
+
+
 class TracingConfig(Settings, frozen=True, kw_only=True):
     """OpenTelemetry traces of runs, with the extra `otel`. `enabled` unset: if an endpoint is known.
 
@@ -268,6 +283,7 @@ class Config(Settings, frozen=True, kw_only=True):
     operators: OperatorsConfig = OperatorsConfig()
     pool: PoolConfig = PoolConfig()
     retention: RetentionConfig = RetentionConfig()
+    search: SearchConfig = SearchConfig()
     symphony: SymphonyConfig = SymphonyConfig()
     tracing: TracingConfig = TracingConfig()
 

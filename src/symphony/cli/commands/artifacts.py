@@ -6,21 +6,21 @@ from pathlib import Path
 import click
 
 from symphony.cli.arguments import completing, options
-from symphony.cli.commands import artifact_retention, artifact_versions
+from symphony.cli.commands import artifact_retention, artifact_versions, searching
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
 
 
 @click.group("artifacts", cls=CommandGroup)
 def command() -> None:
-    """List, show, open, store and fetch artifacts.
+    """List, find, show, open, store, fetch and rate artifacts.
 
     ARTIFACT is a digest, the beginning of one (8 digits or more), a name, which stands for its newest
     version, or a version of a name: report@3, report@latest, or report@TAG.
     """
 
 
-for _one in (*artifact_versions.COMMANDS, *artifact_retention.COMMANDS):
+for _one in (*searching.COMMANDS, *artifact_versions.COMMANDS, *artifact_retention.COMMANDS):
     command.add_command(_one)
 
 

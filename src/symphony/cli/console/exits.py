@@ -63,6 +63,7 @@ _OF_CODE: Final = {
     "run-ambiguous": USAGE,
     "artifact-missing": USAGE,
     "artifact-ambiguous": USAGE,
+    "query-invalid": USAGE,
     "unknown-operator": USAGE,
     "unknown-model": USAGE,
     "operator-invalid": USAGE,

@@ -292,6 +292,12 @@ class RecordLog:
         if rest:
             yield LoggedRecord(None, offset + len(rest), whole=False)
 
+    def before(self, offset: int, length: int) -> bytes:
+        """The last `length` bytes before `offset`, or as many as there are."""
+        start = max(offset - length, 0)
+        with io_errors(f"read {self.path}"):
+            return os.pread(self._fd, offset - start, start)
+
     def cut(self, end: int) -> None:
         """Drop what lies behind `end`: a line that was torn when its writer died."""
         with io_errors(f"write {self.path}"):

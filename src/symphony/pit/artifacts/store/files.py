@@ -17,6 +17,7 @@ from symphony.commons.integers import INTEGER_MAX
 from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.artifacts.base.naming import check_put, new_tag, normal
 from symphony.pit.artifacts.base.rules import (
+    DIGEST,
     MIN_AGE_S,
     PREFIX,
     RECOVERED,
@@ -266,7 +267,8 @@ class FileArtifacts:
         """By digest, prefix of 8 or more digits, name, or name and version, in this order."""
         self._tell_damage()
         if PREFIX.fullmatch(digest_or_name):
-            found = self._objects.starting_with(digest_or_name)
+            whole = DIGEST.fullmatch(digest_or_name)  # saves a look at all that begin with its first digits
+            found = [Digest(digest_or_name)] if whole else self._objects.starting_with(digest_or_name)
             if len(found) > 1:
                 raise ambiguous(digest_or_name, found)
             if found and (record := self._record(found[0])) is not None:

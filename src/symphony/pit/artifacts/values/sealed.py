@@ -4,13 +4,15 @@
 own, so that no user's value can be taken for one.
 """
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 
 MASK = "***"
+SEALED_TYPE: Final = "application/vnd.symphony.sealed"
+"""The content type of bodies that only runs open."""
 
 SealedKind: TypeAlias = Literal["text", "bytes", "integer", "number"]
 

@@ -1,13 +1,10 @@
 """The interface that keeps secrets out of everything written, and a version for runs without secrets."""
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from symphony.pit.artifacts.values.sealed import SealedValue
 from symphony.pit.tracker.core.masking import Mask
 from symphony.ports.values import StoredValue
-
-SEALED: Final = "application/vnd.symphony.sealed"
-"""The content type of bodies in which secrets are sealed."""
 
 
 class Sealer(Protocol):

@@ -17,7 +17,7 @@ from symphony.pit.artifacts.values.codec import (
     value_digest,
 )
 from symphony.pit.artifacts.values.media import BYTES_TYPE, JSON_TYPE, MSGPACK_TYPE, TEXT_TYPE
-from symphony.pit.artifacts.values.sealed import SealedValue, hidden
+from symphony.pit.artifacts.values.sealed import SEALED_TYPE, SealedValue, hidden
 from symphony.pit.artifacts.values.typed import TypedBody, typed_body, typed_value
 from symphony.pit.tracker.core.changes import Base
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
@@ -26,7 +26,6 @@ from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.parameters import parameters
 from symphony.pit.tracker.nodes.resources import RunResources
-from symphony.pit.tracker.nodes.sealing import SEALED
 from symphony.pit.tracker.nodes.sizes import large
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work, artifact_name
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance, StorageFull
@@ -146,7 +145,7 @@ class ValueStore:
         form = self._sealer.seal(value)
         if form is value:
             return value, None
-        sealed = self._artifacts.put(encode_value(form), content_type=SEALED, durable=False).digest
+        sealed = self._artifacts.put(encode_value(form), content_type=SEALED_TYPE, durable=False).digest
         masked = hidden(form)
         assert not isinstance(masked, ArtifactRef)
         return masked, sealed

@@ -1,0 +1,98 @@
+"""The search of the artifacts of a home, and what keeps its index up to date in the background."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.commons.settings import SearchConfig
+from symphony.pit.artifacts.search.entries import Entries
+from symphony.pit.artifacts.search.finding import ArtifactFinder
+from symphony.pit.tracker.store.runs import Runs
+from symphony.ports.artifacts import ArtifactRecord, ArtifactStore
+from symphony.ports.clock import Clock
+from symphony.ports.runs import ENDED, RunStatus
+from symphony.ports.search import Quality, SearchRequest, SearchResults
+
+_FOLDER: Final = "search"
+
+
+class Searching:
+    """Searches the artifacts of one home. Thread-safe."""
+
+    def __init__(
+        self,
+        home: Path,
+        store: ArtifactStore,
+        config: SearchConfig,
+        clock: Clock,
+        runs: Callable[[], Runs],
+    ) -> None:
+        self._home, self._clock, self._runs = home, clock, runs
+        weights = msgspec.structs.asdict(config.quality)
+        self._entries = Entries(store, weights=weights, outcomes=self._outcomes)
+        self._succeeded = set[str]()
+        root = home / "artifacts"
+        self._finder = ArtifactFinder(store, root, root / _FOLDER, self._entries, build=self._build)
+        self._building: subprocess.Popen[bytes] | None = None
+
+    def search(self, request: SearchRequest, *, complete: bool = False) -> SearchResults:
+        """Return the best artifacts for `request`; what is stored is found at once.
+
+        The index is brought up to date in the background. With `complete` this waits for it. Raises
+        QueryInvalid, RunNotFound, StorageFull, IoFailed.
+        """
+        runs = [self._runs().find(run) for run in request.runs]
+        if complete:
+            self.index()
+        return self._finder.search(msgspec.structs.replace(request, runs=runs), now_s=self._clock.now_s())
+
+    def index(self, *, rebuild: bool = False, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Bring the index up to date, or build it again from nothing. Raises StorageFull, IoFailed."""
+        builder = self._finder.builder(progress)
+        if rebuild:
+            builder.rebuild()
+        else:
+            builder.catch_up(wait=True)
+
+    def catch_up(self) -> bool:
+        """Bring the index up to date unless another process is at it; False then."""
+        return self._finder.builder().catch_up()
+
+    def quality(self, record: ArtifactRecord) -> Quality:
+        """Return how good an artifact is, and why. Raises ArtifactMissing, ArtifactCorrupt."""
+        return self._entries.quality(record)
+
+    def _outcomes(self, run_ids: Sequence[str]) -> Mapping[str, bool]:
+        """Return which runs have ended, and whether they succeeded."""
+        found = dict[str, bool]()
+        for run_id in run_ids:
+            if run_id in self._succeeded:
+                found[run_id] = True
+                continue
+            with suppress(SymphonyError):  # it was deleted, or its journal cannot be read
+                status = self._runs().status(run_id)
+                if status in ENDED:
+                    found[run_id] = status is RunStatus.SUCCEEDED
+                if status is RunStatus.SUCCEEDED:
+                    self._succeeded.add(run_id)
+        return found
+
+    def _build(self) -> None:
+        """Have a process of its own bring the index up to date; it outlives this one."""
+        if self._building is not None and self._building.poll() is None:
+            return
+        with suppress(OSError):  # the next search tries again
+            self._building = subprocess.Popen(
+                [sys.executable, "-P", "-m", "symphony", "artifacts", "index", "--background"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env=os.environ | {"SYMPHONY_HOME": str(self._home)}, start_new_session=True, cwd=self._home,
+            )  # fmt: skip
+            threading.Thread(target=self._building.wait, name="symphony-indexing", daemon=True).start()

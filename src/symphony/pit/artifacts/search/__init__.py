@@ -1,0 +1,1 @@
+"""Full-text search of artifacts, and their quality."""

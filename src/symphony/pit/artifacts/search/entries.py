@@ -1,0 +1,150 @@
+"""Makes entries of the index: what is known of an artifact, the text of its body, and its quality."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from symphony.pit.artifacts.search.core.contents import text_of
+from symphony.pit.artifacts.search.core.entry import Entry
+from symphony.pit.artifacts.search.core.quality import WEIGHTS, quality
+from symphony.pit.artifacts.search.core.validity import Validity, validity
+from symphony.pit.artifacts.search.core.words import prepared, term
+from symphony.pit.artifacts.search.schema import VERSION
+from symphony.pit.artifacts.values.sealed import SEALED_TYPE
+from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactRecord, ArtifactStore
+from symphony.ports.runs import short_id
+from symphony.ports.search import Quality
+from symphony.ports.values import Digest
+
+TEXT_BYTES_MAX: Final = 1 << 20
+"""Of larger bodies the beginning is indexed."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_quality = msgspec.json.Encoder()
+_told = msgspec.json.Decoder(Quality)
+
+
+class Entries:
+    """Makes entries of the artifacts of one store.
+
+    `uses` tells how many later runs have read an artifact, `outcomes` which runs have ended, and how.
+    """
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        *,
+        weights: Mapping[str, float] = WEIGHTS,
+        uses: Callable[[ArtifactRecord], int | None] = lambda _: None,
+        outcomes: Callable[[Sequence[str]], Mapping[str, bool]] = lambda _: {},
+    ) -> None:
+        self._store, self._weights, self._uses, self._outcomes = store, weights, uses, outcomes
+        self.made_by = f"{VERSION} {sorted(weights.items())}"
+
+    def record(self, digest: Digest) -> ArtifactRecord | None:
+        """Return what is known of a body; None of one that is gone, or not for people."""
+        try:
+            found = self._store.find(digest)
+        except ArtifactMissing:
+            return None
+        return found if self.shown(found) else None
+
+    def shown(self, record: ArtifactRecord) -> bool:
+        """True unless only runs may open the body, since secrets are sealed in it."""
+        return record.content_type != SEALED_TYPE
+
+    def print_of(self, record: ArtifactRecord) -> int:
+        """Return a number that changes when the entry of an artifact would."""
+        facts = _encode((self.made_by, record, self._uses(record), self._ended(record)))
+        return int.from_bytes(hashlib.sha256(facts).digest()[:8], "big")
+
+    def entry(self, record: ArtifactRecord) -> Entry | None:
+        """Return the entry of an artifact; None if its body is gone. A damaged one has no text."""
+        try:
+            body, whole = self.head(record)
+        except ArtifactMissing:
+            return None
+        except ArtifactCorrupt:
+            body, whole = b"", False
+        text = text_of(record.content_type, body, whole=whole)
+        scored = self._quality(record, body, whole=whole)
+        by = record.provenance
+        ratings = [rating.score for rating in record.ratings if rating.score is not None]
+        return Entry(
+            digest=record.digest,
+            texts={
+                "text": () if text is None else (prepared(text),),
+                "name": [prepared(name) for name in record.names],
+                "parameter": _distinct(
+                    prepared(f"{name} {value}") for one in by for name, value in one.parameters.items()
+                ),
+                "note": [prepared(rating.note) for rating in record.ratings if rating.note],
+            },
+            labels={
+                "type": types_of(record.content_type),
+                "run": _distinct(run for one in by for run in (term(one.run_id), term(short_id(one.run_id)))),
+                "node": _distinct(term(one.node) for one in by if one.node),
+                "port": _distinct(term(one.port) for one in by if one.port),
+                "operator": _distinct(term(one.operator) for one in by if one.operator),
+                "model": _distinct(term(one.model) for one in by if one.model),
+                "digest": (record.digest,),
+            },
+            numbers={
+                "size": float(record.size), "created": record.created_at, "quality": scored.score,
+                "rating": sum(ratings) / len(ratings) if ratings else None, "uses": self._uses(record),
+            },
+            told=_quality.encode(scored).decode(),
+            print=self.print_of(record),
+        )  # fmt: skip
+
+    def quality(self, record: ArtifactRecord) -> Quality:
+        """Return how good an artifact is. Raises ArtifactMissing, ArtifactCorrupt."""
+        body, whole = self.head(record)
+        return self._quality(record, body, whole=whole)
+
+    def head(self, record: ArtifactRecord) -> tuple[bytes, bool]:
+        """Return the beginning of a body, and whether that is all of it."""
+        if record.size <= TEXT_BYTES_MAX:
+            return self._store.get(record.digest), True
+        with self._store.open(record.digest) as stream:
+            return stream.read(TEXT_BYTES_MAX), False
+
+    def text(self, record: ArtifactRecord) -> str | None:
+        """Return the text of an artifact as it was indexed. Raises ArtifactMissing, ArtifactCorrupt."""
+        body, whole = self.head(record)
+        text = text_of(record.content_type, body, whole=whole)
+        return None if text is None else prepared(text)
+
+    def _quality(self, record: ArtifactRecord, body: bytes, *, whole: bool) -> Quality:
+        if not body and record.size:
+            found = Validity(None, "its body is damaged")
+        else:
+            found = validity(record.content_type, body, whole=whole)
+        return quality(
+            record.size, found, uses=self._uses(record), ratings=record.ratings,
+            runs=self._ended(record), weights=self._weights,
+        )  # fmt: skip
+
+    def _ended(self, record: ArtifactRecord) -> Mapping[str, bool]:
+        return self._outcomes(_distinct(one.run_id for one in record.provenance))
+
+
+def quality_of(told: str) -> Quality:
+    """Read the quality that an index has stored. Raises ValueError."""
+    return _told.decode(told)
+
+
+def types_of(content_type: str) -> Sequence[str]:
+    """Return what a content type is found by: `text/markdown; charset=utf-8` by its parts, too.
+
+    Such as `text/markdown`, `text` and `markdown`; `image/svg+xml` by `svg+xml`, `svg` and `xml`.
+    """
+    bare = content_type.partition(";")[0].strip()
+    top, _, rest = bare.partition("/")
+    return _distinct(term(one) for one in (content_type, bare, top, rest, *rest.split("+")) if one)
+
+
+def _distinct(values: Iterable[str]) -> Sequence[str]:
+    return list(dict.fromkeys(values))

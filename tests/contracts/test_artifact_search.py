@@ -1,0 +1,382 @@
+"""What the search of artifacts keeps to, whatever is committed to its index, and whatever was put since."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from symphony.pit.artifacts import FileArtifacts
+from symphony.pit.artifacts.search.entries import TEXT_BYTES_MAX, Entries
+from symphony.pit.artifacts.search.finding import COMMITTED_FROM, ArtifactFinder
+from symphony.pit.artifacts.search.overlay import OVERLAID_MAX
+from symphony.pit.artifacts.values.sealed import SEALED_TYPE
+from symphony.ports.artifacts import Provenance, Rating
+from symphony.ports.search import Hit, QueryInvalid, SearchRequest, SearchResults, Sorting
+from symphony.ports.values import ArtifactRef
+
+RUN = "019332a1-7d5e-7000-8000-1769ff3e0001"
+
+
+class Searched:
+    """A store and its search. `commit` decides whether what was put is in the index or lies over it."""
+
+    def __init__(self, root: Path, *, commit: bool) -> None:
+        self.store, self._commit, self.asked = FileArtifacts(root), commit, 0
+        self.finder = ArtifactFinder(
+            self.store, root, root / "search", Entries(self.store), build=self._asked
+        )
+
+    def _asked(self) -> None:
+        self.asked += 1
+
+    def put(
+        self, body: bytes | str, name: str | None = None, kind: str = "text/plain", node: str | None = None
+    ) -> ArtifactRef:
+        body = body if isinstance(body, bytes) else body.encode()
+        ref = self.store.put(body, content_type=kind, name=name)
+        if node is not None:
+            by = Provenance(
+                run_id=RUN, node=node, port="result", operator="text.lines", version="1", model="minilm",
+                parameters={"command": "wc --lines"}, created_at=1.0,
+            )  # fmt: skip
+            self.store.link(ref, by)
+        return ref
+
+    def results(self, text: str = "", *, sort: Sorting = "score", limit: int = 20) -> SearchResults:
+        return self.search(SearchRequest(text=text, sort=sort, limit=limit))
+
+    def search(self, request: SearchRequest) -> SearchResults:
+        if self._commit:
+            assert self.finder.builder().catch_up()
+        return self.finder.search(request, now_s=time.time())  # noqa: TID251  # as old as the files
+
+    def hits(self, text: str = "", *, sort: Sorting = "score") -> list[Hit]:
+        return list(self.results(text, sort=sort).hits)
+
+    def names(self, text: str = "", *, sort: Sorting = "score") -> list[str]:
+        return [hit.record.names[0] for hit in self.hits(text, sort=sort)]
+
+
+@pytest.fixture(params=["committed", "overlaid"])
+def searched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Searched]:
+    made = Searched(tmp_path / "artifacts", commit=request.param == "committed")
+    yield made
+    made.store.close()
+
+
+@pytest.fixture(scope="module", params=["committed", "overlaid"])
+def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
+    """Some artifacts of all kinds, to be looked at only."""
+    root = tmp_path_factory.mktemp("stored") / "artifacts"
+    searched = Searched(root, commit=request.param == "committed")
+    searched.put(
+        "# Report\n\nNear duplicate détection in 数据库 🎉\n", "report.md", "text/markdown", "summarise"
+    )
+    searched.put('{"a": "near\\nmiss"}', "data.json", "application/json")
+    searched.put(b"\0\1\2", "blob.bin", "application/octet-stream")
+    searched.put("duplicate of a near thing, שלום עולם", "notes.txt")
+    yield searched
+    searched.store.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("near", {"report.md", "data.json", "notes.txt"}),
+        ("near duplicate", {"report.md", "notes.txt"}),
+        ('"near duplicate"', {"report.md"}),
+        ('"duplicate near"~2', {"notes.txt", "report.md"}),
+        ('"duplicate thing"~2', set()),
+        ('"duplicate thing"~3', {"notes.txt"}),
+        ('"near dupl"*', {"report.md"}),
+        ("NEAR -duplicate", {"data.json"}),
+        ("miss OR report", {"report.md", "data.json"}),
+        ("detection", {"report.md"}),
+        ("DÉTECTION", {"report.md"}),
+        ("数据", {"report.md"}),
+        ("据数", set()),
+        ("🎉", {"report.md"}),
+        ("שלום", {"notes.txt"}),
+        ("dupl*", {"report.md", "notes.txt"}),
+        ("dup?icate", {"report.md", "notes.txt"}),
+        ("*plicat*", {"report.md", "notes.txt"}),
+        ("duplicat~", {"report.md", "notes.txt"}),
+        ("/mis{2}/", {"data.json"}),
+        ("*", {"report.md", "data.json", "blob.bin", "notes.txt"}),
+        ("-near", {"blob.bin"}),
+        ("type:text/markdown", {"report.md"}),
+        ("type:TEXT/*", {"report.md", "notes.txt"}),
+        ("type:markdown OR type:json", {"report.md", "data.json"}),
+        ("name:blob", {"blob.bin"}),
+        ("blob.bin", {"blob.bin"}),
+        ("node:summarise", {"report.md"}),
+        ("node:summ*", {"report.md"}),
+        ("node:*", {"report.md"}),
+        ("port:result operator:text.lines model:minilm", {"report.md"}),
+        (f"run:{RUN}", {"report.md"}),
+        ("run:1769ff3e", {"report.md"}),
+        ("parameter:wc", {"report.md"}),
+        ("lines", {"report.md"}),
+        ("size:<10", {"blob.bin"}),
+        ("size:[10 TO 30]", {"data.json"}),
+        ("created:>1h", {"report.md", "data.json", "blob.bin", "notes.txt"}),
+        ("created:<1h", set()),
+        ("quality:>0.9", {"report.md", "data.json", "blob.bin", "notes.txt"}),
+        ("rating:*", set()),
+        ("near ++ !", {"report.md", "data.json", "notes.txt"}),
+        ("x" * 200, set()),
+        ("AND*", set()),
+    ],
+)
+def test_a_query_finds_what_it_says(stored: Searched, text: str, names: set[str]) -> None:
+    found = stored.results(text)
+    assert {hit.record.names[0] for hit in found.hits} == names
+    assert (found.total, found.partial, found.indexed) == (len(names), False, 4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\\", "/regex/", "/us?r/", "()", "AND OR", "* AND *", "\u202ertl\u202c", "٣٤ عربي", "a" * 10_000,
+     "word " * 900, "a:", "::", "[a TO b]", "{}", "~2", "^4", "?", "??*", "\0", "x\ud800", "%$§", "- -", "''",
+     "title:(+return +\"pink panther\")", "mod_date:[20020101 TO 20030101]", "roam~0.8", "te?t*~",
+     "(jakarta OR apache) AND website"],
+)  # fmt: skip
+def test_queries_of_other_tools_are_answered_or_refused_with_a_hint(stored: Searched, text: str) -> None:
+    try:
+        stored.results(text)
+    except QueryInvalid as error:
+        assert error.hint
+
+
+@pytest.mark.parametrize("text", ["/[/", "/(a{1000}){1000}/", "++", "type:x OR /*/", '""'])
+def test_what_cannot_be_looked_for_is_an_error(stored: Searched, text: str) -> None:
+    with pytest.raises(QueryInvalid) as caught:
+        stored.results(text)
+    assert caught.value.hint
+
+
+def test_the_best_match_comes_first_and_a_name_counts_more(searched: Searched) -> None:
+    searched.put("apple " + "pear " * 50, "long.txt")
+    searched.put("apple", "short.txt")
+    searched.put("nothing of the kind", "apple.txt")
+    assert searched.names("apple") == ["apple.txt", "short.txt", "long.txt"]
+    scores = [hit.score for hit in searched.hits("apple")]
+    assert scores == sorted(scores, key=lambda score: -(score or 0))
+
+
+def test_results_can_be_sorted_by_what_is_known(searched: Searched) -> None:
+    for number, size in enumerate((30, 10, 20)):
+        searched.put("x" * size, f"{number}")
+    searched.store.rate(searched.store.find("2").digest, Rating(score=0.0))
+    assert searched.names(sort="largest") == ["0", "2", "1"]
+    assert searched.names(sort="smallest") == ["1", "2", "0"]
+    assert searched.names(sort="newest") == searched.names(sort="oldest")[::-1]
+    assert searched.names(sort="quality")[-1] == "2"
+    assert [hit.score for hit in searched.hits(sort="quality")] == [None] * 3
+
+
+def test_the_limit_bounds_what_is_shown_not_what_is_counted(searched: Searched) -> None:
+    for number in range(30):
+        searched.put(f"word {number}", f"{number}")
+    found = searched.results("word", limit=7)
+    assert (len(found.hits), found.total) == (7, 30)
+
+
+def test_options_narrow_a_query(stored: Searched) -> None:
+    def names(**told: object) -> set[str]:
+        found = stored.search(SearchRequest(**told))  # type: ignore[arg-type]
+        return {hit.record.names[0] for hit in found.hits}
+
+    everything = {"report.md", "data.json", "blob.bin", "notes.txt"}
+    assert names() == everything
+    assert names(types=["text/*", "json"]) == {"report.md", "notes.txt", "data.json"}
+    assert names(text="near", types=["text/plain"]) == {"notes.txt"}
+    assert names(runs=[RUN]) == {"report.md"}
+    assert names(size_min=10, size_max=30) == {"data.json"}
+    assert names(since_s=0.0, until_s=9e9) == everything
+    assert names(until_s=1.0) == set()
+    assert names(quality_min=1.0) == everything
+    assert names(text="near OR blob", types=["json"]) == {"data.json"}
+
+
+def test_a_snippet_shows_the_best_place_with_its_marks(searched: Searched) -> None:
+    searched.put("nothing\n" * 200 + "the  Café\nin 東京 was near 🎉\n" + "more\n" * 200, "a.txt")
+    for text, marked in (("cafe", ["Café"]), ("東京", ["東京"]), ("🎉", ["🎉"]), ("caf*", ["Café"])):
+        snippet = searched.hits(text)[0].snippet
+        assert snippet is not None
+        assert [snippet.text[start:stop] for start, stop in snippet.marks] == marked
+        assert "the Café in 東京 was near 🎉" in snippet.text
+    assert searched.hits("name:a.txt")[0].snippet is None
+
+
+def test_what_is_found_says_how_good_it_is_and_why(searched: Searched) -> None:
+    ref = searched.put('{"a": 1', "broken.json", "application/json")
+    found = searched.hits("name:broken")[0].quality
+    assert found == searched.finder.entries.quality(searched.store.find(ref.digest))
+    assert {part.name: part.value for part in found.parts}["validity"] == 0.0
+    searched.store.rate(ref.digest, Rating(score=1.0, note="useful wreck", by="ada"))
+    rated = searched.hits("wreck")[0].quality
+    assert rated.score is not None
+    assert found.score is not None
+    assert rated.score > found.score
+    assert searched.names("rating:>0.5") == ["broken.json"]
+
+
+def test_what_is_deleted_is_not_found(searched: Searched) -> None:
+    ref = searched.put("fleeting", node="n")
+    assert searched.results("fleeting").total == 1
+    searched.store.unlink_run(RUN)
+    assert searched.results("node:n").total == 0
+    assert searched.results("fleeting").total == 1
+    searched.store.collect(-1)
+    assert searched.store.size(ref.digest) is None
+    assert searched.results("fleeting").total == 0
+
+
+def test_what_changes_is_found_as_it_is_now(searched: Searched) -> None:
+    searched.put("same body", "first.txt")
+    assert searched.names("same") == ["first.txt"]
+    searched.put("same body", "second.txt", "text/markdown")
+    assert searched.names("same") == ["second.txt"]
+    assert searched.names("name:first type:markdown") == ["second.txt"]
+    assert searched.results().total == 1
+
+
+def test_the_log_may_be_rewritten(searched: Searched) -> None:
+    for number in range(150):
+        searched.put(f"word{number}", f"{number}")
+    assert searched.results().total == 150
+    for _ in range(3):
+        for number in range(150):
+            searched.put(f"word{number}", f"{number}")
+    before = (searched.store.root / "records.log").stat().st_ino
+    searched.put("idle")
+    searched.store.collect(-1)
+    assert (searched.store.root / "records.log").stat().st_ino != before
+    searched.put("later", "later")
+    assert searched.results().total == 151
+    assert searched.names("later") == ["later"]
+    assert searched.results("idle").total == 0
+
+
+def test_an_empty_store_has_nothing_and_gets_nothing(searched: Searched) -> None:
+    assert searched.results("x") == SearchResults(hits=[], total=0, indexed=0)
+    if not searched._commit:
+        assert not searched.store.root.exists()
+
+
+def test_bodies_in_which_secrets_are_sealed_are_not_found(searched: Searched) -> None:
+    searched.put(b"\x81\xa1aplain", kind=SEALED_TYPE)
+    assert searched.results("plain").total == 0
+    assert searched.results().total == 0
+
+
+def test_of_a_large_body_the_beginning_is_searched(searched: Searched) -> None:
+    searched.put("early " + "x " * TEXT_BYTES_MAX + "late", "large.txt")
+    assert searched.names("early") == ["large.txt"]
+    assert searched.names("late") == []
+    assert searched.names("large.txt") == ["large.txt"]
+
+
+def test_a_damaged_body_is_still_found_by_what_is_known_of_it(searched: Searched) -> None:
+    ref = searched.put("good text", "damaged.txt")
+    place = searched.store.root / "objects" / ref.digest[:2] / ref.digest[2:]
+    place.chmod(0o600)
+    place.write_bytes(b"bad text!")
+    assert searched.names("name:damaged") == ["damaged.txt"]
+    assert searched.results("bad").total == 0
+
+
+def test_somebody_is_asked_to_commit_what_gathers(tmp_path: Path) -> None:
+    searched = Searched(tmp_path / "artifacts", commit=False)
+    for number in range(COMMITTED_FROM - 1):
+        searched.put(f"word{number}", f"{number}")
+    searched.results("word1")
+    assert searched.asked == 0
+    searched.put("more", "more")
+    assert not searched.results("word1").partial
+    assert searched.asked == 1
+    searched.store.close()
+
+
+def test_with_too_much_to_look_at_the_newest_are_found_and_the_results_are_partial(tmp_path: Path) -> None:
+    searched = Searched(tmp_path / "artifacts", commit=False)
+    for number in range(OVERLAID_MAX + 100):
+        searched.store.put(
+            f"word{number}".encode(), content_type="text/plain", name=f"{number}", durable=False
+        )
+    searched.store.settle()
+    newest = f"word{OVERLAID_MAX + 99}"
+    found = searched.results(newest)
+    assert (found.total, found.partial) == (1, True)
+    assert searched.asked == 1
+    assert searched.finder.builder().catch_up()
+    for text in ("word0", newest):
+        found = searched.results(text)
+        assert (found.total, found.partial, found.indexed) == (1, False, OVERLAID_MAX + 100)
+    searched.store.close()
+
+
+Damage = Callable[[Path], None]
+
+
+def flipped(path: Path) -> None:
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 0x10
+    path.write_bytes(body)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+@pytest.mark.parametrize("damage", [flipped, cut, Path.unlink], ids=["flipped", "cut", "gone"])
+@pytest.mark.parametrize("kind", ["idx", "pos", "term", "store", "fast", "fieldnorm", "meta.json"])
+def test_a_damaged_index_gives_no_wrong_answer_and_is_built_again(
+    tmp_path: Path, damage: Damage, kind: str
+) -> None:
+    searched = Searched(tmp_path / "artifacts", commit=True)
+    for number in range(20):
+        searched.put(f"word{number} common", f"{number}")
+    assert searched.results("common").total == 20
+    folder = searched.store.root / "search" / "index"
+    damage(next(path for path in sorted(folder.iterdir()) if path.name.endswith(kind)))
+    searched.put("word20 common", "20")
+    later = Searched(tmp_path / "artifacts", commit=False)
+    for finder in (later, later, searched, later):
+        found = finder.results("common")
+        assert (found.total, found.partial) == (21, False) or found.partial
+    assert later.results("word20").total == 1
+    assert (later.results("common").total, later.results("common").partial) == (21, False)
+    searched.store.close()
+    later.store.close()
+
+
+def test_two_finders_see_what_the_other_has_put_and_committed(tmp_path: Path) -> None:
+    one, two = (Searched(tmp_path / "artifacts", commit=False) for _ in range(2))
+    for number in range(10):
+        one.put(f"word{number} common", f"{number}")
+        assert two.results("common").total == number + 1
+        if number % 3 == 0:
+            assert one.finder.builder().catch_up()
+    assert one.results("common").total == 10
+    one.store.close()
+    two.store.close()
+
+
+def test_what_lies_over_the_index_is_ranked_as_if_it_were_in_it(tmp_path: Path) -> None:
+    made = [Searched(tmp_path / name, commit=False) for name in ("whole", "parted")]
+    for searched in made:
+        for number in range(40):
+            searched.put(f"common {'rare ' * (number % 4 == 0)}filler number{number}", f"{number}")
+            if searched is made[1] and number == 30:
+                assert searched.finder.builder().catch_up()
+    assert made[0].finder.builder().catch_up()
+    for text in ("common", "rare", "rare common", "rare OR number39", '"common rare"'):
+        whole, parted = ({hit.record.names[0]: hit.score for hit in one.hits(text)} for one in made)
+        assert parted.keys() == whole.keys() if len(whole) < 20 else len(parted) == 20
+        for name in parted.keys() & whole.keys():
+            assert parted[name] == pytest.approx(whole[name], rel=0.2)
+    for searched in made:
+        searched.store.close()
