@@ -1,5 +1,6 @@
 """What the search of artifacts keeps to, whatever is committed to its index, and whatever was put since."""
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,7 +49,7 @@ class Searched:
 
     def search(self, request: SearchRequest) -> SearchResults:
         if self._commit:
-            assert self.finder.builder().catch_up()
+            assert self.finder.builder().catch_up() is not None
         return self.finder.search(request, now_s=time.time())  # noqa: TID251  # as old as the files
 
     def hits(self, text: str = "", *, sort: Sorting = "score") -> list[Hit]:
@@ -241,6 +242,25 @@ def test_what_changes_is_found_as_it_is_now(searched: Searched) -> None:
     assert searched.names("same") == ["second.txt"]
     assert searched.names("name:first type:markdown") == ["second.txt"]
     assert searched.results().total == 1
+
+
+def test_versions_tags_and_notes_are_found_as_they_are_now(searched: Searched) -> None:
+    for number, body in enumerate((b"one", b"two"), 1):
+        searched.store.add_version(
+            io.BytesIO(body), name="report", content_type="text/plain", note=f"draft{number}"
+        )
+    one, two = (searched.store.find(f"report@{number}").digest for number in (1, 2))
+    searched.store.tag("report", 1, "Best")
+
+    def digests(text: str) -> list[str]:
+        return [hit.record.digest for hit in searched.hits(text)]
+
+    assert digests("tag:best") == digests("tag:*") == [one]
+    assert digests("draft2") == digests("version:report@2") == [two]
+    searched.store.tag("report", 2, "Best")
+    assert digests("tag:best") == [two]
+    searched.store.untag("report", "Best")
+    assert digests("tag:best") == digests("tag:*") == []
 
 
 def test_the_log_may_be_rewritten(searched: Searched) -> None:

@@ -54,17 +54,17 @@ class Searching:
             self.index()
         return self._finder.search(msgspec.structs.replace(request, runs=runs), now_s=self._clock.now_s())
 
-    def index(self, *, rebuild: bool = False, progress: Callable[[int], None] = lambda _: None) -> None:
-        """Bring the index up to date, or build it again from nothing. Raises StorageFull, IoFailed."""
-        builder = self._finder.builder(progress)
-        if rebuild:
-            builder.rebuild()
-        else:
-            builder.catch_up(wait=True)
+    def index(self, *, rebuild: bool = False, progress: Callable[[int], None] = lambda _: None) -> int:
+        """Bring the index up to date, or build it again from nothing; return how many artifacts it has.
 
-    def catch_up(self) -> bool:
-        """Bring the index up to date unless another process is at it; False then."""
-        return self._finder.builder().catch_up()
+        Raises StorageFull, IoFailed.
+        """
+        builder = self._finder.builder(progress)
+        return builder.rebuild() if rebuild else builder.catch_up(wait=True) or 0
+
+    def catch_up(self) -> None:
+        """Bring the index up to date unless another process is at it."""
+        self._finder.builder().catch_up()
 
     def quality(self, record: ArtifactRecord) -> Quality:
         """Return how good an artifact is, and why. Raises ArtifactMissing, ArtifactCorrupt."""

@@ -140,7 +140,8 @@ def rate(
 @click.command()
 @click.option("--rebuild", is_flag=True, help="Build the index again from nothing.")
 @click.option("--background", is_flag=True, hidden=True)
-def index(rebuild: bool, background: bool) -> int:
+@options.as_json()
+def index(rebuild: bool, background: bool, as_json: bool) -> int:
     """Bring the index of the search up to date.
 
     Searches have that done in the background; a search finds what was stored before without it.
@@ -153,9 +154,12 @@ def index(rebuild: bool, background: bool) -> int:
 
         os.nice(_NICE)
         searching.catch_up()
+        return 0
+    indexed = searching.index(rebuild=rebuild)
+    if as_json:
+        output.say_json({"indexed": indexed})
     else:
-        searching.index(rebuild=rebuild)
-        output.note("the index is up to date")
+        output.note(f"the index is up to date: {output.count(indexed, 'artifact')}")
     return 0
 
 

@@ -42,31 +42,29 @@ class IndexBuilder:
         self._store, self._entries, self._changes, self._files = store, entries, changes, files
         self._progress, self._done = progress, 0
 
-    def catch_up(self, *, wait: bool = False) -> bool:
-        """Read all that the store has got; False if another process is at it, unless told to `wait`.
+    def catch_up(self, *, wait: bool = False) -> int | None:
+        """Read all that the store has got; return how many artifacts the index has now.
 
-        Raises StorageFull, IoFailed.
+        None if another process is at it, unless told to `wait`. Raises StorageFull, IoFailed.
         """
         with self._files.writing(wait=wait) as held:
-            if held:
-                self._catch_up()
-            return held
+            return self._catch_up() if held else None
 
-    def rebuild(self) -> None:
-        """Build the index from nothing. Waits for others who write."""
+    def rebuild(self) -> int:
+        """Build the index from nothing; return how many artifacts it has. Waits for others who write."""
         with self._files.writing(wait=True):
             self._files.discard()
-            self._catch_up()
+            return self._catch_up()
 
-    def _catch_up(self) -> None:
+    def _catch_up(self) -> int:
         try:
-            self._read_on()
+            return self._read_on()
         except SearchIndexBroken as error:
             logger.warning("the index %s was unusable (%s): it is built again", self._files.index, error)
             self._files.discard()
-            self._read_on()
+            return self._read_on()
 
-    def _read_on(self) -> None:
+    def _read_on(self) -> int:
         indexed = self._opened()
         writer = indexed.writer(HEAP_BYTES)
         for _ in range(_ROUNDS_MAX):  # others may put faster than we read: the next one goes on
@@ -74,6 +72,7 @@ class IndexBuilder:
                 break
         writer.wait_merging_threads()
         self._files.remember()
+        return indexed.count()
 
     def _opened(self) -> Indexed:
         if self._files.state() is not None:

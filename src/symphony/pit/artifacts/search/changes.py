@@ -9,7 +9,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from symphony.pit.artifacts.base.failures import file_lock
-from symphony.pit.artifacts.metadata.records import Opened, Record, RecordLog, Unlinked
+from symphony.pit.artifacts.metadata.records import (
+    Marked,
+    Opened,
+    Record,
+    RecordLog,
+    Tagged,
+    Unlinked,
+    Untagged,
+)
 from symphony.ports.values import Digest
 
 _CHECKED: Final = 256
@@ -111,10 +119,16 @@ class ChangeLog:
 
 def _take(record: Record, found: StoreChanges) -> None:
     match record:
-        case Opened():
+        case Opened() | Marked():
             pass
         case Unlinked(run_id):
             found.unlinked.append(run_id)
+        case Untagged(tag=tag):
+            found.tags.append(tag)
+        case Tagged(tag=tag):
+            found.tags.append(tag)  # another body may have had it
+            found.digests.pop(record.digest, None)
+            found.digests[record.digest] = None
         case _:
             found.digests.pop(record.digest, None)
             found.digests[record.digest] = None

@@ -13,11 +13,19 @@ from symphony.pit.artifacts.search.core.validity import Validity, validity
 from symphony.pit.artifacts.search.core.words import prepared, term
 from symphony.pit.artifacts.search.schema import VERSION
 from symphony.pit.artifacts.values.sealed import SEALED_TYPE
-from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactRecord, ArtifactStore
+from symphony.ports.artifacts import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    ArtifactRecord,
+    ArtifactStore,
+    ArtifactVersion,
+)
 from symphony.ports.runs import short_id
 from symphony.ports.search import Quality
 from symphony.ports.values import Digest
 
+VERSIONS_MAX: Final = 1_000
+"""So many versions of one body are found by their labels, tags and notes."""
 TEXT_BYTES_MAX: Final = 1 << 20
 """Of larger bodies the beginning is indexed."""
 
@@ -57,7 +65,8 @@ class Entries:
 
     def print_of(self, record: ArtifactRecord) -> int:
         """Return a number that changes when the entry of an artifact would."""
-        facts = _encode((self.made_by, record, self._uses(record), self._ended(record)))
+        versions = self._versions(record)
+        facts = _encode((self.made_by, record, versions, self._uses(record), self._ended(record)))
         return int.from_bytes(hashlib.sha256(facts).digest()[:8], "big")
 
     def entry(self, record: ArtifactRecord) -> Entry | None:
@@ -70,7 +79,7 @@ class Entries:
             body, whole = b"", False
         text = text_of(record.content_type, body, whole=whole)
         scored = self._quality(record, body, whole=whole)
-        by = record.provenance
+        by, versions = record.provenance, self._versions(record)
         ratings = [rating.score for rating in record.ratings if rating.score is not None]
         return Entry(
             digest=record.digest,
@@ -80,10 +89,16 @@ class Entries:
                 "parameter": _distinct(
                     prepared(f"{name} {value}") for one in by for name, value in one.parameters.items()
                 ),
-                "note": [prepared(rating.note) for rating in record.ratings if rating.note],
+                "note": _distinct(
+                    prepared(note)
+                    for note in (*(one.note for one in versions), *(one.note for one in record.ratings))
+                    if note
+                ),
             },
             labels={
                 "type": types_of(record.content_type),
+                "tag": _distinct(term(tag) for one in versions for tag in one.tags),
+                "version": _distinct(term(one.label) for one in versions),
                 "run": _distinct(run for one in by for run in (term(one.run_id), term(short_id(one.run_id)))),
                 "node": _distinct(term(one.node) for one in by if one.node),
                 "port": _distinct(term(one.port) for one in by if one.port),
@@ -126,6 +141,9 @@ class Entries:
             record.size, found, uses=self._uses(record), ratings=record.ratings,
             runs=self._ended(record), weights=self._weights,
         )  # fmt: skip
+
+    def _versions(self, record: ArtifactRecord) -> Sequence[ArtifactVersion]:
+        return self._store.versions_of(record.digest, limit=VERSIONS_MAX) if record.names else ()
 
     def _ended(self, record: ArtifactRecord) -> Mapping[str, bool]:
         return self._outcomes(_distinct(one.run_id for one in record.provenance))

@@ -14,7 +14,7 @@ Kind: TypeAlias = Literal["text", "label", "number", "size", "moment"]
 
 FIELDS: Final[Mapping[str, Kind]] = MappingProxyType({
     "text": "text", "name": "text", "parameter": "text", "note": "text",
-    "type": "label", "tag": "label", "run": "label", "node": "label", "port": "label",
+    "type": "label", "tag": "label", "version": "label", "run": "label", "node": "label", "port": "label",
     "operator": "label", "model": "label", "digest": "label",
     "size": "size", "created": "moment", "quality": "number", "rating": "number", "uses": "number",
 })  # fmt: skip
@@ -29,6 +29,7 @@ WEIGHTS: Final[Mapping[str, float]] = MappingProxyType({"name": 3.0, "note": 1.5
 ALIASES: Final[Mapping[str, str]] = MappingProxyType({
     "body": "text", "content": "text", "filename": "name", "param": "parameter", "parameters": "parameter",
     "content_type": "type", "mime": "type", "run_id": "run", "op": "operator", "sha256": "digest",
+    "versions": "version", "label": "version",
     "bytes": "size", "created_at": "created", "date": "created", "notes": "note", "names": "name",
     "tags": "tag", "types": "type", "nodes": "node", "runs": "run", "models": "model",
 })  # fmt: skip
