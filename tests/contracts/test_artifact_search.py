@@ -235,6 +235,31 @@ def test_what_is_deleted_is_not_found(searched: Searched) -> None:
     assert searched.results("fleeting").total == 0
 
 
+def test_what_is_in_the_trash_is_not_found_until_it_comes_back(searched: Searched) -> None:
+    digest = searched.put("thrown away", "old.txt").digest
+
+    def trash() -> None:
+        standings = [one for one in searched.store.standings().all if one.digest == digest]
+        assert searched.store.trash([(one, "old") for one in standings], min_age_s=-1).objects == 1
+        assert searched.results("thrown").total == 0
+
+    trash()
+    searched.store.restore([digest])
+    assert searched.names("thrown") == ["old.txt"]
+    trash()
+    assert searched.store.get(digest) == b"thrown away"
+    searched.store.log_reads()
+    assert searched.names("thrown") == ["old.txt"]
+
+
+def test_a_search_does_not_count_as_a_read(searched: Searched) -> None:
+    searched.put("read by nobody", "idle.txt")
+    searched.store.log_reads()
+    assert searched.results("nobody").hits[0].snippet is not None
+    searched.store.log_reads()
+    assert not any(one.uses for one in searched.store.standings().all)
+
+
 def test_what_changes_is_found_as_it_is_now(searched: Searched) -> None:
     searched.put("same body", "first.txt")
     assert searched.names("same") == ["first.txt"]

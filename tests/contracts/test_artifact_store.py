@@ -296,6 +296,16 @@ def test_many_threads_at_once(store: Store) -> None:
     assert sum(len(record.provenance) for record in records) == 6 * 20
 
 
+def test_a_look_gives_the_beginning_of_a_body(store: Store) -> None:
+    ref = put(store, b"0123456789" * 300_000)
+    assert store.peek(ref.digest, 4) == b"0123"
+    assert store.peek(ref.digest, 4_000_000) == b"0123456789" * 300_000
+    soon = store.put(b"soon", content_type="text/plain", durable=False)
+    assert store.peek(soon.digest, 2) == b"so"
+    with pytest.raises(ArtifactMissing):
+        store.peek(ABSENT, 1)
+
+
 def test_the_newest_rating_of_each_rater_counts_until_it_is_withdrawn(store: Store) -> None:
     ref = put(store, b"rated", "r")
     store.rate(ref.digest, Rating(score=0.2, by="ada", at=1.0))

@@ -273,6 +273,13 @@ class ArtifactStore(Protocol):
         """Return a body from its beginning to its end, in little memory."""
         ...
 
+    def peek(self, digest: Digest, length: int) -> bytes:
+        """Return the first `length` bytes of a body, or all of it, verified then.
+
+        A look does not count as use: it neither keeps the body nor takes it out of the trash.
+        """
+        ...
+
     def ranges(self, digest: Digest) -> ArtifactRanges:
         """Return a body to be read in parts, in little memory. Raises ArtifactCorrupt here or where it
         is read.

@@ -1,7 +1,7 @@
 """Keeps the index in a folder up to date with its store. One process at a time does; readers go on."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from symphony.commons.integers import INTEGER_MAX
@@ -100,7 +100,7 @@ class IndexBuilder:
         return False
 
     def _apply(self, indexed: Indexed, writer: "IndexWriter", changes: StoreChanges) -> None:
-        for digest in touched(changes, indexed):
+        for digest in touched(changes, [indexed], indexed.has):
             record = self._entries.record(digest)
             replace(writer, digest, None if record is None else self._entries.entry(record))
             self._told()
@@ -165,8 +165,13 @@ class _Prints:
         return [int(key) for key in self._keys[~self._seen]]
 
 
-def touched(changes: StoreChanges, *indexes: Indexed) -> list[Digest]:
-    """Return the artifacts whose documents may have changed, the last ones last."""
+def touched(
+    changes: StoreChanges, indexes: Sequence[Indexed], known: Callable[[Digest], bool]
+) -> list[Digest]:
+    """Return the artifacts whose documents may have changed, the last ones last.
+
+    `known` tells whether an artifact has a document now.
+    """
     found = dict[Digest, None]()
     for run in changes.unlinked:
         for indexed in indexes:
@@ -174,4 +179,7 @@ def touched(changes: StoreChanges, *indexes: Indexed) -> list[Digest]:
     for tag in changes.tags:
         for indexed in indexes:
             found |= dict.fromkeys(indexed.having("tag", term(tag)))
+    for digest in changes.read:
+        if not known(digest):
+            found[digest] = None
     return list({**{one: None for one in found if one not in changes.digests}, **changes.digests})

@@ -10,13 +10,16 @@ import msgspec
 
 from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.artifacts.metadata.records import (
+    Counting,
     Marked,
     Opened,
+    Pinned,
     Record,
     RecordLog,
     Tagged,
     Unlinked,
     Untagged,
+    Used,
 )
 from symphony.ports.values import Digest
 
@@ -36,10 +39,12 @@ class LogPlace(msgspec.Struct, frozen=True, array_like=True):
 class StoreChanges(NamedTuple):
     """Bodies of which something has changed, the last ones last, up to `place`.
 
-    `unlinked`: runs whose references are gone. `tags`: tags that have moved.
+    `read`: bodies that were read, which takes them out of the trash. `unlinked`: runs whose references are
+    gone. `tags`: tags that have moved.
     """
 
     digests: dict[Digest, None]
+    read: dict[Digest, None]
     unlinked: list[str]
     tags: list[str]
     place: LogPlace
@@ -47,7 +52,7 @@ class StoreChanges(NamedTuple):
     @property
     def empty(self) -> bool:
         """True if nothing has changed."""
-        return not self.digests and not self.unlinked and not self.tags
+        return not (self.digests or self.read or self.unlinked or self.tags)
 
 
 class ChangeLog:
@@ -66,7 +71,7 @@ class ChangeLog:
         The log is another one after the store has rewritten it, and shorter after a power cut.
         """
         if not self._root.is_dir():
-            return StoreChanges({}, [], [], place)
+            return StoreChanges({}, {}, [], [], place)
         with file_lock(self._root / "records.lock", exclusive=False), closing(self._log):
             if not self._attached(place):
                 return None
@@ -76,7 +81,7 @@ class ChangeLog:
         """Return the newest changes, whatever was read before."""
         with file_lock(self._root / "records.lock", exclusive=False), closing(self._log):
             if not self._log.attach(write=False):
-                return StoreChanges({}, [], [], LogPlace())
+                return StoreChanges({}, {}, [], [], LogPlace())
             end = (self._log.present() or (0, 0, 0))[2]
             start = max(end - _LATEST_BYTES, 0)
             if start:
@@ -105,7 +110,7 @@ class ChangeLog:
         return LogPlace(self._log.id, offset, zlib.crc32(self._log.before(offset, _CHECKED)))
 
     def _read(self, offset: int, lines: int | None) -> StoreChanges:
-        found = StoreChanges({}, [], [], LogPlace())
+        found = StoreChanges({}, {}, [], [], LogPlace())
         if not self._log.id:
             return found
         for read in islice(self._log.read(offset), lines):
@@ -119,8 +124,10 @@ class ChangeLog:
 
 def _take(record: Record, found: StoreChanges) -> None:
     match record:
-        case Opened() | Marked():
+        case Opened() | Marked() | Counting() | Pinned():
             pass
+        case Used(digests=digests):
+            found.read.update(dict.fromkeys(digests))
         case Unlinked(run_id):
             found.unlinked.append(run_id)
         case Untagged(tag=tag):

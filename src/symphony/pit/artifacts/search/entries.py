@@ -121,10 +121,7 @@ class Entries:
 
     def head(self, record: ArtifactRecord) -> tuple[bytes, bool]:
         """Return the beginning of a body, and whether that is all of it."""
-        if record.size <= TEXT_BYTES_MAX:
-            return self._store.get(record.digest), True
-        with self._store.open(record.digest) as stream:
-            return stream.read(TEXT_BYTES_MAX), False
+        return self._store.peek(record.digest, TEXT_BYTES_MAX), record.size <= TEXT_BYTES_MAX
 
     def text(self, record: ArtifactRecord) -> str | None:
         """Return the text of an artifact as it was indexed. Raises ArtifactMissing, ArtifactCorrupt."""

@@ -20,6 +20,7 @@ from symphony.pit.artifacts.search.overlay import Overlay
 from symphony.pit.artifacts.search.snippets import Snippets
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactRecord, ArtifactStore
 from symphony.ports.search import Hit, SearchRequest, SearchResults, Snippet
+from symphony.ports.values import Digest
 
 if TYPE_CHECKING:
     from tantivy import Query as Compiled
@@ -118,8 +119,13 @@ class ArtifactFinder:
 
     def _take(self, changes: StoreChanges) -> None:
         indexes = [one for one in (self._indexed, self._overlay.indexed) if one is not None]
-        self._overlay.take(touched(changes, *indexes), self.entries)
+        self._overlay.take(touched(changes, indexes, self._has), self.entries)
         self._place = changes.place
+
+    def _has(self, digest: Digest) -> bool:
+        """Return whether an artifact is found as things are."""
+        indexed = self._overlay.indexed if digest in self._overlay.hidden else self._indexed
+        return indexed is not None and indexed.has(digest)
 
     def _search(self, query: Query, request: SearchRequest) -> SearchResults:
         try:

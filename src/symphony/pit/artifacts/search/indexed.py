@@ -96,6 +96,11 @@ class Indexed:
         with broken():
             return self._searcher.doc_freq(field, word), self._searcher.num_docs
 
+    def has(self, digest: Digest) -> bool:
+        """Return whether it has an artifact."""
+        with broken():
+            return _count(self._searcher.search(self._term("digest", digest), 1)) > 0
+
     def having(self, field: str, label: str) -> Iterator[Digest]:
         """Return the artifacts with a label."""
         for address in self._addresses(self._term(field, label), _ALL):

@@ -234,6 +234,14 @@ class FileArtifacts:
         self._reads.note(digest)
         return stream
 
+    def peek(self, digest: Digest, length: int) -> bytes:
+        """The beginning of a body; all of it is verified. It does not count as a read."""
+        body = self._unsettled.body(digest)
+        if body is None:
+            with self._objects.stream(digest) as stream:
+                body = stream.read(length)
+        return body[:length]
+
     def ranges(self, digest: Digest) -> FileRanges:
         """A body to be read in parts. It is read once as a whole, to be verified."""
         self._write_now(digest)

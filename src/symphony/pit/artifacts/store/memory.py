@@ -199,20 +199,17 @@ class MemoryArtifacts:
 
     def get(self, digest: Digest) -> bytes:
         """A whole body, verified."""
-        if DIGEST.fullmatch(digest) is None:
-            raise invalid_digest(digest)
-        with self._mutex:
-            entry = self._entries.get(digest)
-        if entry is None:
-            raise missing(digest)
-        if hashlib.sha256(entry.body).hexdigest() != digest:
-            raise corrupt(digest, "its bytes have changed")
+        entry = self._verified(digest)
         self._read(entry)
         return entry.body
 
     def open(self, digest: Digest) -> BinaryIO:
         """A body as a stream."""
         return io.BytesIO(self.get(digest))
+
+    def peek(self, digest: Digest, length: int) -> bytes:
+        """The beginning of a body; all of it is verified. It does not count as a read."""
+        return self._verified(digest).body[:length]
 
     def ranges(self, digest: Digest) -> "MemoryRanges":
         """A body to be read in parts."""
@@ -403,6 +400,17 @@ class MemoryArtifacts:
         for one in going:
             del self._entries[one.digest]
         return _counted(going)
+
+    def _verified(self, digest: Digest) -> "_Entry":
+        if DIGEST.fullmatch(digest) is None:
+            raise invalid_digest(digest)
+        with self._mutex:
+            entry = self._entries.get(digest)
+        if entry is None:
+            raise missing(digest)
+        if hashlib.sha256(entry.body).hexdigest() != digest:
+            raise corrupt(digest, "its bytes have changed")
+        return entry
 
     def _record(self, digest: Digest, name: str | None = None) -> ArtifactRecord:
         entry = self._entries[digest]
