@@ -5,6 +5,7 @@ that a hundred of them cost no more than one start of Python.
 """
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -96,6 +97,46 @@ def endless(root: Path, key: str, pipe: int) -> None:
         ref = store.put(body, content_type="text/plain", name=f"{key}.{i}")
         store.link(ref, by(f"{key}.{i}", "n"))
         os.write(pipe, f"{ref.digest} {key}.{i} {key}.{i}\n".encode())
+
+
+def numbered(root: Path, seed: int, rounds: int) -> dict[str, object]:
+    """Several writers add versions to one name and are killed; an acknowledged number means one body."""
+    rng = random.Random(seed)
+    acknowledged: list[list[str]] = []
+    for number in range(rounds):
+        keys = [f"{seed}.{number}.{writer}" for writer in range(3)]
+        children = [forked(lambda pipe, key=key: numbering(root, key, pipe)) for key in keys]
+        select.select([reading for _, reading in children], [], [], 10)
+        time.sleep(rng.uniform(0, 0.05))
+        for pid, _ in children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        for _, reading in children:
+            acknowledged += [line.split(" ") for line in drained(reading)]
+        if number % 5 == 4:
+            for path in root.glob("index.db*"):
+                path.unlink()
+    store = FileArtifacts(root)
+    found = {one.number: one.digest for one in store.versions("shared", limit=1_000_000)}
+    wrong = [[number, digest] for number, digest in acknowledged if found.get(int(number)) != digest]
+    unread = [number for number in found if not held(store, found[number])]
+    store.close()
+    return {
+        "acknowledged": len(acknowledged), "versions": len(found), "newest": max(found), "wrong": wrong,
+        "twice": len(acknowledged) - len({number for number, _ in acknowledged}), "unread": unread,
+    }  # fmt: skip
+
+
+def numbering(root: Path, key: str, pipe: int) -> None:
+    rng, store = random.Random(key), FileArtifacts(root)
+    while True:
+        made = store.add_version(
+            io.BytesIO(rng.randbytes(rng.choice(SIZES[1:4]))),
+            name="shared",
+            content_type="a/b",
+            tags=[f"t{key}"],
+        )
+        os.write(pipe, f"{made.number} {made.digest}\n".encode())
 
 
 def held(store: FileArtifacts, digest: str) -> bool:
@@ -209,6 +250,12 @@ def read_only(root: Path, seed: int, rounds: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    modes = {"killed": killed, "collecting": collecting, "limited": limited, "read_only": read_only}
+    modes = {
+        "killed": killed,
+        "numbered": numbered,
+        "collecting": collecting,
+        "limited": limited,
+        "read_only": read_only,
+    }
     mode, place, seed_text, rounds_text = sys.argv[1:]
     print(json.dumps(modes[mode](Path(place), int(seed_text), int(rounds_text))))

@@ -36,6 +36,15 @@ def test_a_writer_killed_at_any_moment_loses_nothing_acknowledged(tmp_path: Path
     assert not any(answer.values()), f"seed {seed}: {answer}"
 
 
+def test_a_number_that_a_writer_was_told_means_one_body_whoever_is_killed(tmp_path: Path) -> None:
+    seed = 20_260_102
+    answer = run("numbered", tmp_path / "artifacts", seed=seed, rounds=max(KILLS // 2, 5))
+    assert isinstance(answer["acknowledged"], int)
+    assert answer["acknowledged"] > KILLS // 2, f"seed {seed}"
+    assert (answer["wrong"], answer["twice"], answer["unread"]) == ([], 0, []), f"seed {seed}: {answer}"
+    assert answer["versions"] == answer["newest"]
+
+
 def test_what_is_referred_to_stays_while_others_collect(tmp_path: Path) -> None:
     answer = run("collecting", tmp_path / "artifacts", rounds=300)
     assert answer["lost"] == []

@@ -50,6 +50,8 @@ def _problem(fault: BodyFault) -> str:
             return f"artifact {fault.name} is there, but not recorded"
         case "log":
             return f"{fault.name} has {fault.count} damaged lines: names and origins of artifacts are lost"
+        case "version":
+            return f"{fault.name} is two artifacts in the log, or a tag on a version that it does not have"
         case "index":
             return f"{fault.name} says something else than the log that it is made of"
         case "stray":
@@ -65,6 +67,8 @@ def _fix(fault: BodyFault, *, repaired: bool) -> str:
             return f"{aside}{again}restore it from a copy with `symphony artifacts put FILE`"
         case "damaged" | "missing":
             return f"{again}restore it from a copy with `symphony artifacts put FILE`"
+        case "version":
+            return "the first counts: store what you miss again, with `symphony artifacts put` or `tag`"
         case "log":
             return "restore it from a copy; until then no artifact is deleted"
         case _:

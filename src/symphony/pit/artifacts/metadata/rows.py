@@ -40,6 +40,6 @@ class Rows:
             require_sound(row[-1])
         return found
 
-    def write(self, statement: str, *arguments: str | int | float | bytes | None) -> None:
-        """Run a statement; its errors are the caller's transaction's."""
-        self.connection.execute(statement, arguments)
+    def write(self, statement: str, *arguments: str | int | float | bytes | None) -> int:
+        """Run a statement; return how many rows it changed. Its errors are the caller's transaction's."""
+        return self.connection.execute(statement, arguments).rowcount

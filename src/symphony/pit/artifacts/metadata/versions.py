@@ -114,6 +114,8 @@ class VersionTables:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
+        self.conflicts: list[str] = []
+        """Versions, such as `report@3`, whose number was given to another body before. They do not count."""
 
     # -- records
 
@@ -123,10 +125,13 @@ class VersionTables:
         match record:
             case Put(name=str(name)):
                 number = record.version or number_for(record, self.newest(name))  # before its body is known
-                write(
+                changed = write(
                     _PUT, name, number, record.digest, record.size, record.content_type, record.at, sequence,
                     damaged, record.run, record.node, record.port, record.note, " ".join(record.parents),
                 )  # fmt: skip
+                if not changed:
+                    self.conflicts.append(f"{name}@{number}")
+                    return
                 for parent in record.parents:
                     write("INSERT OR IGNORE INTO parents VALUES (?, ?, ?)", parent, name, number)
             case Linked(name=str(name)) if record.claims:
@@ -192,6 +197,11 @@ class VersionTables:
     def one(self, name: str, number: int) -> ArtifactVersion | None:
         """Return one version, if it was ever made."""
         return next(iter(self._shown(f"{_SHOWN} name = ? AND number = ?", name, number)), None)
+
+    def unknown_tags(self) -> list[str]:
+        """Return tags, such as `report@best`, on versions that were never made."""
+        query = "SELECT name, tag FROM tags LEFT JOIN versions USING (name, number) WHERE size IS NULL"
+        return [f"{name}@{tag}" for name, tag in self._rows.all(tuple[str, str], query)]
 
     def tags(self, name: str) -> dict[str, int]:
         """Return the tags of a name, each with the number of the version that has it."""

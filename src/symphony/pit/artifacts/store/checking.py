@@ -22,10 +22,13 @@ from symphony.pit.artifacts.metadata.records import Gone, Put
 from symphony.pit.artifacts.store.files import recovered
 from symphony.ports.values import Digest
 
-FaultKind: TypeAlias = Literal["damaged", "missing", "stale", "unrecorded", "log", "index", "stray"]
+FaultKind: TypeAlias = Literal[
+    "damaged", "missing", "stale", "unrecorded", "log", "version", "index", "stray"
+]
 """A body that is not what was stored; one that a run or a person refers to and that is gone; a record of one
-that nobody refers to and that is gone; a body without a record; damaged lines of the log; an index that says
-something else than its log; a file that a dead writer left behind."""
+that nobody refers to and that is gone; a body without a record; damaged lines of the log; a number of a
+version that the log gives to two bodies, or a tag on a version that never was; an index that says something
+else than its log; a file that a dead writer left behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,8 @@ class StoreCheck:
         with closing(Index(None)) as known:
             if damaged := self._read_log(known):
                 yield BodyFault(kind="log", name=str(self._root / "records.log"), count=damaged)
+            for label in dict.fromkeys((*known.versions.conflicts, *known.versions.unknown_tags())):
+                yield BodyFault(kind="version", name=label)
             if self._index_differs(known):
                 yield BodyFault(kind="index", name=str(self._root / "index.db"))
             present, unrecorded = set[Digest](), list[Digest]()
@@ -62,7 +67,12 @@ class StoreCheck:
                         yield self._fault("damaged", stored.digest, known)
                 elif not known.knows(stored.digest):
                     unrecorded.append(stored.digest)
-            recorded = {record.digest for record in known.dump() if isinstance(record, Put)}
+            recorded = set[Digest]()
+            for record in known.dump():  # that a body is gone is said last
+                if isinstance(record, Put):
+                    recorded.add(record.digest)
+                elif isinstance(record, Gone):
+                    recorded.discard(record.digest)
             yield from self._confirmed(unrecorded, sorted(recorded - present))
         yield from (BodyFault(kind="stray", name=str(path)) for path in self._objects.strays())
 
@@ -84,7 +94,7 @@ class StoreCheck:
                 return "rebuilt from the log when it is next used"
             case "stray":
                 return "deleted" if self._objects.clear_strays() or not Path(fault.name).exists() else ""
-            case "missing" | "log":
+            case "missing" | "log" | "version":
                 return ""
 
     # -- looking
