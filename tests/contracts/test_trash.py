@@ -72,6 +72,9 @@ def test_what_is_in_the_trash_is_neither_found_nor_listed(store: Store) -> None:
     trashed(store, older)
     with pytest.raises(ArtifactTrashed):
         store.find("n")
+    assert store.about(older.digest).names == ("n",)
+    with pytest.raises(ArtifactMissing):
+        store.about(Digest("0" * 64))
 
 
 def test_what_is_brought_back_is_as_it_was(store: Store) -> None:

@@ -20,6 +20,7 @@ from symphony.ports.artifacts import ArtifactRecord, ArtifactStore
 from symphony.ports.clock import Clock
 from symphony.ports.runs import ENDED, RunStatus
 from symphony.ports.search import Quality, SearchRequest, SearchResults
+from symphony.ports.values import Digest
 
 _FOLDER: Final = "search"
 
@@ -39,8 +40,9 @@ class Searching:
         weights = msgspec.structs.asdict(config.quality)
         self._entries = Entries(store, weights=weights, outcomes=self._outcomes)
         self._succeeded = set[str]()
-        root = home / "artifacts"
-        self._finder = ArtifactFinder(store, root, root / _FOLDER, self._entries, build=self._build)
+        self._store, self._root = store, home / "artifacts"
+        folder = self._root / _FOLDER
+        self._finder = ArtifactFinder(store, self._root, folder, self._entries, build=self._build)
         self._building: subprocess.Popen[bytes] | None = None
 
     def search(self, request: SearchRequest, *, complete: bool = False) -> SearchResults:
@@ -69,6 +71,18 @@ class Searching:
     def quality(self, record: ArtifactRecord) -> Quality:
         """Return how good an artifact is, and why. Raises ArtifactMissing, ArtifactCorrupt."""
         return self._entries.quality(record)
+
+    def qualities(self) -> Mapping[Digest, float]:
+        """Return how good the artifacts are that the index has, those that are judged. Writes nothing.
+
+        Raises StorageFull, IoFailed.
+        """
+        finder = ArtifactFinder(self._store, self._root, self._root / _FOLDER, self._entries)
+        now_s = self._clock.now_s()
+        total = finder.search(SearchRequest(sort="newest", limit=1), now_s=now_s).total
+        found = finder.search(SearchRequest(sort="newest", limit=max(total, 1)), now_s=now_s)
+        scores = {hit.record.digest: hit.quality.score for hit in found.hits}
+        return {digest: score for digest, score in scores.items() if score is not None}
 
     def _outcomes(self, run_ids: Sequence[str]) -> Mapping[str, bool]:
         """Return which runs have ended, and whether they succeeded."""

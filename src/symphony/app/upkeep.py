@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+import msgspec
+
 from symphony.app.parts import Parts
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
@@ -19,9 +21,10 @@ from symphony.pit.stale.core.worth import WorthWeights
 from symphony.pit.stale.old_runs import run_facts
 from symphony.pit.tracker.store.keeping import foreseen, prune
 from symphony.ports.artifacts import Collected
-from symphony.ports.retention import Clearing
+from symphony.ports.retention import Clearing, Standing
 from symphony.ports.runs import ENDED, RunStatus
 from symphony.ports.steering import Pruned
+from symphony.ports.values import Digest
 
 STAMP: Final = "run/upkeep.stamp"
 """A file of the home whose time is that of the last daily upkeep."""
@@ -60,9 +63,15 @@ class Upkeep:
         """Judge every artifact, and carry that out unless `dry_run`; see `pit.stale.clearing.clear`."""
         policy = policy_of(self._parts.config.retention)
         return clear(
-            self._parts.artifacts, policy, self._parts.clock.now_s(), unended=self._unended,
-            at_once=at_once or policy.grace_s == 0, dry_run=dry_run, out_of_time=out_of_time,
-        )  # fmt: skip
+            self._parts.artifacts,
+            policy,
+            self._parts.clock.now_s(),
+            unended=self._unended,
+            known_besides=self._judged if policy.of_quality else None,
+            at_once=at_once or policy.grace_s == 0,
+            dry_run=dry_run,
+            out_of_time=out_of_time,
+        )
 
     def prune(
         self,
@@ -141,6 +150,19 @@ class Upkeep:
         found = self.clear(out_of_time=out_of_time)
         now = found.trashed if found.trashed.objects else found.deleted
         return now, found.grace_s
+
+    def _judged(self, found: Sequence[Standing]) -> Sequence[Standing]:
+        """Return the facts with the quality of artifacts, as far as it is known.
+
+        The search does not know those in the trash: they are judged now, so that verdicts stay the same.
+        """
+        searching, store = self._parts.searching, self._parts.artifacts
+        scores: dict[Digest, float | None] = {**searching.qualities()}
+        for one in found:
+            if one.trashed_at is not None and one.digest not in scores:
+                with contextlib.suppress(SymphonyError):
+                    scores[one.digest] = searching.quality(store.about(one.digest)).score
+        return [msgspec.structs.replace(one, quality=scores.get(one.digest)) for one in found]
 
     def _unended(self, run_ids: AbstractSet[str]) -> AbstractSet[str]:
         """Return those that may go on, or of which that is not known."""

@@ -64,7 +64,11 @@ class RetentionRule(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def of_runs(self) -> bool:
         """True if the rule speaks of artifacts that runs refer to; other rules leave those alone."""
-        return self.condition is not None and _mentions(self.condition, "referenced")
+        return self.mentions("referenced")
+
+    def mentions(self, key: Key) -> bool:
+        """Return whether the rule has a condition of this kind."""
+        return self.condition is not None and _mentions(self.condition, key)
 
 
 class RetentionRules:

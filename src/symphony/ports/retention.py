@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from symphony.ports.artifacts import ArtifactMissing, ArtifactStore, Collected
+from symphony.ports.artifacts import ArtifactMissing, ArtifactRecord, ArtifactStore, Collected
 from symphony.ports.values import Digest
 
 
@@ -98,6 +98,10 @@ class RetainedStore(ArtifactStore, Protocol):
 
     def standings(self) -> Standings:
         """Return what is known of every artifact. Changes nothing."""
+        ...
+
+    def about(self, digest: Digest) -> ArtifactRecord:
+        """Return what is known of an artifact, which may be in the trash. Raises ArtifactMissing."""
         ...
 
     def trash(self, found: Iterable[tuple[Standing, str]], *, min_age_s: float = 3600.0) -> Collected:

@@ -147,3 +147,18 @@ async def test_cached_results_are_forgotten_by_age_and_number(tmp_path: Path) ->
     assert opened(tmp_path, '[retention.cache]\nmax_age = "1h"\n').prune_cache() == 0
     assert opened(tmp_path, '[retention.cache]\nmax_age = "0s"\n').prune_cache() == 2
     assert opened(tmp_path).cache.size().entries == 0
+
+
+def put(home: Path, body: bytes, name: str) -> ArtifactRef:
+    store = Symphony.open(home).artifacts
+    return store.put(body, content_type="application/json", name=name)
+
+
+async def test_rules_about_quality_judge_what_is_in_the_trash_as_before(tmp_path: Path) -> None:
+    whole, broken = put(tmp_path, b'{"a": 1}', "whole"), put(tmp_path, b'{"a": ', "broken")
+    age(tmp_path)
+    rule = '[[retention.artifacts]]\nname = "bad"\ndrop = { quality_below = 0.6 }\n'
+    for fate in (Fate.TRASHED, Fate.WAITS):
+        told = {one.standing.digest: one for one in opened(tmp_path, rule).clear().judged}
+        assert (told[broken.digest].fate, told[whole.digest].fate) == (fate, Fate.STAYS)
+    assert told[broken.digest].verdict.rule == "bad"

@@ -20,7 +20,7 @@ def clear(
     now_s: float,
     *,
     unended: Callable[[AbstractSet[str]], AbstractSet[str]] = lambda _: frozenset(),
-    known_besides: Callable[[Sequence[Standing]], Sequence[Standing]] = lambda found: found,
+    known_besides: Callable[[Sequence[Standing]], Sequence[Standing]] | None = None,
     at_once: bool = False,
     dry_run: bool = False,
     out_of_time: Callable[[], bool] = lambda: False,
@@ -34,7 +34,7 @@ def clear(
     found = store.standings()
     if found.damaged:
         return Clearing(damaged=found.damaged, grace_s=policy.grace_s, dry_run=dry_run)
-    facts = known_besides(found.all)
+    facts = found.all if known_besides is None else known_besides(found.all)
     runs = unended({run for one in facts for run in one.runs}) if policy.of_runs else frozenset[str]()
     told = zip(found.all, facts, verdicts(facts, policy, now_s, unended=runs), strict=True)
     judged = [

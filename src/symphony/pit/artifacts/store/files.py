@@ -364,6 +364,13 @@ class FileArtifacts:
         self.settle()
         return self._trash.standings()
 
+    def about(self, digest: Digest) -> ArtifactRecord:
+        """Return what is known of an artifact, which may be in the trash."""
+        self.settle()
+        if (record := self._record(digest)) is None:
+            raise missing(digest)
+        return record
+
     def trash(self, found: Iterable[tuple[Standing, str]], *, min_age_s: float = MIN_AGE_S) -> Collected:
         """Move artifacts that have not changed since `found` to the trash, each with the reason."""
         return self._trash.trash(found, min_age_s) if self._ready_to_clear() else Collected(0, 0)

@@ -305,6 +305,13 @@ class MemoryArtifacts:
         with self._mutex:
             return Standings([self._standing(digest) for digest in sorted(self._entries)])
 
+    def about(self, digest: Digest) -> ArtifactRecord:
+        """Return what is known of an artifact, which may be in the trash."""
+        with self._mutex:
+            if digest not in self._entries:
+                raise missing(digest)
+            return self._record(digest)
+
     def trash(self, found: Iterable[tuple[Standing, str]], *, min_age_s: float = MIN_AGE_S) -> Collected:
         """Move artifacts that have not changed since `found` to the trash."""
         with self._mutex:

@@ -30,6 +30,12 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """True if a rule may drop what runs refer to."""
         return any(rule.action != "keep" and rule.of_runs for rule in self.rules)
 
+    @property
+    def of_quality(self) -> bool:
+        """True if the quality of artifacts bears on what stays."""
+        totals = self.weights.quality > 0 and any(rule.action == "max_total" for rule in self.rules)
+        return totals or any(rule.mentions("quality_below") for rule in self.rules)
+
 
 class _Reason(NamedTuple):
     rule: str
