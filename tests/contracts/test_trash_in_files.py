@@ -10,7 +10,7 @@ from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger, read_whole
 from symphony.pit.artifacts.store.checking import StoreCheck
 from symphony.ports.artifacts import ArtifactMissing
-from symphony.ports.values import ArtifactRef
+from symphony.ports.values import ArtifactRef, Digest
 
 ANY_AGE = -10.0
 
@@ -81,7 +81,7 @@ def test_a_sweep_that_died_between_body_and_record_is_finished_by_the_next(tmp_p
     store = FileArtifacts(tmp_path)
     ref = put(store, b"x", "n")
     move_all(store)
-    store._objects.remove(ref.digest)
+    store._bodies.remove([ref.digest])
     store.sweep([])
     assert list(StoreCheck(tmp_path).faults()) == []
     with pytest.raises(ArtifactMissing):
@@ -91,10 +91,7 @@ def test_a_sweep_that_died_between_body_and_record_is_finished_by_the_next(tmp_p
 def test_a_body_without_a_record_goes_through_the_trash_too(tmp_path: Path) -> None:
     store = FileArtifacts(tmp_path)
     put(store, b"known", "n")
-    with store._objects.staged() as staged:
-        staged.write(b"orphan")
-        staged.seal(sync=True)
-        store._objects.publish(staged, hashlib.sha256(b"orphan").hexdigest())  # type: ignore[arg-type]
+    store._bodies.put({Digest(hashlib.sha256(b"orphan").hexdigest()): b"orphan"})
     idle = [one for one in store.standings().all if not one.kept]
     assert store.trash([(one, "") for one in idle], min_age_s=ANY_AGE).objects == 1
     assert store.sweep(store.standings().all, min_age_s=ANY_AGE).objects == 1

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.packs import damage, pack_files
 
 from symphony.commons.errors import IoFailed
-from symphony.pit.artifacts.bodies.objects import ObjectFiles
+from symphony.pit.artifacts.bodies.bodies import Bodies
 from symphony.pit.artifacts.store.files import UNSETTLED_BYTES_MAX, FileArtifacts
 from symphony.ports.artifacts import Provenance
 from symphony.ports.values import ArtifactRef, Digest
@@ -51,7 +52,8 @@ class Syncs:
         for name in ("fsync", "fdatasync"):
             if hasattr(os, name):
                 monkeypatch.setattr(os, name, self._counted(getattr(os, name)))
-        monkeypatch.setattr("symphony.pit.artifacts.metadata.records._sync", os.fdatasync)
+        for module in ("metadata.records", "packs.files"):
+            monkeypatch.setattr(f"symphony.pit.artifacts.{module}._sync", os.fdatasync)
 
     def _counted(self, sync):
         def counted(descriptor: int) -> None:
@@ -71,14 +73,13 @@ def test_a_body_is_read_before_it_is_durable(store):
 
 
 def test_what_waits_has_no_file_until_the_store_is_settled_and_is_there_all_the_same(store, root):
-    files = lambda: [path for path in (root / "objects").rglob("*") if path.is_file()]  # noqa: E731
     refs = [put(store, b"%d" % number) for number in range(20)]
-    assert files() == []
+    assert pack_files(root) == []
     assert [store.get(ref.digest) for ref in refs] == [b"%d" % number for number in range(20)]
     assert all(map(store.holds, refs))
     store.settle()
-    assert len(files()) == 20
-    assert store.find(refs[0].digest).created_at == pytest.approx(files()[0].stat().st_mtime, abs=10)
+    (pack,) = pack_files(root)
+    assert store.find(refs[0].digest).created_at == pytest.approx(pack.stat().st_mtime, abs=10)
 
 
 def test_who_wants_the_size_a_part_or_the_stream_of_what_waits_gets_it(store):
@@ -92,13 +93,13 @@ def test_who_wants_the_size_a_part_or_the_stream_of_what_waits_gets_it(store):
 
 def test_what_is_being_settled_can_be_read_meanwhile(store, monkeypatch):
     ref, read = put(store, b"soon"), []
-    sync = ObjectFiles.sync
+    write = Bodies.put
 
-    def reading(self: ObjectFiles, digests: list[Digest]) -> None:
+    def reading(self: Bodies, bodies: dict[Digest, bytes]) -> None:
         read.extend([store.get(ref.digest), store.holds(ref)])
-        sync(self, digests)
+        write(self, bodies)
 
-    monkeypatch.setattr(ObjectFiles, "sync", reading)
+    monkeypatch.setattr(Bodies, "put", reading)
     store.settle()
     assert read == [b"soon", True]
 
@@ -106,18 +107,15 @@ def test_what_is_being_settled_can_be_read_meanwhile(store, monkeypatch):
 def test_a_damaged_file_is_replaced_by_what_is_put_again(store, root):
     ref = put(store, b"whole")
     store.settle()
-    path = root / "objects" / ref.digest[:2] / ref.digest[2:]
-    path.chmod(0o600)
-    path.write_bytes(b"w#ole")
+    damage(root, ref.digest)
     put(store, b"whole")
     store.settle()
-    assert path.read_bytes() == b"whole"
     assert store.get(ref.digest) == b"whole"
 
 
 def test_what_waits_counts_for_the_room_that_is_left(store, monkeypatch):
     asked = []
-    monkeypatch.setattr(ObjectFiles, "require_room", lambda self, size: asked.append(size))
+    monkeypatch.setattr(Bodies, "require_room", lambda self, size: asked.append(size))
     put(store, b"12345")
     put(store, b"123")
     put(store, b"123")
@@ -133,7 +131,7 @@ def test_what_waits_is_logged_in_the_order_in_which_it_was_said(store, other):
     assert [by.run_id for by in other.find(refs[0].digest).provenance] == ["r"]
 
 
-def test_many_bodies_share_the_syncs_of_directories_and_log(store, monkeypatch):
+def test_many_bodies_share_the_syncs_of_pack_and_log(store, monkeypatch):
     put(store, b"first")
     store.settle()
     syncs = Syncs(monkeypatch)
@@ -141,9 +139,9 @@ def test_many_bodies_share_the_syncs_of_directories_and_log(store, monkeypatch):
         link(store, put(store, b"%d" % number))
     assert syncs.count == 0
     store.settle()
-    assert 300 < syncs.count <= 300 + 256 + 1  # each body, each folder once, the log once
+    assert syncs.count == 2  # the pack, the log
     store.settle()
-    assert syncs.count <= 300 + 256 + 1
+    assert syncs.count == 2
 
 
 def test_what_could_not_be_synced_waits_for_the_next_time(store, other, monkeypatch):
@@ -180,7 +178,7 @@ def test_what_another_process_put_is_durable_all_the_same(store, other, monkeypa
     ref = put(store, b"same")
     syncs = Syncs(monkeypatch)
     store.settle()
-    assert syncs.count == 3  # the body, its folder, the log
+    assert syncs.count == 5  # two folders, the folder of the new pack, the pack, the log
     assert other.get(ref.digest) == b"same"
 
 

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.base.database import SUMMED, DatabaseBroken, check_structure, database_errors
-from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles
+from symphony.pit.artifacts.bodies.bodies import Bodies
+from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, RecordLog, Unlinked
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.following import replay_of
@@ -52,9 +53,11 @@ def examine_home(home: Path, clock: Clock, *, bodies: bool = True) -> Examined:
     artifacts = home / "artifacts"
     _database(artifacts / "cache.db", "cache", found)
     _database(artifacts / "index.db", "index", found)
+    _database(artifacts / "packs.db", "index", found)
     referred = _log(artifacts / "records.log", found)
     if bodies:
-        _bodies(ObjectFiles(artifacts), referred, found)
+        with closing(Bodies(artifacts, look=True)) as stored:
+            _bodies(stored, referred, found)
     return found
 
 
@@ -105,7 +108,7 @@ def _database(path: Path, kind: Literal["cache", "index"], found: Examined) -> N
     """Check the structure and the rows of a file that can be rebuilt."""
     if not path.is_file():
         return
-    found.looked_at[kind] = 1
+    found.looked_at[kind] = found.looked_at.get(kind, 0) + 1
     quiet = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
     try:
         with database_errors(f"read {path}"):
@@ -161,12 +164,12 @@ def _log(path: Path, found: Examined) -> dict[Digest, str]:
     return {digest: next(iter(runs)) for digest, runs in referred.items() if runs}
 
 
-def _bodies(objects: ObjectFiles, referred: dict[Digest, str], found: Examined) -> None:
+def _bodies(bodies: Bodies, referred: dict[Digest, str], found: Examined) -> None:
     present = set[Digest]()
-    for stored in objects.all():
+    for stored in bodies.all():
         present.add(stored.digest)
         found.looked_at["artifact"] = found.looked_at.get("artifact", 0) + 1
-        if why := _wrong(objects, stored.digest):
+        if why := _wrong(bodies, stored.digest):
             run = referred.get(stored.digest)
             again = "" if run is None else f", then make it again with `symphony runs rerun {short_id(run)}`"
             fix = f"set it aside with `symphony artifacts fsck --repair`{again}, or restore it from a copy"
@@ -174,17 +177,17 @@ def _bodies(objects: ObjectFiles, referred: dict[Digest, str], found: Examined) 
             problem = f"artifact {stored.digest}{by} {why}"
             found.damages.append(Damage(kind="artifact", name=stored.digest, problem=problem, fix=fix))
     for digest in referred.keys() - present:
-        if objects.stat(digest) is None:
+        if bodies.stat(digest) is None:
             run = short_id(referred[digest])
             problem = f"artifact {digest}, which run {run} refers to, is not there"
             fix = f"restore it from a copy, or make it again with `symphony runs rerun {run}`"
             found.damages.append(Damage(kind="artifact", name=digest, problem=problem, fix=fix))
 
 
-def _wrong(objects: ObjectFiles, digest: Digest) -> str:
+def _wrong(bodies: Bodies, digest: Digest) -> str:
     """Return what is wrong with a body; nothing if it is gone, as it was pruned meanwhile."""
     try:
-        with objects.stream(digest) as stream:
+        with bodies.stream(digest) as stream:
             while stream.read(CHUNK_BYTES):
                 pass
     except ArtifactMissing:

@@ -53,7 +53,11 @@ def _problem(fault: BodyFault) -> str:
         case "version":
             return f"{fault.name} is two artifacts in the log, or a tag on a version that it does not have"
         case "index":
-            return f"{fault.name} says something else than the log that it is made of"
+            return f"{fault.name} says something else than what it is made of"
+        case "pack":
+            return (
+                f"{fault.name} has {fault.count} bytes that are damaged, or were torn when their writer died"
+            )
         case "stray":
             return f"{fault.name} was left behind by a process that died"
 

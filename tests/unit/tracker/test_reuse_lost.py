@@ -1,15 +1,19 @@
 """Running again where an artifact of the old run is gone or has another size."""
 
 import asyncio
+import hashlib
 from pathlib import Path
 
 import pytest
+from tests.support.packs import lose, old_object
 
 from symphony import operator
 from symphony.app import Symphony
 from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts import FileArtifacts
 from symphony.ports.runs import RunStatus
 from symphony.ports.steering import ReuseSummary
+from symphony.ports.values import Digest
 from symphony.workflow import loads
 
 RAN: list[str] = []
@@ -51,10 +55,13 @@ nodes:
 """
 
 
-def _body(home: Path, letter: str) -> Path:
-    paths = [path for path in (home / "artifacts/objects").rglob("*") if path.is_file()]
-    (found,) = (path for path in paths if path.read_bytes()[:1] == letter.encode())
-    return found
+def _body(letter: str) -> bytes:
+    """What is stored of a text of 100,000 characters."""
+    return letter.encode() * 100_000
+
+
+def _digest(letter: str) -> Digest:
+    return Digest(hashlib.sha256(_body(letter)).hexdigest())
 
 
 def _again(
@@ -68,10 +75,11 @@ def _again(
             old = await (await symphony.start(loads(text, "yaml"))).result()
             assert old.status is RunStatus.SUCCEEDED
             RAN.clear()
-            body = _body(home, letter)
-            body.unlink()
+            lose(home / "artifacts", _digest(letter))
             if short:
-                body.write_bytes(b"short")
+                path = old_object(home / "artifacts", _body(letter))
+                path.chmod(0o600)
+                path.write_bytes(b"short")
             run = await symphony.rerun(old.run_id, first=first)
             assert (await run.result()).status is RunStatus.SUCCEEDED
             assert run.reused is not None
@@ -86,7 +94,7 @@ def test_what_made_a_lost_artifact_runs_again_and_says_why(tmp_path: Path, short
     assert ran == ["make", "use"]
     assert summary.again["make"] == "its artifact is damaged or missing"
     assert "other" not in summary.again
-    assert _body(tmp_path, "m").read_bytes() == b"m" * 100_000
+    assert FileArtifacts(tmp_path / "artifacts").get(_digest("m")) == _body("m")
 
 
 def test_what_is_asked_for_runs_behind_what_made_its_lost_input(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ SUMMED = {
     "row_sum('names', name, digest, sequence, unclaimed) LIMIT 1",
     "named": "SELECT 1 FROM named WHERE sum IS NOT "
     "row_sum('named', name, digest, sequence, unclaimed, content_type) LIMIT 1",
+    "items": "SELECT 1 FROM items WHERE sum IS NOT "
+    "row_sum('items', digest, kind, pack, offset, number, stored, size, refs) LIMIT 1",
     "links": "SELECT 1 FROM links WHERE sum IS NOT "
     "row_sum('links', run_id, node, port, digest, provenance) LIMIT 1",
     "linked": "SELECT 1 FROM linked WHERE sum IS NOT "

@@ -1,8 +1,6 @@
-"""Bodies as files named by their digest: `objects/ab/cdef…`, written once, never changed.
+"""Bodies as earlier versions stored them: files named by their digest, `objects/ab/cdef…`, never changed.
 
-Only files: what is known about the bodies is in `records`, who may delete them in `files`.
-A body is written to `tmp/`, fsynced, renamed to its place, and the directory fsynced; or renamed first,
-and many files and directories fsynced together.
+They are read, and moved into packs when the store is collected. Nothing is written here any more.
 """
 
 import fcntl
@@ -11,126 +9,43 @@ import io
 import logging
 import os
 import stat
-from collections import deque
-from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from symphony.commons.filesystem import sync_directory
-from symphony.pit.artifacts.base.failures import io_errors, no_room
+from symphony.pit.artifacts.base.failures import io_errors
 from symphony.pit.artifacts.base.rules import DIGEST, corrupt, invalid_digest, missing
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing
 from symphony.ports.values import Digest
 
 CHUNK_BYTES = 1 << 20
-SPARE_BYTES = 16 << 20
-"""Room that bodies leave on the disk, so that journals and indexes can still be written."""
 
-_SYNCS_AT_ONCE = 16
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 
 logger = logging.getLogger(__name__)
 
 
 class Stored(NamedTuple):
-    """One object file; `changed_at` is in seconds since the epoch, by the file system's clock."""
+    """One body; `changed_at`, when it was last put, is in seconds since the epoch."""
 
     digest: Digest
     size: int
     changed_at: float
 
 
-class Staged:
-    """A body on its way: a locked temporary file, durable once `seal` has synced it."""
-
-    def __init__(self, path: Path, fd: int) -> None:
-        self.path, self._fd = path, fd
-        self.size = 0
-        self.published = False
-
-    def write(self, chunk: bytes) -> None:
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(self._fd, view) :]
-        self.size += len(chunk)
-
-    def seal(self, *, sync: bool) -> None:
-        os.fchmod(self._fd, 0o400)
-        if sync:
-            os.fsync(self._fd)
-
-    def now_s(self) -> float:
-        return os.fstat(self._fd).st_mtime
-
-
 class ObjectFiles:
-    """The files under `root`. Thread-safe, several processes at once. Creates nothing until a write.
+    """The files under `root`. Thread-safe, several processes at once.
 
-    Errors: ArtifactMissing, ArtifactCorrupt, StorageFull, IoFailed.
+    Errors: ArtifactMissing, ArtifactCorrupt, IoFailed.
     """
 
     def __init__(self, root: Path) -> None:
         self._objects, self._tmp = root / "objects", root / "tmp"
-        self._root = root
-        self._prepared = False
 
-    # -- writing
-
-    @contextmanager
-    def staged(self) -> Iterator[Staged]:
-        """A new temporary file, gone at the end unless it was published."""
-        if not self._prepared:
-            self.prepare()
-        path, fd = self._new_file()
-        staged = Staged(path, fd)
-        try:
-            yield staged
-        finally:
-            if not staged.published:
-                with suppress(FileNotFoundError):
-                    path.unlink()
-            os.close(fd)
-
-    def fill(self, staged: Staged, body: bytes) -> None:
-        with io_errors(f"store a body in {self._objects}"):
-            staged.write(body)
-
-    def seal(self, staged: Staged, *, sync: bool = True) -> None:
-        with io_errors(f"store a body in {self._objects}"):
-            staged.seal(sync=sync)
-
-    def publish(self, staged: Staged, digest: Digest, *, sync: bool = True) -> None:
-        """Move a sealed body to its place; with `sync` durable on return."""
-        target = self.place(digest)
-        with io_errors(f"store a body in {self._objects}"):
-            try:
-                staged.path.rename(target)
-            except FileNotFoundError:
-                self.prepare()
-                staged.path.rename(target)
-            staged.published = True
-            if sync:
-                sync_directory(target.parent)
-
-    def sync(self, digests: Collection[Digest]) -> None:
-        """Make objects in their places durable. At once, since the disk serves many syncs in one go."""
-        with io_errors(f"store a body in {self._objects}"):
-            places = [self.place(digest) for digest in digests]
-            folders = list({place.parent for place in places})
-            if len(places) == 1:
-                _sync_file(places[0])
-                sync_directory(folders[0])
-                return
-            with ThreadPoolExecutor(min(_SYNCS_AT_ONCE, len(places) or 1)) as pool:
-                deque(pool.map(_sync_file, places), 0)
-                deque(pool.map(sync_directory, folders), 0)
-
-    def touch(self, digest: Digest, *, sync: bool) -> bool:
-        """Mark an object as just written, and durable with `sync`; False if it is not there."""
+    def touch(self, digest: Digest) -> bool:
+        """Mark an object as just written; False if it is not there."""
         place = self.place(digest)
         try:
             os.utime(place, follow_symlinks=False)
@@ -139,41 +54,11 @@ class ObjectFiles:
         except PermissionError:
             # Another user's store: it may be read; only the age that protects it is unchanged.
             logger.debug("cannot refresh the age of %s", place)
-        if sync:
-            with io_errors(f"store a body in {self._objects}"):
-                sync_directory(place.parent)
         return True
-
-    def require_room(self, size: int) -> None:
-        """Raise StorageFull if `size` bytes more would leave less than `SPARE_BYTES`."""
-        try:
-            disk = os.statvfs(self._root)
-        except OSError:
-            return
-        free = disk.f_bavail * disk.f_frsize
-        if disk.f_blocks and free < size + SPARE_BYTES:
-            doing = f"store {size} bytes in {self._root}" if size else f"store anything in {self._root}"
-            raise no_room(doing, needed=size, free=free, kept=SPARE_BYTES)
 
     def remove(self, digest: Digest) -> None:
         with io_errors(f"delete a body from {self._objects}"), suppress(FileNotFoundError):
             self.place(digest).unlink()
-
-    def prepare(self) -> None:
-        """Make every directory, durably, and clear what dead writers left in `tmp/`."""
-        with io_errors(f"set up the artifact store {self._root}"):
-            self._root.mkdir(parents=True, mode=0o700, exist_ok=True)
-            self._tmp.mkdir(mode=0o700, exist_ok=True)
-            self._objects.mkdir(mode=0o700, exist_ok=True)
-            existing = {entry.name for entry in self._objects.iterdir()}
-            for i in range(256):
-                if f"{i:02x}" not in existing:
-                    (self._objects / f"{i:02x}").mkdir(mode=0o700, exist_ok=True)
-            # Always: another process may have made them and not have synced yet.
-            for directory in (self._objects, self._root, self._root.parent):
-                sync_directory(directory)
-        self.clear_strays()
-        self._prepared = True
 
     def clear_strays(self) -> int:
         """Delete temporary files whose writers are gone; how many. A living writer holds a lock."""
@@ -206,33 +91,10 @@ class ObjectFiles:
                     os.close(fd)
         return found
 
-    def _new_file(self) -> tuple[Path, int]:
-        with io_errors(f"store a body in {self._tmp}"):
-            for made_anew in (False, True):
-                try:
-                    return self._locked_file()
-                except FileNotFoundError:
-                    if made_anew:
-                        raise
-                    self.prepare()
-        raise AssertionError("unreachable")
-
-    def _locked_file(self) -> tuple[Path, int]:
-        while True:
-            path = self._tmp / f"{os.urandom(12).hex()}.part"
-            fd = os.open(path, _WRITE, 0o600)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(fd).st_nlink:
-                    return path, fd
-            except BlockingIOError:
-                pass  # a cleaner was faster than our lock and takes the file away: try another
-            except BaseException:
-                os.close(fd)
-                raise
-            os.close(fd)
-
-    # -- reading
+    def stream(self, digest: Digest) -> BinaryIO:
+        """The body as a stream which raises ArtifactCorrupt in place of its last bytes if they differ."""
+        file = self.opened(digest)
+        return io.BufferedReader(_Verifying(file, digest), CHUNK_BYTES)
 
     def read(self, digest: Digest) -> bytes:
         """The body, verified."""
@@ -241,11 +103,6 @@ class ObjectFiles:
         if hashlib.sha256(body).hexdigest() != digest:
             raise corrupt(digest, "its bytes have changed")
         return body
-
-    def stream(self, digest: Digest) -> BinaryIO:
-        """The body as a stream which raises ArtifactCorrupt in place of its last bytes if they differ."""
-        file = self.opened(digest)
-        return io.BufferedReader(_Verifying(file, digest), CHUNK_BYTES)
 
     def intact(self, digest: Digest, size: int) -> bool:
         """Return whether the body is there, whole and unchanged."""
@@ -275,7 +132,7 @@ class ObjectFiles:
 
     def all(self) -> Iterator[Stored]:
         """Every object, in order of the digests."""
-        for i in range(256):
+        for i in range(256) if self._objects.is_dir() else ():
             yield from self._listed(f"{i:02x}")
 
     def _listed(self, shard: str) -> list[Stored]:
@@ -317,14 +174,6 @@ class ObjectFiles:
             os.close(fd)
             raise corrupt(digest, "something else than a file is in its place")
         return io.FileIO(fd, "rb")
-
-
-def _sync_file(place: Path) -> None:
-    fd = os.open(place, _READ)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 class _Verifying(io.RawIOBase):

@@ -2,29 +2,39 @@
 
 import hashlib
 import os
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
 from symphony.pit.artifacts.base.failures import io_errors
 from symphony.pit.artifacts.base.rules import corrupt, require_range, writer_closed
-from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles, Staged
+from symphony.pit.artifacts.bodies.bodies import Bodies, BodyWriter, chunk_of, refusals
+from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles
+from symphony.pit.artifacts.packs.frames import ItemKind
+from symphony.pit.artifacts.packs.index import Row
+from symphony.pit.artifacts.packs.manifests import Manifest
+from symphony.pit.artifacts.packs.packs import Packs
+from symphony.pit.artifacts.packs.scanning import ItemDamaged
+from symphony.ports.artifacts import ArtifactRanges
 from symphony.ports.values import ArtifactRef, Digest
 
 _CHECK_SPACE_EVERY = 64 << 20
 
 
-class StagedWriter:
-    """`symphony.ports.artifacts.ArtifactWriter` of a store in files.
+class PackWriter:
+    """`symphony.ports.artifacts.ArtifactWriter` of a store in packs.
 
-    `publish` moves a whole body to its place and records it.
+    `publish` stores what is left of a body and records it.
     """
 
-    def __init__(self, objects: ObjectFiles, publish: Callable[[Staged, Digest], ArtifactRef]) -> None:
-        self._objects, self._publish = objects, publish
+    def __init__(self, bodies: Bodies, publish: Callable[[BodyWriter], ArtifactRef]) -> None:
+        self._bodies, self._publish = bodies, publish
         self._open = ExitStack()
-        self._staged: Staged | None = self._open.enter_context(objects.staged())
-        self._hasher, self._checked = hashlib.sha256(), 0
+        self._open.enter_context(bodies.streaming())
+        self._writer: BodyWriter | None = BodyWriter(bodies.packs)
+        self._checked = 0
 
     def __enter__(self) -> Self:
         """Nothing to do."""
@@ -32,30 +42,96 @@ class StagedWriter:
 
     def __exit__(self, *error: object) -> None:
         """Give up what was not committed."""
-        self._staged = None
+        self._writer = None
         self._open.close()
 
     def write(self, chunk: bytes) -> None:
         """Add a piece. Raises StorageFull, IoFailed."""
-        staged = self._required()
-        if staged.size >= self._checked:
-            self._objects.require_room(len(chunk))
-            self._checked = staged.size + _CHECK_SPACE_EVERY
-        self._hasher.update(chunk)
-        self._objects.fill(staged, chunk)
+        writer = self._required()
+        if writer.size >= self._checked:
+            self._bodies.require_room(len(chunk))
+            self._checked = writer.size + _CHECK_SPACE_EVERY
+        writer.write(chunk)
 
     def commit(self) -> ArtifactRef:
         """Store what was written. Raises StorageFull, IoFailed."""
-        staged = self._required()
+        writer = self._required()
         try:
-            return self._publish(staged, Digest(self._hasher.hexdigest()))
+            return self._publish(writer)
         finally:
             self.__exit__()
 
-    def _required(self) -> Staged:
-        if self._staged is None:
+    def _required(self) -> BodyWriter:
+        if self._writer is None:
             raise writer_closed()
-        return self._staged
+        return self._writer
+
+
+def ranges(bodies: Bodies, digest: Digest) -> ArtifactRanges:
+    """A body to be read in parts. Raises ArtifactMissing, ArtifactCorrupt."""
+    row = bodies.packs.find(bytes.fromhex(digest)) if bodies.stat(digest) else None
+    return FileRanges(bodies.old, digest) if row is None else PackRanges(bodies.packs, digest, row)
+
+
+class PackRanges:
+    """`symphony.ports.artifacts.ArtifactRanges` of a body in packs.
+
+    The list of its chunks is verified once, and each chunk whenever it is read, so that no more of a body is
+    read than is asked for.
+    """
+
+    def __init__(self, packs: Packs, digest: Digest, row: Row) -> None:
+        self._digest, self._row, self._reading = digest, row, packs.reading()
+        self._chunks, self._starts = Manifest(), array("Q")
+        with refusals(digest):
+            if row.kind == ItemKind.BODY:
+                self._chunks.add(row.digest, row.size)
+            else:
+                self._chunks = packs.manifest(row)
+        start = 0
+        for _, length in self._chunks:
+            self._starts.append(start)
+            start += length
+        self._part = (-1, b"")
+        self.read(0, 1)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._row.size
+
+    def __enter__(self) -> Self:
+        """Nothing to do."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to do."""
+
+    def read(self, start: int, length: int) -> bytes:
+        """Part of the body. Raises ArtifactCorrupt."""
+        require_range(start, length)
+        length, found = max(0, min(length, self.size - start)), list[bytes]()
+        number = bisect_right(self._starts, start) - 1
+        with refusals(self._digest):
+            while length > 0:
+                at = start - self._starts[number]
+                found.append(self._chunk(number)[at : at + length])
+                start, length = start + len(found[-1]), length - len(found[-1])
+                number += 1
+        return b"".join(found)
+
+    def _chunk(self, number: int) -> bytes:
+        """A part that is what was stored."""
+        if self._part[0] != number:
+            digest, length = self._chunks[number]
+            if self._row.kind == ItemKind.BODY:
+                body = self._reading.item(digest, ItemKind.BODY)
+            else:
+                body = chunk_of(self._reading, digest)
+            if len(body) != length or hashlib.sha256(body).digest() != digest:
+                raise ItemDamaged("its bytes have changed")
+            self._part = (number, body)
+        return self._part[1]
 
 
 class FileRanges:

@@ -11,24 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from symphony.commons.filesystem import private_directory, sync_directory
+from symphony.commons.filesystem import private_directory
 from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
-from symphony.pit.artifacts.base.failures import file_lock, io_errors
+from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.artifacts.base.rules import RECOVERED, UNKNOWN_TYPE
-from symphony.pit.artifacts.bodies.objects import ObjectFiles
+from symphony.pit.artifacts.bodies.bodies import Bodies
 from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger, read_whole
 from symphony.pit.artifacts.metadata.records import Gone, Put
+from symphony.pit.artifacts.packs.checking import pack_faults, set_apart, wrong_rows
+from symphony.pit.artifacts.packs.repacking import rewrite
 from symphony.pit.artifacts.store.files import recovered
 from symphony.ports.values import Digest
 
 FaultKind: TypeAlias = Literal[
-    "damaged", "missing", "stale", "unrecorded", "log", "version", "index", "stray"
+    "damaged", "missing", "stale", "unrecorded", "log", "version", "index", "pack", "stray"
 ]
 """A body that is not what was stored; one that a run or a person refers to and that is gone; a record of one
 that nobody refers to and that is gone; a body without a record; damaged lines of the log; a number of a
 version that the log gives to two bodies, or a tag on a version that never was; an index that says something
-else than its log; a file that a dead writer left behind."""
+else than what it is made of; a pack with bytes that are damaged, or were torn in a crash; a file that a dead
+writer of an earlier version left behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,24 +49,25 @@ class StoreCheck:
     """A check of the store in `root`. Not thread-safe. Stores in use may be checked and repaired."""
 
     def __init__(self, root: Path) -> None:
-        self._root, self._objects = root, ObjectFiles(root)
+        self._root, self._bodies = root, Bodies(root)
 
     def faults(self) -> Iterator[BodyFault]:
         """Every fault, each once. Reads every body. Raises IoFailed."""
         if not self._root.is_dir():
             return
-        with closing(Index(None)) as known:
+        with closing(Index(None)) as known, closing(Bodies(self._root, look=True)) as bodies:
             if damaged := self._read_log(known):
                 yield BodyFault(kind="log", name=str(self._root / "records.log"), count=damaged)
             for label in dict.fromkeys((*known.versions.conflicts, *known.versions.unknown_tags())):
                 yield BodyFault(kind="version", name=label)
             if self._index_differs(known):
                 yield BodyFault(kind="index", name=str(self._root / "index.db"))
+            wrong = wrong_rows(bodies.packs)
             present, unrecorded = set[Digest](), list[Digest]()
-            for stored in self._objects.all():
+            for stored in bodies.all():
                 present.add(stored.digest)
-                if not self._objects.intact(stored.digest, stored.size):
-                    if self._objects.stat(stored.digest) is not None:  # else it was collected meanwhile
+                if not bodies.intact(stored.digest, stored.size):
+                    if bodies.stat(stored.digest) is not None:  # else it was collected meanwhile
                         yield self._fault("damaged", stored.digest, known)
                 elif not known.knows(stored.digest):
                     unrecorded.append(stored.digest)
@@ -74,7 +78,8 @@ class StoreCheck:
                 elif isinstance(record, Gone):
                     recorded.discard(record.digest)
             yield from self._confirmed(unrecorded, sorted(recorded - present))
-        yield from (BodyFault(kind="stray", name=str(path)) for path in self._objects.strays())
+            yield from self._pack_faults(bodies, wrong)
+            yield from (BodyFault(kind="stray", name=str(path)) for path in bodies.old.strays())
 
     def repair(self, fault: BodyFault) -> str:
         """Repair what can be repaired safely; what was done, in words, or empty.
@@ -88,12 +93,16 @@ class StoreCheck:
                 return self._record(Digest(fault.name))
             case "stale":
                 return self._drop(Digest(fault.name))
+            case "index" if fault.name.endswith(_PACKS_INDEX):
+                return self._index_packs()
             case "index":
                 with file_lock(self._root / "records.lock", exclusive=True):
                     set_aside(Path(fault.name), "it differs from its log")
                 return "rebuilt from the log when it is next used"
+            case "pack":
+                return self._rewrite(Path(fault.name).stem)
             case "stray":
-                return "deleted" if self._objects.clear_strays() or not Path(fault.name).exists() else ""
+                return "deleted" if self._bodies.old.clear_strays() or not Path(fault.name).exists() else ""
             case "missing" | "log" | "version":
                 return ""
 
@@ -116,7 +125,7 @@ class StoreCheck:
             return
         with file_lock(self._root / "collect.lock", exclusive=True), closing(Index(None)) as now:
             self._read_log(now)
-            here = {digest for digest in (*unrecorded, *missing) if self._objects.stat(digest) is not None}
+            here = {digest for digest in (*unrecorded, *missing) if self._bodies.stat(digest) is not None}
             for digest in unrecorded:
                 if digest in here and not now.knows(digest):
                     yield BodyFault(kind="unrecorded", name=digest)
@@ -139,22 +148,50 @@ class StoreCheck:
                 return any(set(db.execute(query)) != known.keys(query) for query in KEYS)
         return False
 
+    def _pack_faults(self, bodies: Bodies, wrong: int) -> Iterator[BodyFault]:
+        """Yield what is wrong with packs besides damaged bodies, and their index if it has wrong rows."""
+        path = self._root / _PACKS_INDEX
+        for faults in pack_faults(bodies.packs):
+            wrong += faults.unindexed
+            if faults.bytes:
+                name = str(bodies.packs.files.path(faults.name))
+                yield BodyFault(kind="pack", name=name, count=faults.bytes)
+        if wrong:
+            yield BodyFault(kind="index", name=str(path), count=wrong)
+
     # -- repairing
 
     def _quarantine(self, digest: Digest) -> str:
         with file_lock(self._root / "collect.lock", exclusive=True):
-            found = self._objects.stat(digest)
-            if found is not None and self._objects.intact(digest, found.size):
+            found = self._bodies.stat(digest)
+            if found is None or self._bodies.intact(digest, found.size):
                 return "stored again meanwhile"
+            if self._bodies.revive(digest, found.size):
+                return "its mark in the pack was repaired"
             target = private_directory(self._root / "quarantine") / digest
-            with io_errors(f"move a damaged body into {target.parent}"):
-                self._objects.place(digest).rename(target)
-                sync_directory(target.parent)
+            self._bodies.set_aside(digest, target)
         return f"moved to {target}"
+
+    def _index_packs(self) -> str:
+        with file_lock(self._root / "packs.lock", exclusive=True):
+            self._bodies.close()
+            set_aside(self._root / _PACKS_INDEX, "it differs from the packs")
+        return "rebuilt from the packs when it is next used"
+
+    def _rewrite(self, name: str) -> str:
+        packs = self._bodies.packs
+        with file_lock(self._root / "collect.lock", exclusive=True):
+            packs.release()
+            for faults in pack_faults(packs):
+                if faults.name == name and (faults.spans or faults.marks):
+                    apart = set_apart(packs, faults, private_directory(self._root / "quarantine"))
+                    done = f"rewritten without them; they were copied to {apart}"
+                    return done if rewrite(packs, name, lossy=True) else ""
+        return "rewritten meanwhile"
 
     def _record(self, digest: Digest) -> str:
         with self._ledger() as ledger, file_lock(self._root / "collect.lock", exclusive=True):
-            found = self._objects.stat(digest)
+            found = self._bodies.stat(digest)
             if found is None or ledger.ask(lambda index: index.knows(digest)):
                 return "recorded meanwhile"
             put = Put(digest, found.size, UNKNOWN_TYPE, RECOVERED, found.changed_at)
@@ -165,14 +202,15 @@ class StoreCheck:
         with self._ledger() as ledger, file_lock(self._root / "collect.lock", exclusive=True):
             if ledger.judged(lambda index: index.position().damaged or index.kept(digest)):
                 return ""  # what refers to it may be among the damaged lines
-            if self._objects.stat(digest) is None:
+            if self._bodies.stat(digest) is None:
                 ledger.append(Gone(digest), durable=True)
         return "its record was dropped"
 
     def _ledger(self) -> "closing[Ledger]":
-        return closing(Ledger(self._root, lambda: recovered(self._objects)))
+        return closing(Ledger(self._root, lambda: recovered(self._bodies)))
 
 
+_PACKS_INDEX = "packs.db"
 KEYS = (
     "SELECT digest, size FROM objects",
     "SELECT name, digest, unclaimed FROM named",

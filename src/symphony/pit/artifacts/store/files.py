@@ -5,8 +5,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,8 +26,9 @@ from symphony.pit.artifacts.base.rules import (
     missing,
     trashed,
 )
-from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles, Staged, Stored
-from symphony.pit.artifacts.bodies.streams import FileRanges, StagedWriter
+from symphony.pit.artifacts.bodies.bodies import Bodies, BodyWriter
+from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, Stored
+from symphony.pit.artifacts.bodies.streams import PackWriter, ranges
 from symphony.pit.artifacts.metadata.ledger import Ledger
 from symphony.pit.artifacts.metadata.records import (
     Linked,
@@ -47,6 +47,7 @@ from symphony.pit.artifacts.store.trash import Trash
 from symphony.pit.artifacts.store.unsettled import Unsettled
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.ports.artifacts import (
+    ArtifactRanges,
     ArtifactRecord,
     ArtifactVersion,
     Collected,
@@ -65,9 +66,6 @@ UNSETTLED_BYTES_MAX = 16 << 20
 """Bodies that wait for a sync hold no more memory than that; then the next `put` syncs them."""
 
 _PAGE = 100
-_FEW = 8
-_PLACED_AT_ONCE = 4
-"""One thread alone waits whenever the file system commits; many spin for its locks."""
 
 
 class FileArtifacts:
@@ -76,17 +74,18 @@ class FileArtifacts:
     A body is durable when `put` returns, its name too, a link when `link` returns, or all of them when
     `settle` returns, which writes, syncs and logs them together. Bodies stay until `collect` finds
     them old and unreferenced. Under `root`:
-    `objects/ab/cdef…` (0444, never changed), `tmp/` (bodies being written), `records.log` (names,
-    types, provenance and references: the truth), `index.db` (made of it, may be deleted at any
-    time), and two lock files. Errors: ArtifactMissing, ArtifactCorrupt, ArtifactAmbiguous,
-    StorageFull, IoFailed; ValidationFailed for bad digests, names and types.
+    `packs/` (the bodies), `packs.db` (where each of them is, made of the packs), `records.log` (names,
+    types, provenance and references: the truth), `index.db` (made of it), and lock files; `objects/` if an
+    earlier version wrote there. Both databases may be deleted at any time.
+    Errors: ArtifactMissing, ArtifactCorrupt, ArtifactAmbiguous, StorageFull, IoFailed; ValidationFailed for
+    bad digests, names and types.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._objects = ObjectFiles(root)
-        self._ledger = Ledger(root, lambda: recovered(self._objects))
-        self._trash = Trash(root, self._objects, self._ledger)
+        self._bodies = Bodies(root)
+        self._ledger = Ledger(root, lambda: recovered(self._bodies))
+        self._trash = Trash(root, self._bodies, self._ledger)
         self._reads = PendingReads()
         self._ready = False
         self._told = False
@@ -110,10 +109,10 @@ class FileArtifacts:
         if not durable and len(body) <= SOON_BYTES_MAX:
             self._put_soon(digest, body, name, content_type)
         elif not self._refreshed(digest, len(body), name, content_type):
-            self._objects.require_room(len(body))
-            with self._objects.staged() as staged:
-                self._objects.fill(staged, body)
-                self._publish(staged, digest, name, content_type)
+            self._bodies.require_room(len(body))
+            with self._sharing():
+                self._bodies.put({digest: body})
+                self._log_put(digest, len(body), name, content_type)
         return ArtifactRef(
             digest=digest, size=len(body), content_type=content_type, name=name, encoding=encoding
         )
@@ -125,16 +124,18 @@ class FileArtifacts:
                 writer.write(chunk)
             return writer.commit()
 
-    def writer(self, *, content_type: str, name: str | None = None) -> StagedWriter:
+    def writer(self, *, content_type: str, name: str | None = None) -> PackWriter:
         """For a body that arrives in pieces, of any length, in little memory."""
         named = check_put(name, content_type)
         self._get_ready()
 
-        def publish(staged: Staged, digest: Digest) -> ArtifactRef:
-            self._publish(staged, digest, named, content_type)
-            return ArtifactRef(digest=digest, size=staged.size, content_type=content_type, name=named)
+        def publish(writer: BodyWriter) -> ArtifactRef:
+            with self._sharing():
+                digest = writer.end()
+                self._log_put(digest, writer.size, named, content_type)
+            return ArtifactRef(digest=digest, size=writer.size, content_type=content_type, name=named)
 
-        return StagedWriter(self._objects, publish)
+        return PackWriter(self._bodies, publish)
 
     def add_version(
         self,
@@ -154,15 +155,14 @@ class FileArtifacts:
         self._get_ready()
         numbers = list[int]()
 
-        def publish(staged: Staged, digest: Digest) -> ArtifactRef:
-            self._objects.seal(staged)
+        def publish(writer: BodyWriter) -> ArtifactRef:
             with self._sharing():
-                self._objects.publish(staged, digest)
-                records = made.records(digest, staged.size, staged.now_s())
+                digest = writer.end()
+                records = made.records(digest, writer.size, self._bodies.now())
                 numbers.append(number_of(self._ledger.append(*records, durable=True, by_hand=True)))
-            return ArtifactRef(digest=digest, size=staged.size)
+            return ArtifactRef(digest=digest, size=writer.size)
 
-        with StagedWriter(self._objects, publish) as writer:
+        with PackWriter(self._bodies, publish) as writer:
             while chunk := stream.read(CHUNK_BYTES):
                 writer.write(chunk)
             writer.commit()
@@ -203,10 +203,10 @@ class FileArtifacts:
         tag = new_tag(tag)
         self._tell_damage()
         self._ledger.ask(lambda index: numbered(index.versions, name, number))
-        with self._sharing(), self._objects.staged() as probe:  # the clock is the file system's
+        with self._sharing():
             version = self._ledger.ask(lambda index: numbered(index.versions, name, number))
             before = self._ledger.ask(lambda index: index.versions.tags(version.name)).get(tag)
-            told = Tagged(version.name, tag, version.digest, version.number, probe.now_s())
+            told = Tagged(version.name, tag, version.digest, version.number, self._bodies.now())
             self._ledger.append(told, durable=True)
         return None if before == number else before
 
@@ -222,7 +222,7 @@ class FileArtifacts:
         """A whole body, verified."""
         body = self._unsettled.body(digest)
         if body is None:
-            body = self._objects.read(digest)
+            body = self._bodies.read(digest)
         self._reads.note(digest)
         return body
 
@@ -230,53 +230,52 @@ class FileArtifacts:
         """A body as a stream that cannot seek; it raises ArtifactCorrupt in place of its last bytes
         if they are not those that were put."""
         self._write_now(digest)
-        stream = self._objects.stream(digest)
+        stream = self._bodies.stream(digest)
         self._reads.note(digest)
         return stream
 
     def peek(self, digest: Digest, length: int) -> bytes:
-        """The beginning of a body; all of it is verified. It does not count as a read."""
-        body = self._unsettled.body(digest)
-        if body is None:
-            with self._objects.stream(digest) as stream:
-                body = stream.read(length)
-        return body[:length]
+        """The beginning of a body, verified. It does not count as a read."""
+        if (body := self._unsettled.body(digest)) is not None:
+            return body[:length]
+        with ranges(self._bodies, digest) as found:
+            return found.read(0, length)
 
-    def ranges(self, digest: Digest) -> FileRanges:
-        """A body to be read in parts. It is read once as a whole, to be verified."""
+    def ranges(self, digest: Digest) -> ArtifactRanges:
+        """A body to be read in parts: no more of it is read, and verified, than is asked for."""
         self._write_now(digest)
-        ranges = FileRanges(self._objects, digest)
+        found = ranges(self._bodies, digest)
         self._reads.note(digest)
-        return ranges
+        return found
 
     def size(self, digest: Digest) -> int | None:
         """The bytes of a body, or None if it is not there. Not verified."""
         if (body := self._unsettled.body(digest)) is not None:
             return len(body)
-        found = self._objects.stat(digest)
+        found = self._bodies.stat(digest)
         return None if found is None else found.size
 
     def holds(self, ref: ArtifactRef) -> bool:
         """Return whether a body of this size is there, unverified; collection spares it as if put now."""
         if (body := self._unsettled.body(ref.digest)) is not None:
             return len(body) == ref.size
-        found = self._objects.stat(ref.digest)
+        found = self._bodies.stat(ref.digest)
         if found is None or found.size != ref.size:
             return False
         self._reads.note(ref.digest)
         with self._sharing():
-            return self._objects.touch(ref.digest, sync=False)
+            return self._bodies.touch(ref.digest)
 
     def require_room(self) -> None:
         """Raise StorageFull if there is no room for any further body."""
-        self._objects.require_room(0)
+        self._bodies.require_room(0)
 
     def find(self, digest_or_name: str) -> ArtifactRecord:
         """By digest, prefix of 8 or more digits, name, or name and version, in this order."""
         self._tell_damage()
         if PREFIX.fullmatch(digest_or_name):
             whole = DIGEST.fullmatch(digest_or_name)  # saves a look at all that begin with its first digits
-            found = [Digest(digest_or_name)] if whole else self._objects.starting_with(digest_or_name)
+            found = [Digest(digest_or_name)] if whole else self._bodies.starting_with(digest_or_name)
             if len(found) > 1:
                 raise ambiguous(digest_or_name, found)
             if found and (record := self._record(found[0])) is not None:
@@ -315,14 +314,14 @@ class FileArtifacts:
         """
         if ref.sealed is not None:
             self.link(ArtifactRef(digest=ref.sealed, size=0), provenance, durable=durable)
-        if ref.digest not in self._unsettled and self._objects.stat(ref.digest) is None:
+        if ref.digest not in self._unsettled and self._bodies.stat(ref.digest) is None:
             raise missing(ref.digest)
         if not durable:
             self._unsettled.add(self._linked(ref, provenance))
             return
         self.settle()  # the log keeps the order: a body is known before a run refers to it
         with self._sharing():
-            if self._objects.stat(ref.digest) is None:  # collected just now
+            if self._bodies.stat(ref.digest) is None:  # collected just now
                 raise missing(ref.digest)
             self._ledger.append(self._linked(ref, provenance), durable=True)
 
@@ -334,7 +333,7 @@ class FileArtifacts:
         """Record, durably, how good somebody finds a body; see `symphony.ports.artifacts.Rating`."""
         check_rating(rating)
         self.settle()  # the log keeps the order: a body is known before it is rated
-        if self._objects.stat(digest) is None:
+        if self._bodies.stat(digest) is None:
             raise missing(digest)
         with self._sharing():
             self._ledger.append(Rated(digest, rating), durable=True)
@@ -354,8 +353,7 @@ class FileArtifacts:
         """
         if not self._ready_to_clear():
             return Collected(0, 0)
-        self._objects.clear_strays()
-        return self._trash.collect(min_age_s)
+        return self._tidied(self._trash.collect(min_age_s))
 
     def standings(self) -> Standings:
         """Return the facts about every artifact. Writes nothing but what was put and has not settled."""
@@ -383,8 +381,7 @@ class FileArtifacts:
         """Delete artifacts of the trash that have not changed since `found`."""
         if not self._ready_to_clear():
             return Collected(0, 0)
-        self._objects.clear_strays()
-        return self._trash.sweep(found, min_age_s)
+        return self._tidied(self._trash.sweep(found, min_age_s))
 
     def pin(self, digest: Digest, *, pinned: bool = True) -> bool:
         """Pin an artifact: it stays whatever rules say; whether that changed anything."""
@@ -395,11 +392,9 @@ class FileArtifacts:
     def log_reads(self) -> None:
         """Record the reads of this process that are not recorded yet. Those of the last hour count once."""
         if digests := self._reads.taken():
-            with (
-                suppress(SymphonyError),
-                self._objects.staged() as probe,
-            ):  # a store that is not ours to write
-                if records := self._ledger.ask(lambda index: index.news_of(digests, probe.now_s())):
+            with suppress(SymphonyError):  # a store that is not ours to write
+                now_s = self._bodies.now()
+                if records := self._ledger.ask(lambda index: index.news_of(digests, now_s)):
                     self._ledger.append(*records, durable=False)
 
     def close(self) -> None:
@@ -407,6 +402,7 @@ class FileArtifacts:
         self.settle()
         self.log_reads()
         self._ledger.close()
+        self._bodies.close()
 
     # -- within
 
@@ -424,7 +420,7 @@ class FileArtifacts:
 
     def _get_ready(self) -> None:
         if not self._ready:
-            self._objects.prepare()
+            self._bodies.prepare()
             self._ledger.ensure()
             self._ready = True
 
@@ -436,6 +432,20 @@ class FileArtifacts:
         self.settle()
         return True
 
+    def _tidied(self, collected: Collected) -> Collected:
+        """Move bodies of an earlier version into packs, and free what bodies that are gone have taken."""
+        if not self._trash.damaged():
+            old = [stored.digest for stored in self._bodies.old.all()]
+            for start in range(0, len(old), _PAGE):
+                with self._alone():
+                    self._bodies.adopt(old[start : start + _PAGE])
+            self._bodies.tidy(self._alone)
+        return collected
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Keep writers and other collections out."""
+        return file_lock(self.root / "collect.lock", exclusive=True)
+
     @contextmanager
     def _sharing(self) -> Iterator[None]:
         """Keep collections out. Any number of writers may share."""
@@ -444,8 +454,8 @@ class FileArtifacts:
 
     def _put_soon(self, digest: Digest, body: bytes, name: str | None, content_type: str) -> None:
         """Have a body written where it belongs by the next `settle`, if it is not there."""
-        if digest not in self._unsettled and self._objects.stat(digest) is None:
-            self._objects.require_room(len(body) + self._unsettled.size)
+        if digest not in self._unsettled and self._bodies.stat(digest) is None:
+            self._bodies.require_room(len(body) + self._unsettled.size)
         if name is not None:
             self._count_unclaimed(name, digest)
         self._unsettled.add(Put(digest, len(body), content_type, name), digest, body)
@@ -463,49 +473,32 @@ class FileArtifacts:
             self.log_reads()
         with self._sharing():
             times = self._place_all(bodies)
-            self._objects.sync(bodies)
             self._ledger.append(*[_timed(record, times) for record in records], durable=True)
 
     def _place_all(self, bodies: Mapping[Digest, bytes]) -> dict[Digest, float]:
-        """`_place` of each."""
-        if len(bodies) < _FEW:
-            return {digest: self._place(digest, body) for digest, body in bodies.items()}
-        with ThreadPoolExecutor(_PLACED_AT_ONCE) as pool:
-            return dict(zip(bodies, pool.map(self._place, bodies, bodies.values()), strict=True))
-
-    def _place(self, digest: Digest, body: bytes) -> float:
-        """Have a body where it belongs; when it was put there, in seconds since the epoch."""
-        if self._objects.intact(digest, len(body)) and self._objects.touch(digest, sync=False):
-            found = self._objects.stat(digest)
-            return found.changed_at if found else 0.0
-        self._objects.require_room(len(body))
-        with self._objects.staged() as staged:
-            self._objects.fill(staged, body)
-            self._objects.seal(staged, sync=False)
-            self._objects.publish(staged, digest, sync=False)
-            return staged.now_s()
+        """Have bodies where they belong; when each was put there, in seconds since the epoch."""
+        new = dict[Digest, bytes]()
+        for digest, body in bodies.items():
+            if not self._bodies.intact(digest, len(body)) or not self._bodies.touch(digest):
+                new[digest] = body
+        if new:
+            self._bodies.require_room(sum(map(len, new.values())))
+            self._bodies.put(new)
+        return dict.fromkeys(bodies, self._bodies.now()) if bodies else {}
 
     def _refreshed(self, digest: Digest, size: int, name: str | None, content_type: str) -> bool:
         """Return whether an intact body was there already. Then it counts as put now."""
-        if not self._objects.intact(digest, size):
+        if not self._bodies.intact(digest, size):
             return False
         with self._sharing():
-            # The writer that logged it had synced its directory before; otherwise we must.
-            known = self._ledger.ask(lambda index: index.knows(digest))
-            if not self._objects.touch(digest, sync=not known):
+            if not self._bodies.touch(digest):
                 return False
-            found = self._objects.stat(digest)
-            self._log_put(digest, size, name, content_type, found.changed_at if found else 0.0)
+            self._log_put(digest, size, name, content_type)
         return True
 
-    def _publish(self, staged: Staged, digest: Digest, name: str | None, content_type: str) -> None:
-        self._objects.seal(staged)
-        with self._sharing():
-            self._objects.publish(staged, digest)
-            self._log_put(digest, staged.size, name, content_type, staged.now_s())
-
-    def _log_put(self, digest: Digest, size: int, name: str | None, content_type: str, at: float) -> None:
-        self._ledger.append(Put(digest, size, content_type, name, at), durable=name is not None)
+    def _log_put(self, digest: Digest, size: int, name: str | None, content_type: str) -> None:
+        put = Put(digest, size, content_type, name, self._bodies.now())
+        self._ledger.append(put, durable=name is not None)
         if name is not None:
             self._count_unclaimed(name, digest)
 
@@ -524,7 +517,7 @@ class FileArtifacts:
         return Linked(ref.digest, provenance, ref.name, self._claimed(ref), value=value_digest(ref))
 
     def _record(self, digest: Digest, name: str | None = None) -> ArtifactRecord | None:
-        stored = self._objects.stat(digest)
+        stored = self._bodies.stat(digest)
         if stored is None:
             return None
         record = self._ledger.ask(lambda index: index.record(digest, name))
@@ -541,9 +534,9 @@ class FileArtifacts:
         return self._ledger.ask(lambda index: index.newest(_PAGE, before))
 
 
-def recovered(objects: ObjectFiles) -> Iterator[Put]:
+def recovered(bodies: Bodies) -> Iterator[Put]:
     """Records for bodies of which none is left. They get a name, which keeps them."""
-    found: list[Stored] = sorted(objects.all(), key=lambda stored: stored.changed_at)
+    found: list[Stored] = sorted(bodies.all(), key=lambda stored: stored.changed_at)
     for stored in found:
         yield Put(stored.digest, stored.size, UNKNOWN_TYPE, RECOVERED, stored.changed_at)
 

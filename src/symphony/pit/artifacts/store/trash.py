@@ -6,7 +6,7 @@ they were judged. Whoever puts or links a body at the same time comes before or 
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import msgspec
 
 from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.artifacts.base.rules import missing
-from symphony.pit.artifacts.bodies.objects import ObjectFiles
+from symphony.pit.artifacts.bodies.bodies import Bodies
 from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger
 from symphony.pit.artifacts.metadata.records import Gone, Pinned, Restored, Trashed
@@ -37,12 +37,15 @@ class Trash:
     Errors: StorageFull, IoFailed.
     """
 
-    def __init__(self, root: Path, objects: ObjectFiles, ledger: Ledger) -> None:
-        self._root, self._objects, self._ledger = root, objects, ledger
+    def __init__(self, root: Path, bodies: Bodies, ledger: Ledger) -> None:
+        self._root, self._bodies, self._ledger = root, bodies, ledger
 
     def standings(self) -> Standings:
         """Return the facts about every body that is there, by the log alone. Writes nothing."""
+        with closing(Bodies(self._root, look=True)) as bodies:
+            return self._standings(bodies)
 
+    def _standings(self, bodies: Bodies) -> Standings:
         def known(index: Index) -> Standings:
             found = index.standings()
             here = [
@@ -50,7 +53,7 @@ class Trash:
                     found.get(stored.digest) or Standing(digest=stored.digest),
                     put_at=stored.changed_at, size=stored.size,
                 )
-                for stored in self._objects.all()
+                for stored in bodies.all()
             ]  # fmt: skip
             return Standings(here, index.position().damaged)
 
@@ -88,7 +91,7 @@ class Trash:
             logger.warning("%s has %d damaged lines: nothing is deleted", self._root / "records.log", damaged)
             return Collected(0, 0)
         total, latest = Collected(0, 0), self._latest(min_age_s)
-        idle = [one for one in self.standings().all if one.put_at <= latest and not one.kept]
+        idle = [one for one in self._standings(self._bodies).all if one.put_at <= latest and not one.kept]
         for page in _pages(idle):
             with self._alone():
                 going = self._unchanged(page, latest)
@@ -105,7 +108,7 @@ class Trash:
             found = [
                 Standing(digest=digest, size=stored.size)
                 for digest in trashed
-                if (wanted is None or digest in wanted) and (stored := self._objects.stat(digest)) is not None
+                if (wanted is None or digest in wanted) and (stored := self._bodies.stat(digest)) is not None
             ]
             if found:
                 now_s = self._latest(0.0)
@@ -115,7 +118,7 @@ class Trash:
     def pin(self, digest: Digest, *, pinned: bool) -> bool:
         """Pin a body, which brings it back, or let it go; whether that changed anything."""
         with self._alone():
-            if self._objects.stat(digest) is None:
+            if self._bodies.stat(digest) is None:
                 raise missing(digest)
             care = self._ledger.ask(lambda index: index.care_of(digest))
             if pinned == (care.pinned is not None) and not (pinned and care.trashed is not None):
@@ -135,8 +138,7 @@ class Trash:
 
     def _latest(self, min_age_s: float) -> float:
         """Return the time so long ago, by the clock of the file system, as the ages of bodies are."""
-        with self._objects.staged() as probe:
-            return probe.now_s() - min_age_s
+        return self._bodies.now() - min_age_s
 
     def _unchanged(self, page: Sequence[Standing], latest: float) -> list[Standing]:
         """Return those that are still as they were, and not young. From here on nothing changes."""
@@ -147,26 +149,25 @@ class Trash:
         return [
             one
             for one in page
-            if (stored := self._objects.stat(one.digest)) is not None
+            if (stored := self._bodies.stat(one.digest)) is not None
             and stored.changed_at == one.put_at
             and stored.changed_at <= latest
             and compared(now.get(one.digest) or Standing(digest=one.digest)) == compared(one)
         ]
 
     def _delete(self, going: Sequence[Standing]) -> None:
-        for one in going:
-            self._objects.remove(one.digest)
         if going:
+            self._bodies.remove([one.digest for one in going])
             self._ledger.append(*(Gone(one.digest) for one in going), durable=False)
 
     def _forget_deleted(self) -> None:
         """Record what a process that died meanwhile has deleted from the trash."""
         trashed = self._ledger.ask(lambda index: index.trashed())
-        if all(self._objects.stat(care.digest) is not None for care in trashed):
+        if all(self._bodies.stat(care.digest) is not None for care in trashed):
             return
         with self._alone():
             trashed = self._ledger.ask(lambda index: index.trashed())
-            gone = [Gone(care.digest) for care in trashed if self._objects.stat(care.digest) is None]
+            gone = [Gone(care.digest) for care in trashed if self._bodies.stat(care.digest) is None]
             if gone:
                 self._ledger.append(*gone, durable=False)
 

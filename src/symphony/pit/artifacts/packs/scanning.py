@@ -1,0 +1,80 @@
+"""Reads packs from end to end: what the index is made of."""
+
+from typing import NamedTuple, TypeAlias
+
+from symphony.pit.artifacts.packs.codecs import PayloadDamaged, decoded
+from symphony.pit.artifacts.packs.files import PackReader
+from symphony.pit.artifacts.packs.frames import (
+    DEAD,
+    PACK_HEAD_BYTES,
+    Item,
+    ItemKind,
+    PackFrame,
+    frames,
+)
+from symphony.pit.artifacts.packs.index import Row
+from symphony.pit.artifacts.packs.manifests import Manifest, ManifestDamaged
+
+
+class ItemAbsent(Exception):
+    """The packs do not have this item."""
+
+
+class ItemDamaged(Exception):
+    """An item is not what was stored."""
+
+
+Manifests: TypeAlias = dict[bytes, Manifest]
+
+
+class Scanned(NamedTuple):
+    """What was found in a pack: `end` is where its last sound frame ends."""
+
+    end: int
+    rows: list[Row]
+    manifests: Manifests
+
+
+def scan(name: str, number: int, reader: PackReader, start: int, touched: float) -> Scanned:
+    """Everything in a pack from `start` on that is alive and sound. Raises OSError."""
+    size = reader.size()
+    start = max(start, min(PACK_HEAD_BYTES, size))
+    found = Scanned(start, [], {})
+    for frame in frames(name, reader.read, start, size):
+        if not isinstance(frame, PackFrame):
+            continue
+        found = found._replace(end=frame.end)
+        for place, item in enumerate(frame.items):
+            if item.state == DEAD:
+                continue
+            if item.kind == ItemKind.MANIFEST:
+                try:
+                    found.manifests[item.digest] = Manifest.decoded(item_of(reader, frame, item), item.size)
+                except (ItemDamaged, ManifestDamaged):
+                    continue
+            found.rows.append(row_of(frame, item, place, number, touched))
+    return found
+
+
+def row_of(frame: PackFrame, item: Item, place: int, pack: int, touched: float) -> Row:
+    """Where an item is, for the index."""
+    stored = (frame.end - frame.offset) * (item.length + 1) // (frame.raw + len(frame.items))
+    return Row(item.digest, item.kind, pack, frame.offset, place, stored, item.size, 0, touched)
+
+
+def raw_of(reader: PackReader, frame: PackFrame, known: bytes = b"") -> bytes:
+    """The raw payload of a frame, of which the first bytes may be known. Raises ItemDamaged, OSError."""
+    payload = known[frame.head : frame.head + frame.stored]
+    if len(payload) < frame.stored:
+        payload += reader.read(frame.offset + frame.head + len(payload), frame.stored - len(payload))
+    if not frame.intact(payload):
+        raise ItemDamaged("its bytes have changed")
+    try:
+        return decoded(frame.codec, payload, frame.raw)
+    except PayloadDamaged as error:
+        raise ItemDamaged(str(error)) from error
+
+
+def item_of(reader: PackReader, frame: PackFrame, item: Item) -> bytes:
+    """One item of a frame. Raises ItemDamaged, OSError."""
+    return raw_of(reader, frame)[item.start : item.start + item.length]
