@@ -16,7 +16,8 @@ from time import perf_counter
 from measuring import Figure, line
 
 from symphony.pit.arbitration.core.machine import ArbiterMachine
-from symphony.pit.arbitration.core.supplies import Claim, ConflictKind, Supply
+from symphony.pit.arbitration.core.supplies import Claim, Supply
+from symphony.ports.arbitration import ConflictKind
 
 WAITING = 1_000
 SUPPLIES = (
@@ -94,7 +95,9 @@ if __name__ == "__main__":
     machine = crowded(different)
     figures = [
         Figure("uncontended request and release", uncontended_us(), "us", budget=5.0),
-        Figure("conflicts among 1,000", median_us(lambda _: machine.conflicts(), 300), "us", budget=1_000.0),
+        Figure(
+            "conflicts among 1,000", median_us(lambda _: machine.contentions(), 300), "us", budget=1_000.0
+        ),
         Figure("decision, one run", decision_us(alike), "us", budget=50.0),
         Figure("decision, 100 runs", decision_us(several), "us", budget=500.0),
         Figure("decision, 1,000 different", decision_us(different), "us", budget=5_000.0),

@@ -10,9 +10,10 @@ import pytest
 from symphony.pit.arbitration.core.decisions import ArbiterDecision, ClaimGranted
 from symphony.pit.arbitration.core.machine import ArbiterMachine
 from symphony.pit.arbitration.core.strategies import ArbiterPolicy, Strategy
-from symphony.pit.arbitration.core.supplies import Claim, ConflictKind, Supply
+from symphony.pit.arbitration.core.supplies import Claim, Supply
 from symphony.pit.arbitration.core.users import QUANTUM_S
 from symphony.pit.arbitration.core.waits import longest_turn_s, longest_wait_s
+from symphony.ports.arbitration import ConflictKind
 
 
 @dataclass(frozen=True, slots=True)

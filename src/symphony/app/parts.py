@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from symphony.app.live import LiveBus
     from symphony.app.searching import Searching
     from symphony.bus import Bus
+    from symphony.pit.arbitration.local import PitArbiter
+    from symphony.pit.arbitration.sharing import SharedArbiter
     from symphony.pit.artifacts import ResultCache
     from symphony.sdk import Operator
 
@@ -62,6 +64,7 @@ class Parts:
         self._journals: Journals | None = None
         self._settings, self._given = settings, tuple(operators)
         self._models, self._more_models = models, catalog or {}
+        self._arbiter: PitArbiter | SharedArbiter | None = None
         self._tracing: Tracing | None = None
         self._traces_known = False
         self.on_finish: Callable[[OnFinish, Mapping[str, str]], None] | None = None
@@ -199,8 +202,13 @@ class Parts:
 
     @cached_property
     def arbiter(self) -> Arbiter:
-        """Grants what the runs share."""
-        return AtOnce()
+        """Grants what the runs share; one arbiter for all processes of the home, if anything is limited."""
+        from symphony.app.arbitration import arbiter_of, limits_anything
+
+        if not limits_anything(self.config):
+            return AtOnce()
+        self._arbiter = arbiter_of(self.config, self.home, self.clock, self._reach_bus)
+        return self._arbiter
 
     @cached_property
     def live(self) -> "LiveBus":
@@ -219,6 +227,8 @@ class Parts:
 
         if self._journals is not None:
             await self._journals.close()
+        if self._arbiter is not None:
+            await self._arbiter.stop()
         if self._models is not None:
             await self._models.close()  # while the bus is there: others use the models of this process
         if "live" in self.__dict__:

@@ -20,6 +20,7 @@ CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 Provider: TypeAlias = Literal["openai", "anthropic", "llama", "minilm"]
 Kind: TypeAlias = Literal["chat", "embedding"]
+ArbiterStrategy: TypeAlias = Literal["fair", "priority", "round-robin", "collaborative", "queue"]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Duration: TypeAlias = Annotated[
@@ -33,6 +34,34 @@ Weight: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000)]
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all settings: a value of the wrong type or an unknown key is an error."""
+
+
+class ArbiterModelConfig(Settings, frozen=True, kw_only=True):
+    """The calls of one model that may be under way at once, in all runs of the home together.
+
+    With the strategy `collaborative`, up to `batch` calls share one of them.
+    """
+
+    calls: Positive
+    batch: Positive = 1
+
+
+class ArbiterConfig(Settings, frozen=True, kw_only=True):
+    """What the runs of this home share, and in which order those that wait get it. Unset: no limit.
+
+    `cores`, `memory_mb` and `operators` bound what steps use at once: processor, declared memory, calls of
+    operators that use the processor. `ageing`: seconds of waiting that are worth one step of priority.
+    `window`: seconds over which shares are compared. `weights`: by user, 1 for those who are not in it.
+    """
+
+    strategy: ArbiterStrategy = "fair"
+    cores: Annotated[float, msgspec.Meta(ge=0.01, le=1_000_000)] | None = None
+    memory_mb: Positive | None = None
+    operators: Positive | None = None
+    ageing: Seconds = 10.0
+    window: Seconds = 60.0
+    weights: dict[str, Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]] = {}
+    models: dict[str, ArbiterModelConfig] = {}
 
 
 class BusConfig(Settings, frozen=True, kw_only=True):
@@ -273,6 +302,7 @@ def settings_used(provider: Provider | None, kind: Kind) -> frozenset[str]:
 class Config(Settings, frozen=True, kw_only=True):
     """All of Symphony's own settings. `models` maps a model's id to what stands behind it."""
 
+    arbiter: ArbiterConfig = ArbiterConfig()
     budget: BudgetConfig = BudgetConfig()
     bus: BusConfig = BusConfig()
     database: DatabaseConfig = DatabaseConfig()

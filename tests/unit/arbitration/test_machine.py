@@ -12,7 +12,8 @@ from symphony.pit.arbitration.core.decisions import ArbiterDecision, ArbiterInpu
 from symphony.pit.arbitration.core.machine import ArbiterMachine
 from symphony.pit.arbitration.core.replaying import ArbiterStart, replay, told
 from symphony.pit.arbitration.core.strategies import ArbiterPolicy, Strategy
-from symphony.pit.arbitration.core.supplies import Claim, ConflictKind, Needs, Supply
+from symphony.pit.arbitration.core.supplies import Claim, Needs, Supply
+from symphony.ports.arbitration import ConflictKind
 
 STRATEGIES: tuple[Strategy, ...] = ("fair", "priority", "round-robin", "collaborative", "queue")
 CORES = Supply(name="cores", kind=ConflictKind.CPU, amount=4, unit="cores", setting="arbiter.cores")
@@ -371,4 +372,4 @@ def test_no_conflict_is_missed(drawn: list[Claim]) -> None:
             taken = sum(dict(claim.needs).get(supply.name, 0) for claim in held)
             if wanted and taken + wanted > supply.amount:
                 expected.add(supply.name)
-    assert {conflict.supply for conflict in machine.conflicts()} == expected
+    assert {conflict.supply for conflict in machine.contentions()} == expected

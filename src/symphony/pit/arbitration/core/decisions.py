@@ -4,7 +4,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from symphony.pit.arbitration.core.supplies import Claim, ConflictKind, Supply
+from symphony.pit.arbitration.core.supplies import Claim, Supply
+from symphony.ports.arbitration import ConflictKind
 
 
 class ClaimGranted(msgspec.Struct, frozen=True, tag="granted"):
@@ -36,18 +37,6 @@ class ClaimWait(msgspec.Struct, frozen=True, kw_only=True):
     """The claim that was granted it last."""
     before: int = 0
     """The number of others that wait for it."""
-
-
-class Contention(msgspec.Struct, frozen=True, kw_only=True):
-    """More of a supply is wanted than there is. Amounts are in its smallest unit."""
-
-    kind: ConflictKind
-    supply: str
-    amount: int
-    taken: int
-    wanted: int
-    waiting: int
-    """The number of claims that want it and wait."""
 
 
 class ClaimAsked(msgspec.Struct, frozen=True, tag="asked"):

@@ -31,13 +31,13 @@ from symphony.pit.arbitration.core.decisions import (
     ClaimRefused,
     ClaimReleased,
     ClaimWait,
-    Contention,
     SupplyChanged,
 )
 from symphony.pit.arbitration.core.lanes import HeldClaim, Lane, LaneKey, SharedPlace, WaitingClaim
 from symphony.pit.arbitration.core.strategies import ArbiterPolicy, OrderKey, bounded, level
 from symphony.pit.arbitration.core.supplies import Claim, Needs, NeedShape, Supply
-from symphony.pit.arbitration.core.users import PARTS, QUANTUM_S, FairnessReport, UserAccount, report
+from symphony.pit.arbitration.core.users import PARTS, QUANTUM_S, UserAccount, report
+from symphony.ports.arbitration import Contention, FairnessReport
 
 _SMOOTHING: Final = 1 / 16
 
@@ -213,7 +213,7 @@ class ArbiterMachine:
                 dues.append(max(now_s, self._filled_s[index] + full_s))
         return min(dues, default=None)
 
-    def conflicts(self) -> tuple[Contention, ...]:
+    def contentions(self) -> tuple[Contention, ...]:
         """Return every supply of which more is held and wanted than there is. O(supplies that are wanted)."""
         found = list[Contention]()
         for index, (waiting, wanted) in sorted(self._wanted.items()):
@@ -262,6 +262,10 @@ class ArbiterMachine:
         elapsed_s = max(0.0, now_s - self._rolled[0])
         return report(self._users.values(), amounts, waits_s, elapsed_s, len(self._rolled))
 
+    def holds(self, claim_id: str) -> bool:
+        """True if the claim holds."""
+        return claim_id in self._held
+
     def held(self) -> tuple[Claim, ...]:
         """Return the claims that hold, in the order in which they were granted."""
         return tuple(held.claim for held in self._held.values())
@@ -269,6 +273,11 @@ class ArbiterMachine:
     def waiting(self) -> tuple[Claim, ...]:
         """Return the claims that wait, in the order in which they came."""
         return tuple(one.claim for one in self._waiting.values())
+
+    def ages_s(self, now_s: float) -> dict[str, float]:
+        """Return for how long each claim has held or waited, by id."""
+        held = {name: now_s - one.since_s for name, one in self._held.items()}
+        return held | {name: now_s - one.since_s for name, one in self._waiting.items()}
 
     def supplies(self) -> Iterator[tuple[Supply, float]]:
         """Return each supply with how much of it is free; less than nothing, if it was lowered."""

@@ -1,9 +1,10 @@
 """What is scarce, and what claims need of it: amounts as integers in the smallest unit. Pure."""
 
-from enum import StrEnum
 from typing import Final, TypeAlias
 
 import msgspec
+
+from symphony.ports.arbitration import ConflictKind
 
 UNIT: Final = 1_000
 """A core is so many of the smallest units, and so is a call of a model."""
@@ -11,17 +12,6 @@ SHARE_MIN: Final = 0.001
 """What is held counts as at least this part of all there is."""
 Needs: TypeAlias = tuple[tuple[str, int], ...]
 """Names of supplies with the amount needed of each, without zeros."""
-
-
-class ConflictKind(StrEnum):
-    """What those who wait compete for."""
-
-    MODEL = "model contention"
-    """Calls of a model: how many at once, or how many a minute."""
-    MEMORY = "memory pressure"
-    CPU = "CPU saturation"
-    """Cores, or places for calls of operators."""
-    COST = "cost limit"
 
 
 class Supply(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,41 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
-import msgspec
-
 from symphony.pit.arbitration.core.supplies import NeedShape
+from symphony.ports.arbitration import FairnessReport, UserShare
 
 QUANTUM_S: Final = 0.001
 """Every grant costs at least what it takes for so long: even grants that take no time take turns."""
 PARTS: Final = 12
 """The sliding window moves in so many steps."""
-
-
-class UserShare(msgspec.Struct, frozen=True, kw_only=True):
-    """What one user had in the window. `share`: of the resource of which it had most, in [0, 1].
-
-    `waited_max_s`: the longest wait, of requests that were granted in the window or wait now.
-    """
-
-    user: str
-    weight: float
-    share: float
-    grants: int = 0
-    waiting: int = 0
-    waited_max_s: float = 0.0
-
-
-class FairnessReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How fairly users fared in the last `window_s` seconds.
-
-    `gini` is the Gini coefficient of the users' weighted dominant shares: 0 if all are equal, towards 1
-    if one user had everything. Users who neither had nor wanted anything do not count.
-    """
-
-    window_s: float
-    users: tuple[UserShare, ...] = ()
-    gini: float = 0.0
-    waited_max_s: float = 0.0
 
 
 class VirtualTime:

@@ -1,0 +1,81 @@
+"""Makes the arbiter that the settings ask for."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symphony.commons.settings import ArbiterConfig, Config
+from symphony.ports.clock import Clock
+
+if TYPE_CHECKING:
+    from symphony.bus import Bus
+    from symphony.pit.arbitration.core.strategies import ArbiterPolicy
+    from symphony.pit.arbitration.limits import ArbiterLimits
+    from symphony.pit.arbitration.local import PitArbiter
+    from symphony.pit.arbitration.sharing import SharedArbiter
+
+
+def limits_anything(config: Config) -> bool:
+    """True if the settings limit anything that runs share."""
+    own = config.arbiter
+    return (
+        any(limit is not None for limit in (own.cores, own.memory_mb, own.operators))
+        or bool(own.models)
+        or any(
+            model.concurrency is not None or model.requests_per_minute is not None
+            for model in config.models.values()
+        )
+    )
+
+
+def arbiter_of(
+    config: Config, home: Path | None, clock: Clock, reach: "Callable[[], Awaitable[Bus | None]]"
+) -> "PitArbiter | SharedArbiter":
+    """Return the arbiter of all processes of `home`; in memory, of this process alone.
+
+    `reach` puts this process on the bus of the home.
+    """
+    limits, policy = limits_of(config), policy_of(config.arbiter)
+    if home is None:
+        from symphony.pit.arbitration.local import PitArbiter
+
+        return PitArbiter(limits, policy, clock)
+    from symphony.app.bus_places import passing_name
+    from symphony.pit.arbitration.sharing import SharedArbiter
+
+    asking = passing_name("arbiter")
+    return SharedArbiter(limits, policy, clock, folder=home / "run", bus=reach, asking=asking)
+
+
+def limits_of(config: Config) -> "ArbiterLimits":
+    """Return what the settings limit. The section of the arbiter for a model replaces the model's own."""
+    from symphony.pit.arbitration.limits import ArbiterLimits, ModelLimit
+
+    own = config.arbiter
+    models = {
+        name: ModelLimit(
+            calls=model.concurrency,
+            requests_per_minute=model.requests_per_minute,
+            setting=f"models.{name}.concurrency",
+        )
+        for name, model in config.models.items()
+        if model.concurrency is not None or model.requests_per_minute is not None
+    }
+    for name, limit in own.models.items():
+        per_minute = models[name].requests_per_minute if name in models else None
+        models[name] = ModelLimit(
+            calls=limit.calls,
+            requests_per_minute=per_minute,
+            batch=limit.batch,
+            setting=f"arbiter.models.{name}.calls",
+        )
+    return ArbiterLimits(cores=own.cores, memory_mb=own.memory_mb, operators=own.operators, models=models)
+
+
+def policy_of(config: ArbiterConfig) -> "ArbiterPolicy":
+    """Return how the settings want requests to be ordered."""
+    from symphony.pit.arbitration.core.strategies import ArbiterPolicy
+
+    return ArbiterPolicy(
+        strategy=config.strategy, weights=config.weights, ageing_s=config.ageing, window_s=config.window
+    )
