@@ -15,6 +15,7 @@ from symphony.pit.artifacts.values.codec import value_digest
 from symphony.ports.artifacts import (
     ArtifactAmbiguous,
     ArtifactDeleted,
+    ArtifactFilter,
     ArtifactMissing,
     ArtifactStore,
     ArtifactVersion,
@@ -524,3 +525,36 @@ def test_what_was_made_of_an_artifact_is_found_and_what_it_was_made_of(store: St
     store.unlink_run("r1")
     assert [one.by for one in store.derived(data.digest)] == [made[2], None]
     assert store.made_by("r1") == []
+
+
+def test_lists_show_what_is_asked_for_in_the_order_that_is(store: Store) -> None:
+    add(store, b"longest", "reports/a", content_type="text/markdown; charset=utf-8", tags=["best", "v1"])
+    add(store, b"middle", "reports/b", content_type="TEXT/html")
+    ref = store.put(b"x", content_type="application/json", name="table[1]")
+    store.link(ref, by("r1"))
+    put(store, b"nameless")
+
+    def shown(**said: object) -> list[str]:
+        where = ArtifactFilter(**said)  # type: ignore[arg-type]
+        return [store.get(record.digest).decode() for record in store.records(where=where)]
+
+    assert shown(names=["reports/*"]) == ["middle", "longest"]
+    assert shown(names=["*/a", "table*"]) == ["x", "longest"]
+    assert shown(names=["table[[]1]"]) == ["x"]
+    assert shown(names=["reports/[!a]"]) == ["middle"]
+    assert shown(names=["Reports/*"]) == []
+    assert shown(tags=["best"]) == shown(tags=["best", "v1"]) == ["longest"]
+    assert shown(tags=["best", "no"]) == []
+    assert shown(types=["text/*"]) == ["nameless", "middle", "longest"]
+    assert shown(types=["text/markdown", "application/json"]) == ["x", "longest"]
+    assert shown(runs=["r1", "r2"]) == ["x"]
+    assert shown(runs=["r2"]) == []
+    assert shown(order="oldest") == ["longest", "middle", "x", "nameless"]
+    assert shown(order="largest") == ["nameless", "longest", "middle", "x"]
+    assert shown(order="smallest", types=["text/*"]) == ["middle", "longest", "nameless"]
+    assert shown(order="name") == ["longest", "middle", "x", "nameless"]
+    assert shown(since_s=1e12) == shown(until_s=-1.0) == []
+    assert len(shown(since_s=-1.0, until_s=1e12)) == 4
+    assert len(list(store.records(limit=2, where=ArtifactFilter(order="name")))) == 2
+    add(store, b"longest", "again")
+    assert shown()[0] == "longest"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO, Final, NamedTuple, Protocol, Self
+from typing import BinaryIO, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import msgspec
 
@@ -133,6 +133,26 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
     ratings: Sequence[Rating] = ()
     labels: Sequence[str] = ()
     version: ArtifactVersion | None = None
+
+
+ArtifactOrder: TypeAlias = Literal["newest", "oldest", "largest", "smallest", "name"]
+
+
+class ArtifactFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which artifacts a list shows: those with one of `names`, all `tags`, one of `types` and one of `runs`.
+
+    Names and types are patterns with `*`, `?` and `[…]`, where `*` also means slashes. A type without
+    parameters fits one with some. `since_s` and `until_s` are when the content was first stored, in seconds
+    since the epoch.
+    """
+
+    names: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    types: Sequence[str] = ()
+    runs: Sequence[str] = ()
+    since_s: float | None = None
+    until_s: float | None = None
+    order: ArtifactOrder = "newest"
 
 
 class Derivation(msgspec.Struct, frozen=True, kw_only=True):
@@ -304,8 +324,8 @@ class ArtifactStore(Protocol):
         """
         ...
 
-    def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
-        """Return the records, newest first."""
+    def records(self, *, limit: int = 100, where: ArtifactFilter | None = None) -> Iterator[ArtifactRecord]:
+        """Return the records, what was put last first. `where` chooses and orders them."""
         ...
 
     def link(self, ref: ArtifactRef, provenance: Provenance, *, durable: bool = True) -> None:

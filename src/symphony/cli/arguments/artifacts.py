@@ -1,10 +1,17 @@
 """Artifacts as they are typed: a digest, the beginning of one, or a name."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, cast
 
 from symphony.commons.errors import SymphonyError
-from symphony.ports.artifacts import ArtifactMissing, ArtifactRecord, ArtifactStore, ArtifactVersion
+from symphony.ports.artifacts import (
+    ArtifactFilter,
+    ArtifactMissing,
+    ArtifactOrder,
+    ArtifactRecord,
+    ArtifactStore,
+    ArtifactVersion,
+)
 from symphony.ports.retention import ArtifactTrashed
 from symphony.ports.values import Digest
 
@@ -59,3 +66,27 @@ def in_trash(store: ArtifactStore, typed: str) -> Digest:
     except ArtifactTrashed as trashed:
         return Digest(str(trashed.details["digest"]))
     raise SymphonyError(f"{typed} is not in the trash", code="not-trashed", hint="it is stored as ever")
+
+
+def chosen(
+    *,
+    names: Sequence[str],
+    tags: Sequence[str],
+    types: Sequence[str],
+    runs: Sequence[str],
+    since: str | None,
+    until: str | None,
+    order: str,
+    now: Callable[[], float],
+) -> ArtifactFilter | None:
+    """Return what a list is to show; None for everything, newest first. Raises BadUsage."""
+    from symphony.cli.arguments.choosing import moment_s
+
+    found = ArtifactFilter(
+        names=names, tags=tags, types=types, runs=runs,
+        since_s=None if since is None else moment_s(since, "--since", now),
+        until_s=None if until is None else moment_s(until, "--until", now, end=True),
+        order=cast(ArtifactOrder, order),
+    )  # fmt: skip
+    plain = not (names or tags or types or runs or since or until) and order == "newest"
+    return None if plain else found

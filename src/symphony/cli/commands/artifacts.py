@@ -25,20 +25,75 @@ for _one in (*searching.COMMANDS, *artifact_versions.COMMANDS, *artifact_retenti
 
 
 @command.command("list")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only with a name such as report or 'reports/*'; may be repeated.",
+)
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with a version that has this tag.")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="TYPE",
+    help="Only of this content type, such as text/markdown or 'text/*'; may be repeated.",
+)
+@click.option(
+    "--run",
+    "runs",
+    multiple=True,
+    metavar="RUN",
+    shell_complete=completing.runs,
+    help="Only what this run refers to; may be repeated.",
+)
+@click.option(
+    "--since",
+    metavar="WHEN",
+    help="Only stored since: an age such as 2h or 7d, or a time such as 2026-01-31T12:00.",
+)
+@click.option("--until", metavar="WHEN", help="Only stored before that; a date counts to its end.")
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(["newest", "oldest", "largest", "smallest", "name"]),
+    default="newest",
+    show_default=True,
+)
 @options.limit(50)
 @options.as_json("Print a JSON list.")
-def list_artifacts(limit: int, as_json: bool) -> int:
-    """List artifacts, newest first."""
+def list_artifacts(
+    names: tuple[str, ...],
+    tags: tuple[str, ...],
+    types: tuple[str, ...],
+    runs: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    order: str,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """List artifacts, newest first.
+
+    Each is listed once, with its names and the number of the newest version that is this content.
+    """
     from symphony.app import Symphony, spelling
+    from symphony.cli.arguments.artifacts import chosen
     from symphony.cli.views import listing
 
-    found = list(Symphony.open().artifacts.records(limit=limit))
+    symphony = Symphony.open()
+    where = chosen(
+        names=names, tags=tags, types=types, runs=[symphony.runs.find(run) for run in runs], since=since,
+        until=until, order=order, now=symphony.parts.clock.now_s,
+    )  # fmt: skip
+    found = list(symphony.artifacts.records(limit=limit, where=where))
     if as_json:
         output.say_json([spelling.artifact(record) for record in found])
     elif found:
         output.say(listing.artifacts_text(found))
     else:
-        output.note("no artifacts")
+        output.note("no artifacts" if where is None else "no artifact is like that")
     return 0
 
 

@@ -32,7 +32,8 @@ from symphony.pit.artifacts.metadata.records import (
     Used,
 )
 from symphony.pit.artifacts.metadata.rows import Rows, require_sound
-from symphony.ports.artifacts import ArtifactRecord, Rating
+from symphony.pit.artifacts.metadata.selecting import select
+from symphony.ports.artifacts import ArtifactFilter, ArtifactRecord, Rating
 from symphony.ports.retention import Standing
 from symphony.ports.values import Digest
 
@@ -303,6 +304,10 @@ class Index:
         """Up to `limit` bodies with their sequence, the newest first, older than sequence `before`."""
         rows = self._rows.sound(tuple[str, int, int | None], _NEWEST, before, limit)
         return [(Digest(digest), sequence) for digest, sequence, _ in rows]
+
+    def select(self, where: ArtifactFilter, limit: int) -> list[Digest]:
+        """Return up to `limit` bodies, as `selecting.select`."""
+        return select(self._rows, where, limit)
 
     def knows(self, digest: Digest) -> bool:
         return bool(self._rows.all(tuple[int], "SELECT 1 FROM objects WHERE digest = ?", digest))

@@ -47,6 +47,7 @@ from symphony.pit.artifacts.store.trash import Trash
 from symphony.pit.artifacts.store.unsettled import Unsettled
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.ports.artifacts import (
+    ArtifactFilter,
     ArtifactRanges,
     ArtifactRecord,
     ArtifactVersion,
@@ -292,9 +293,13 @@ class FileArtifacts:
             raise missing(version.label)
         return msgspec.structs.replace(known, content_type=version.content_type, version=version)
 
-    def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
-        """Newest first: what was put last comes first, again if it was put again."""
+    def records(self, *, limit: int = 100, where: ArtifactFilter | None = None) -> Iterator[ArtifactRecord]:
+        """Newest first, and first again if it was put again, unless `where` says otherwise."""
         self._tell_damage()
+        if where is not None:
+            found = self._ledger.ask(lambda index: index.select(where, max(limit, 0)))
+            yield from filter(None, map(self._record, found))
+            return
         before, left = INTEGER_MAX, limit
         while left > 0:
             page = self._page(before)

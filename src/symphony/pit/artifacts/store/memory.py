@@ -28,12 +28,14 @@ from symphony.pit.artifacts.base.rules import (
 from symphony.pit.artifacts.metadata.links import forms_of, given_forms_of
 from symphony.pit.artifacts.metadata.records import Put
 from symphony.pit.artifacts.store.adding import new_version
+from symphony.pit.artifacts.store.choosing import chosen
 from symphony.pit.artifacts.store.deriving import derived_when
 from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
 from symphony.pit.artifacts.store.memory_versions import MemoryVersions
 from symphony.pit.artifacts.store.unchanged import compared
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.ports.artifacts import (
+    ArtifactFilter,
     ArtifactRecord,
     ArtifactVersion,
     Collected,
@@ -247,10 +249,13 @@ class MemoryArtifacts:
             known = self._record(version.digest, version.name)
             return msgspec.structs.replace(known, content_type=version.content_type, version=version)
 
-    def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
-        """Newest first: what was put last comes first, again if it was put again."""
+    def records(self, *, limit: int = 100, where: ArtifactFilter | None = None) -> Iterator[ArtifactRecord]:
+        """Newest first, and first again if it was put again, unless `where` says otherwise."""
         with self._mutex:
             shown = [digest for digest, entry in self._entries.items() if entry.trashed_at is None]
+            if where is not None:
+                every = map(self._record, reversed(shown))
+                return iter(chosen(every, where, self._types_of, self._tags_of)[: max(limit, 0)])
             newest = shown[::-1][: max(limit, 0)]
             return iter([self._record(digest) for digest in newest])
 
@@ -358,6 +363,13 @@ class MemoryArtifacts:
 
     def close(self) -> None:
         """Nothing to close."""
+
+    def _types_of(self, record: ArtifactRecord) -> list[str]:
+        entry = self._entries[record.digest]
+        return [entry.content_type, *entry.types.values()]
+
+    def _tags_of(self, record: ArtifactRecord) -> list[str]:
+        return [tag for one in self._versions.of_body(record.digest, INTEGER_MAX) for tag in one.tags]
 
     def _keep(self, put: Put, body: bytes, *, by_hand: bool = False) -> int:
         """Keep a body, and its version if it has a name; return the number of that."""
