@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,9 +17,12 @@ import pytest
 from tests.support.processes import alive
 from tests.support.waiting import PATIENCE_S, until
 
-from symphony.app.bus_places import passing_name
+from symphony.app.bus_places import bus_address, passing_name
 from symphony.app.live import LiveBus
+from symphony.bus import Bus, join
 from symphony.bus.core.owning import Standing
+from symphony.bus.core.retention import Replay
+from symphony.ipc import EventPayload
 from symphony.pit.pool import ChildSpec, Elementwise, LocalModels, PoolBudget, PoolPolicy
 from symphony.pit.pool.sharing import SharedModels, SharedSpec
 from symphony.pit.pool.sharing.messages import LOCK
@@ -139,7 +143,7 @@ async def make() -> AsyncIterator[Make]:
         await one.close()
 
 
-MakeShared = Callable[[], SharedModels]
+MakeShared = Callable[..., SharedModels]
 
 
 @pytest.fixture
@@ -148,11 +152,15 @@ async def share(tmp_path: Path) -> AsyncIterator[MakeShared]:
     home = tmp_path / "home"
     made: list[tuple[SharedModels, LiveBus]] = []
 
-    def shared() -> SharedModels:
+    def build(_name: str, settings: bytes) -> ChildSpec:
+        return replace(spec(), fingerprint=settings.decode())
+
+    def shared(fingerprint: str = "f", *, settings: bytes | None = None) -> SharedModels:
         live = LiveBus(home)
+        told = fingerprint.encode() if settings is None else settings
         models = SharedModels(
-            {"echo": SharedSpec(spec(), b"")},
-            lambda _name, _settings: spec(),
+            {"echo": SharedSpec(replace(spec(), fingerprint=fingerprint), told)},
+            build,
             budget=PoolBudget(bytes_max=2**40),
             lock=home / "run" / LOCK,
             bus=live.reach,
@@ -439,3 +447,72 @@ class TestSharing:
         async with asyncio.timeout(PATIENCE_S):
             await until(lambda: bool(member.pids()), every_s=0.01)  # nobody has asked again
         assert member.standing is Standing.OWNER
+
+    async def test_the_owner_knows_what_the_runs_of_others_need_until_they_are_gone(
+        self, share: MakeShared
+    ) -> None:
+        owner, member = share(), share()
+        await owner.invoke("echo", {"texts": ["a"]}, {})
+        member.foresee("before", {"echo": 2})
+        await member.invoke("echo", {"texts": ["a"]}, {})
+        member.foresee("after", {"echo": 1})
+
+        def needed() -> dict[str, int]:
+            return owner.status().pool.models[0].needed_by
+
+        await until(lambda: needed() == {"before": 2, "after": 1}, every_s=0.01)
+        member.foresee("before", None)
+        await until(lambda: needed() == {"after": 1}, every_s=0.01)
+        await member.close()
+        await until(lambda: needed() == {}, every_s=0.01)
+
+    async def test_one_name_with_two_fingerprints_is_two_models(self, share: MakeShared) -> None:
+        owner, member = share(), share("g")
+        first = await owner.invoke("echo", {"texts": ["a"]}, {})
+        second = await member.invoke("echo", {"texts": ["a"]}, {})
+        assert first["pid"] != second["pid"]
+        assert member.pids() == {}
+        assert sorted(owner.pids()) == ["echo", "echo~g"]
+
+    async def test_a_model_that_the_owner_makes_otherwise_is_loaded_by_the_one_who_asks(
+        self, share: MakeShared
+    ) -> None:
+        owner, member = share(), share("g", settings=b"h")
+        await owner.invoke("echo", {"texts": ["a"]}, {})
+        assert (await member.invoke("echo", {"texts": ["ab"]}, {}))["vectors"] == [[2, 0]]
+        assert (list(owner.pids()), list(member.pids())) == (["echo"], ["echo"])
+
+    async def test_the_events_of_the_pool_are_heard_by_those_who_come_later(
+        self, share: MakeShared, tmp_path: Path
+    ) -> None:
+        await share().invoke("echo", {"texts": ["a"]}, {})
+        bus = Bus()
+        box = await bus.mailbox("pit.pool.>", owner="test", replay=Replay())
+        joined = await join(bus, bus_address(tmp_path / "home"), serve=False)
+        heard = [await asyncio.wait_for(box.receive(), PATIENCE_S) for _ in range(3)]
+        topics = [one.payload.topic for one in heard if isinstance(one.payload, EventPayload)]
+        assert topics == ["pit.pool.owner", "pit.pool.warming", "pit.pool.hot"]
+        await joined.close()
+        await bus.close()
+
+    async def test_an_answer_of_any_size_that_a_model_may_give_arrives_or_is_refused(
+        self, share: MakeShared
+    ) -> None:
+        owner, member = share(), share()
+        await owner.invoke("echo", {"texts": ["a"]}, {})
+        with pytest.raises(ModelFailed, match="exceeds the limit") as caught:
+            await member.invoke("echo", {"texts": ["huge"]}, {})
+        assert caught.value.code == "limit-exceeded"
+        with pytest.raises(ModelFailed, match="exceeds the limit"):
+            await member.invoke("echo", {"texts": ["x" * (65 * 1024 * 1024)]}, {})
+        with pytest.raises(ModelFailed, match="cannot be sent"):
+            await member.invoke("echo", {"texts": ["\ud800"]}, {})
+        assert (await member.invoke("echo", {"texts": ["a"]}, {}))["vectors"] == [[1, 0]]
+        assert member.standing is Standing.MEMBER
+
+    async def test_a_call_that_kills_the_process_fails_and_not_the_owner(self, share: MakeShared) -> None:
+        owner, member = share(), share()
+        await owner.invoke("echo", {"texts": ["a"]}, {})
+        with pytest.raises(ModelFailed, match="twice, on the same input"):
+            await member.invoke("echo", {"texts": ["die"]}, {})
+        assert (member.standing, member.pids()) == (Standing.MEMBER, {})

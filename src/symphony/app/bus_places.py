@@ -6,6 +6,10 @@ from typing import Final
 
 from symphony.commons.time import random_bits
 
+RETAINED: Final = "pit.>"
+"""The topics whose events are kept for those who come late: they belong to no one run."""
+RETAINED_LAST: Final = 64
+"""How many events of each topic are kept."""
 _PATH_BYTES_MAX: Final = 100
 
 

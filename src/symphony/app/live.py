@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from symphony.app import stream
-from symphony.app.bus_places import bus_address
+from symphony.app.bus_places import RETAINED, RETAINED_LAST, bus_address
 from symphony.commons.errors import SymphonyError
 from symphony.ipc.envelope import EventPayload
 from symphony.pit.tracker.engine.feed import Feed, Reader
@@ -130,6 +130,7 @@ class LiveBus:
             from symphony.bus import Bus
 
             self._bus = Bus()
+            self._bus.retain(RETAINED, RETAINED_LAST)
             for run in self._runs.values():
                 run.start(self._bus)
         return self._bus

@@ -1,17 +1,19 @@
 """The models that run on this machine: which there are, and how the process of each is started."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from symphony.app.bus_places import passing_name
+from symphony.bus import Bus
 from symphony.commons.settings import Config, ModelConfig
 from symphony.kit import instruments
-from symphony.pit.pool import ChildSpec, Elementwise, PoolBudget, memory_here
-from symphony.pit.pool.sharing import SharedSpec
-from symphony.pit.pool.sharing.messages import PoolDiffers
+from symphony.pit.pool import ChildSpec, Elementwise, LocalModels, PoolBudget, PoolPolicy, memory_here
+from symphony.pit.pool.sharing import SharedModels, SharedSpec
+from symphony.pit.pool.sharing.messages import LOCK, PoolDiffers
 
 MEGABYTE: Final = 1_000_000
 MINILM_BYTES: Final = 250 * MEGABYTE
@@ -20,6 +22,34 @@ MINILM_STEP_CPU_S: Final = 15.0
 LLAMA_BYTES: Final = 250 * MEGABYTE
 """Estimates from measured processes, for the time until a process can be measured."""
 MINILM_CONFIG: Final = ModelConfig(provider="minilm")
+
+
+def own_pool(config: Config, home: Path | None) -> LocalModels:
+    """Return a pool of this process alone."""
+    specs = {name: one.spec for name, one in local_specs(config, home)}
+    return LocalModels(specs, budget=budget_of(config, specs.values()))
+
+
+def shared_pool(
+    config: Config, home: Path, reach: Callable[[], Awaitable[Bus | None]], policy: PoolPolicy | None = None
+) -> SharedModels:
+    """Return the pool of all processes of a home. `reach` puts this process on the bus of the home."""
+    found = dict(local_specs(config, home))
+    return SharedModels(
+        found,
+        lambda name, settings: spec_of(name, settings, home),
+        budget=budget_of(config, [one.spec for one in found.values()]),
+        policy=policy,
+        component=config.pool,
+        lock=pool_lock(home),
+        bus=reach,
+        asking=passing_name("pool"),
+    )
+
+
+def pool_lock(home: Path) -> Path:
+    """Return the lock that the owner of a home's pool holds."""
+    return home / "run" / LOCK
 
 
 def local_specs(config: Config, home: Path | None) -> Iterator[tuple[str, SharedSpec]]:
@@ -42,7 +72,7 @@ def spec_of(name: str, settings: bytes, home: Path | None) -> ChildSpec:
         raise PoolDiffers(f"model {name}: its settings are of another version of Symphony") from error
 
 
-def budget_of(config: Config, specs: "Iterator[ChildSpec]") -> PoolBudget:
+def budget_of(config: Config, specs: Iterable[ChildSpec]) -> PoolBudget:
     """Return what the settings say, else four fifths of the memory; any one model may be loaded then."""
     pool = config.pool
     if pool.memory_mb is not None:

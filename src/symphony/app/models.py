@@ -126,26 +126,10 @@ class AllModels:
     def _pool(self) -> "LocalModels | SharedModels":
         """Return every model that runs on this machine; one pool for all processes of the home."""
         if self._local is None:
-            from symphony.app.local_models import budget_of, local_specs, spec_of
+            from symphony.app.local_models import own_pool, shared_pool
 
-            home, found = self._home, dict(local_specs(self._config, self._home))
-            specs = {name: one.spec for name, one in found.items()}
-            budget = budget_of(self._config, iter(specs.values()))
-            if home is None or self._reach is None:
-                from symphony.pit.pool import LocalModels
-
-                self._local = LocalModels(specs, budget=budget)
+            if self._home is None or self._reach is None or not self._config.pool.enabled:
+                self._local = own_pool(self._config, self._home)
             else:
-                from symphony.app.bus_places import passing_name
-                from symphony.pit.pool.sharing import SharedModels
-                from symphony.pit.pool.sharing.messages import LOCK
-
-                self._local = SharedModels(
-                    found,
-                    lambda name, settings: spec_of(name, settings, home),
-                    budget=budget,
-                    lock=home / "run" / LOCK,
-                    bus=self._reach,
-                    asking=passing_name("pool"),
-                )
+                self._local = shared_pool(self._config, self._home, self._reach)
         return self._local

@@ -146,6 +146,8 @@ class Exchange:
         self._interested: set[Callable[[], None]] = set()
         self._find = self.router.find
         self._monotonic_s = self.clock.monotonic_s
+        self.unreplayed: dict[Subscription, Replay] = {}
+        """Replays that were asked for while this bus was alone: those who hold its past are yet to be met."""
         self._mailboxes: dict[Subscription, Mailbox] = {}
         self._endpoints: dict[str, Resident] = {}
         self._given_out: dict[str, MessageEnvelope] = {}
@@ -311,6 +313,7 @@ class Exchange:
     def unsubscribe(self, subscription: Subscription) -> None:
         """No more events for it. May be called twice."""
         self._mailboxes.pop(subscription, None)
+        self.unreplayed.pop(subscription, None)
         self.router.remove(subscription)
         if self.uplink is not None:
             self.uplink.unsubscribe(subscription)
@@ -324,6 +327,8 @@ class Exchange:
 
     async def _enter(self, subscription: Subscription, replay: Replay | None) -> None:
         if self.uplink is None:
+            if replay is not None:
+                self.unreplayed[subscription] = replay
             self.enter(subscription, replay)
             return
         await self.uplink.subscribe(subscription, replay)

@@ -252,7 +252,7 @@ class HubMember:
             )
             return
         try:
-            self.line.post(envelope)
+            self.line.forward(envelope)
         except SymphonyError as error:
             self._exchange.refuse(envelope, error)
 

@@ -104,6 +104,19 @@ class PeerLine:
         self._keep(body)
         self._writing = asyncio.get_running_loop().create_task(self._write(), name="bus line")
 
+    def forward(self, envelope: MessageEnvelope) -> None:
+        """Send what others wrote. An answer that cannot be sent is replaced by the error that says why.
+
+        Raises as `post` for anything else.
+        """
+        try:
+            self.post(envelope)
+        except SymphonyError as error:
+            if type(envelope.payload) is not ResponsePayload:
+                raise
+            failed = ErrorPayload(error.code, f"the answer cannot be sent: {error.message}", hint=error.hint)
+            self.post(MessageEnvelope(envelope.header, failed))
+
     def tell(self, topic: str, data: Value = None) -> None:
         """Say something about the connection itself."""
         self.post(self._stationery.envelope(topic, EventPayload(topic, data)))

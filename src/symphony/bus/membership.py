@@ -64,7 +64,7 @@ class Membership:
             if endpoint is not None:
                 await self._introduce(endpoint.name)
             elif subscription is not None:
-                await self.subscribe(subscription, None)
+                await self.subscribe(subscription, self._exchange.unreplayed.pop(subscription, None))
             else:
                 break
         self._exchange.uplink = self
@@ -114,7 +114,7 @@ class Membership:
             self._exchange.refuse(envelope, EndpointBusy("the hub of the bus does not read"))
             return
         try:
-            self._line.post(envelope)
+            self._line.forward(envelope)
         except SymphonyError as error:
             self._exchange.refuse(envelope, error)
 

@@ -22,6 +22,7 @@ from symphony.bus.membership import REFUSED
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import make_private, release_lock
 from symphony.ipc.envelope import EventPayload, MessageEnvelope
+from symphony.ipc.transports.opening import jitter
 from symphony.ports.values import Value
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,17 @@ class Ownership:
         assert self._endpoint is not None
         return await self._endpoint.request(self.name, method, arguments, timeout_s=timeout_s)
 
+    def publish(self, topic: str, data: Value) -> None:
+        """Publish an event, if this process is on the bus. It is dropped where a listener must read first."""
+        if self._endpoint is not None and not self._closed:
+            try:
+                told = self._endpoint.try_publish(topic, data)
+            except SymphonyError as error:
+                logger.debug("%s is not on the bus: %s", topic, error)
+            else:
+                if not told:
+                    logger.debug("%s is not on the bus: a listener does not read", topic)
+
     def lost(self, tenure: int) -> None:
         """The owner of that tenure did not answer, or leaves: another is to be looked for."""
         if tenure == self.search.tenure and self.search.standing is Standing.MEMBER:
@@ -106,7 +118,7 @@ class Ownership:
             self._changed(self.search.standing)
 
     async def close(self) -> None:
-        """Leave: another process may be the owner from now on."""
+        """Leave: another process may be the owner from now on. May be called twice."""
         self._closed = True
         self._known.set()
         tasks = [task for task in (self._looking, self._serving) if task is not None]
@@ -151,7 +163,7 @@ class Ownership:
                 return self.search.refused("this process is not on the bus of the home", holder)
             found = await self.request(ENTER, self._greeting(), timeout_s=GREETING_S)
         except SymphonyError as error:
-            return self.search.missed(error.message, holder, now_s())
+            return self.search.missed(error.message, holder, now_s(), jitter())
         except OSError as error:
             return self.search.refused(f"{self._lock} cannot be locked: {error.strerror}", holder)
         if not isinstance(found, dict):
@@ -237,3 +249,22 @@ def holder_of(lock: Path) -> int | None:
             return int(file.read(32))
     except (OSError, ValueError):
         return None
+
+
+def lock_holder(lock: Path) -> int | None:
+    """Return the process id of the owner; None if nobody holds the lock, or it does not say who."""
+    import fcntl
+
+    try:
+        number = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return holder_of(lock)
+    except OSError:
+        return None
+    finally:
+        os.close(number)
+    return None

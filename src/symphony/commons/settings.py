@@ -6,6 +6,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from symphony.commons.components import ComponentConfig, RetryPolicy
+from symphony.commons.components import Count as ComponentCount
+from symphony.commons.components import Seconds as ComponentSeconds
 from symphony.commons.logging import LoggingConfig
 from symphony.commons.quantities import DURATION, SIZE
 from symphony.commons.retention import RetentionRules
@@ -137,12 +140,25 @@ class TracingConfig(Settings, frozen=True, kw_only=True):
     endpoint: str | None = None
 
 
-class PoolConfig(Settings, frozen=True, kw_only=True):
+class PoolRetries(RetryPolicy, frozen=True, kw_only=True):
+    """How the owner of the pool is looked for: the pauses, and how many may end with one call under way."""
+
+    attempts: ComponentCount = 10
+    initial_s: ComponentSeconds = 0.02
+    max_s: ComponentSeconds = 0.2
+
+
+class PoolConfig(ComponentConfig, frozen=True, kw_only=True):
     """The models that run on this machine. `memory_mb`: megabytes for all that are loaded at once.
 
-    Unset, it is four fifths of the memory. `models` bounds their number.
+    Unset, it is four fifths of the memory. `models` bounds their number. The pool belongs to one
+    process of the home: `timeout_s` is how long others wait for one that does not answer, and
+    `retry_policy.attempts` how many that end with a call under way until the call fails. Without
+    `enabled`, each process has a pool of its own; without `metrics_enabled`, no events are published.
     """
 
+    timeout_s: ComponentSeconds = 5.0
+    retry_policy: PoolRetries = PoolRetries()
     memory_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] | None = None
     models: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 

@@ -93,6 +93,14 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     prewarms: PrewarmCounts
 
 
+class SharedPool(msgspec.Struct, frozen=True, kw_only=True):
+    """The pool of a home: its owner's process id, how many other processes use it, and what is in it."""
+
+    owner: int
+    processes: int
+    pool: PoolStatus
+
+
 class ModelChanged(msgspec.Struct, frozen=True, kw_only=True, tag="model-changed"):
     """A model went from one phase to another. `lasted_s`: seconds it had been in the phase it left."""
 

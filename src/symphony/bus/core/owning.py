@@ -8,9 +8,12 @@ endpoint, again and again, for a time.
 from enum import StrEnum
 from typing import Final
 
+from symphony.commons.components import RetryPolicy
+
 PATIENCE_S: Final = 5.0
 """How long the owner may neither answer nor free its lock until this process goes on without it."""
-AGAIN_MIN_S, AGAIN_MAX_S = 0.01, 0.2
+AGAIN: Final = RetryPolicy(initial_s=0.02, max_s=0.2)
+"""The pauses between two looks for the owner. The number of looks is bounded by the patience alone."""
 LOOK_AGAIN_S: Final = 1.0
 """How often a process that goes on alone looks whether the owner is back."""
 
@@ -34,14 +37,14 @@ class OwnerSearch:
     `tenure` counts the owners that were found: what is heard late of an earlier one changes nothing.
     """
 
-    def __init__(self, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, *, patience_s: float = PATIENCE_S, again: RetryPolicy = AGAIN) -> None:
         self.standing = Standing.SEEKING
         self.tenure = 0
         self.holder: int | None = None
         """The process id of the owner, or of the holder of the lock that does not answer, where known."""
         self.why = ""
         """Why the owner could not be reached, the last time that it could not."""
-        self._patience_s = patience_s
+        self._patience_s, self._again = patience_s, again
         self._missed_since_s: float | None = None
         self._misses = 0
 
@@ -59,8 +62,11 @@ class OwnerSearch:
         if self.standing is not Standing.OWNER:
             self._found(Standing.MEMBER, holder)
 
-    def missed(self, why: str, holder: int | None, now_s: float) -> float:
-        """`holder` has the lock and could not be asked. Return in how many seconds to look again."""
+    def missed(self, why: str, holder: int | None, now_s: float, chance: float = 1.0) -> float:
+        """`holder` has the lock and could not be asked. Return in how many seconds to look again.
+
+        `chance` is drawn from [0, 1] by the caller.
+        """
         self.why, self.holder = why, holder
         if self._missed_since_s is None:
             self._missed_since_s = now_s
@@ -69,7 +75,7 @@ class OwnerSearch:
             self.standing = Standing.ALONE
         if self.standing is Standing.ALONE:
             return LOOK_AGAIN_S
-        return min(AGAIN_MIN_S * (1 << min(self._misses, 10)), AGAIN_MAX_S)
+        return self._again.delay_s(self._misses, chance)
 
     def refused(self, why: str, holder: int | None) -> float:
         """The owner answers, and cannot serve this process. Return in how many seconds to look again."""

@@ -11,10 +11,11 @@ from typing import Literal, TypeVar
 import msgspec
 
 from symphony.app import Symphony, spelling
-from symphony.app.bus_places import bus_address, passing_name
+from symphony.app.bus_places import RETAINED, RETAINED_LAST, bus_address, passing_name
 from symphony.app.spelling import JSON
 from symphony.bus import Bus, Endpoint, Mailbox, join
 from symphony.bus.core.metrics import BeyondStats, BusRates, BusStats, prometheus, rates
+from symphony.bus.core.retention import Replay
 from symphony.bus.core.topics import check_pattern
 from symphony.cli.actions import running
 from symphony.cli.console import output
@@ -46,6 +47,7 @@ class NatsAway(SymphonyError):
 async def _alone() -> AsyncIterator[tuple[Bus, Endpoint]]:
     """A bus of this process alone, and an endpoint on it."""
     bus = Bus()
+    bus.retain(RETAINED, RETAINED_LAST)  # it may become the hub
     try:
         yield bus, await bus.endpoint(passing_name("cli"))
     finally:
@@ -110,7 +112,7 @@ def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
     async def run() -> None:
         async with _alone() as (bus, endpoint):
             # Before it is on the bus: later members find a listener.
-            box = await endpoint.mailbox(pattern, capacity=10_000)
+            box = await endpoint.mailbox(pattern, capacity=10_000, replay=Replay())
             await endpoint.subscribe("bus.dropped", lambda envelope: _missed(envelope, endpoint.name))
             async with _on_bus(bus, endpoint, serve=True):
                 await endpoint.subscribe("bus.beyond.*", _nats_came_or_went)

@@ -61,6 +61,7 @@ def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None =
             _guarded("size", lambda: check_size(home)),
             _guarded("records", lambda: check_records(home, clock)),
             _guarded("processes", lambda: check_processes(home, clock)),
+            _guarded("pool", lambda: check_pool(home)),
         ]
     checks += [
         _guarded("clock", lambda: check_clock(clock.now_s(), _newest(home))),
@@ -200,6 +201,27 @@ def check_processes(home: Path, clock: Clock) -> Check:
     run = next(iter(left))
     fix = f"`symphony runs resume {run}` goes on with it; `symphony runs cancel {run}` ends it"
     return Check(name="processes", verdict="warning", found=f"still running: {told}", fix=fix)
+
+
+def check_pool(home: Path) -> Check:
+    """Check that the owner of the pool of models answers, and that no model of it fails."""
+    from symphony.cli.actions.pits import pool_now
+
+    try:
+        found = pool_now(home)
+    except SymphonyError as error:
+        return Check(name="pool", verdict="failed", found=error.message, fix=error.hint or "end that process")
+    if found is None:
+        return Check(name="pool", verdict="ok", found="no model is loaded: no process of the home has a pool")
+    pool = found.pool
+    told = f"process {found.owner} owns it: {output.count(pool.models_loaded, 'model')} loaded"
+    failing = [one for one in pool.models if one.failures]
+    if not failing:
+        return Check(name="pool", verdict="ok", found=f"{told}, {output.size(pool.bytes_loaded)}")
+    first = failing[0]
+    found_wrong = f"{told}; {first.model} failed {output.count(first.failures, 'time')}: {first.reason}"
+    fix = f"symphony models test {shlex.quote(first.model)} shows whether it answers now"
+    return Check(name="pool", verdict="warning", found=found_wrong, fix=fix)
 
 
 def check_records(home: Path, clock: Clock) -> Check:

@@ -19,6 +19,26 @@ class Decorator(Protocol):
 
 PATH: Final = click.Path(path_type=Path)
 
+
+class Duration(click.ParamType[float]):
+    """A duration such as `90s`, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        from symphony.commons.quantities import duration_s
+
+        if isinstance(value, float):
+            return value
+        try:
+            return duration_s(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION: Final = Duration()
+
 workflow_file: Final = click.argument("file", type=PATH)
 workflow_here: Final = click.argument("file", type=PATH, required=False)
 run_argument: Final = click.argument("run", shell_complete=completing.runs)

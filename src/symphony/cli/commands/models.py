@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group("models", cls=CommandGroup)
 def command() -> None:
-    """List, add, show, try, fetch and remove the models that workflows can use."""
+    """List, add, show, try, fetch, warm and remove the models that workflows can use."""
 
 
 @command.command("list")
@@ -178,4 +178,42 @@ def pull(model: str, source: Path | None) -> int:
     done = fetch(folder, source=source, bundle=bundle)
     demo = "; a demo, not to be relied on" if bundle is SMOLLM2 else ""
     output.note(f"{model}: {'fetched into' if done else 'already in'} {output.shown(str(folder))}{demo}")
+    return 0
+
+
+@command.command()
+@options.as_json()
+def status(as_json: bool) -> int:
+    """Show the models that are loaded on this machine, who uses them, and who waits.
+
+    The runs of a home share one pool of models, which belongs to one of their processes.
+    """
+    from symphony.cli.actions import pits
+
+    pits.show(as_json=as_json)
+    return 0
+
+
+@command.command()
+@click.argument("model")
+@options.as_json()
+def warm(model: str, as_json: bool) -> int:
+    """Load a model now, so that the next run finds it loaded.
+
+    It stays with the process that owns the pool of models: `symphony pit serve`, or a run.
+    """
+    from symphony.cli.actions import pits
+
+    pits.ask("warm", model, as_json=as_json)
+    return 0
+
+
+@command.command()
+@click.argument("model")
+@options.as_json()
+def unload(model: str, as_json: bool) -> int:
+    """End a model's process once nobody uses it. The next call loads it again."""
+    from symphony.cli.actions import pits
+
+    pits.ask("unload", model, as_json=as_json)
     return 0

@@ -86,7 +86,7 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
 
 def value_of(message: msgspec.Struct) -> Value:
     """Return a message as a value that the bus carries."""
-    value: Value = msgspec.to_builtins(message, builtin_types=(bytes,))
+    value: Value = msgspec.msgpack.decode(msgspec.msgpack.encode(message))  # lists in place of tuples
     return value
 
 

@@ -20,11 +20,13 @@ from symphony.pit.pool.sharing.messages import (
     Greeting,
     HoldCall,
     InvokeCall,
+    ModelCall,
     ModelWanted,
     PoolDiffers,
     ReleaseCall,
 )
 from symphony.ports.models import ModelFailed, ModelUnavailable, Unmetered
+from symphony.ports.pool import SharedPool
 from symphony.ports.values import Value
 
 ABSENT_S: Final = 3.0
@@ -62,6 +64,12 @@ class PoolService:
                 return self._holds(sender, messages.read(ReleaseCall, request.arguments).lease)
             case messages.FORESEE:
                 self._foresee(sender, messages.read(ForeseeCall, request.arguments))
+            case messages.WARM:
+                return self._warm(self._asker(sender), messages.read(ModelCall, request.arguments))
+            case messages.UNLOAD:
+                return self._unload(self._asker(sender), messages.read(ModelCall, request.arguments))
+            case messages.STATUS:
+                return messages.value_of(self.status())
             case _ if request.method == ENTER:
                 return self._enter(sender, messages.read(Greeting, request.arguments))
             case other:
@@ -81,6 +89,11 @@ class PoolService:
         if self._absent is not None:
             self._absent.cancel()
         self._absent = asyncio.get_running_loop().call_later(ABSENT_S, self._drop_absent)
+
+    def status(self) -> SharedPool:
+        """Return the state of the pool, for all processes of the home."""
+        present = sum(asker.present for asker in self._askers.values())
+        return SharedPool(owner=os.getpid(), processes=present, pool=self._pool.status())
 
     async def leave(self, patience_s: float) -> None:
         """Take nothing more, and let what is under way end, for `patience_s` at most."""
@@ -116,6 +129,16 @@ class PoolService:
             except ModelUnavailable as error:
                 raise self._or_leaving(error) from error
             return _packed(outputs)
+
+    async def _warm(self, asker: "_Asker", call: ModelCall) -> Value:
+        with asker.working(self._ended):
+            await self._pool.warm(self._name(call.wanted))
+        return messages.value_of(self.status())
+
+    async def _unload(self, asker: "_Asker", call: ModelCall) -> Value:
+        with asker.working(self._ended):
+            await self._pool.unload(self._name(call.wanted))
+        return messages.value_of(self.status())
 
     async def _hold(self, asker: "_Asker", call: HoldCall) -> Value:
         model = self._name(call.wanted)
@@ -191,10 +214,7 @@ class PoolService:
     # Processes.
 
     def _asker(self, sender: str) -> "_Asker":
-        found = self._askers.get(sender)
-        if found is None:
-            found = self._askers[sender] = _Asker()
-        return found
+        return self._askers.setdefault(sender, _Asker())
 
     def _forget(self, asker: "_Asker") -> None:
         asker.end()
@@ -229,7 +249,8 @@ class _Asker:
         self.tasks: set[asyncio.Task[object]] = set()
         self.leases: dict[str, _Lease] = {}
         self.runs: set[str] = set()
-        self.present = True
+        self.present = False
+        """True once it has greeted; others ask once, such as commands that show the state."""
 
     @property
     def busy(self) -> bool:

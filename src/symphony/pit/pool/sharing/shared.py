@@ -3,19 +3,21 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 
 from symphony.bus import Bus
-from symphony.bus.core.owning import Standing
+from symphony.bus.core.owning import PATIENCE_S, OwnerSearch, Standing
 from symphony.bus.errors import EndpointBusy, EndpointLost, EndpointUnknown, SenderUnknown
 from symphony.bus.owning import LEAVING, Ownership
+from symphony.commons.components import ComponentConfig, Health, HealthStatus, RetryPolicy
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ipc.model_calls import pack_values, unpack_values
-from symphony.pit.pool.core.budget import PoolBudget
+from symphony.pit.pool.core.budget import PoolBudget, PoolPolicy
 from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
 from symphony.pit.pool.local import FREE, LocalModels
 from symphony.pit.pool.sharing import messages
@@ -40,12 +42,14 @@ from symphony.ports.models import (
     ModelUnavailable,
     Usage,
 )
+from symphony.ports.pool import LeaseLost, ModelChanged, ModelPrewarmed, PoolEvent, SharedPool
 from symphony.ports.values import Value
 
 logger = logging.getLogger(__name__)
 
-TRIES: Final = 10
-"""How many owners may die with a call under way, until the call fails."""
+COMPONENT: Final = ComponentConfig(
+    timeout_s=PATIENCE_S, retry_policy=RetryPolicy(attempts=10, initial_s=0.02, max_s=0.2)
+)
 LEAVE_S: Final = 2.0
 """How long an owner that ends lets the calls of other processes go on."""
 _BUSY_S: Final = 0.05
@@ -75,17 +79,26 @@ class SharedModels:
         build: Callable[[str, bytes], ChildSpec],
         *,
         budget: PoolBudget,
+        policy: PoolPolicy | None = None,
+        component: ComponentConfig = COMPONENT,
         lock: Path,
         bus: Callable[[], Awaitable[Bus | None]],
         asking: str,
     ) -> None:
-        """`build` makes the process of a model of another process's settings. `asking`: see `Ownership`."""
+        """`build` makes the process of a model of another process's settings. `asking`: see `Ownership`.
+
+        `component`: an owner that does not answer is waited for `timeout_s`. A call is asked of
+        `retry_policy.attempts` owners that die with it, then it fails. With `metrics_enabled`, the
+        events of the pool are published on the bus.
+        """
+        self._component = component
         self._wanted = {
             name: ModelWanted(model=name, fingerprint=one.spec.fingerprint, settings=one.settings)
             for name, one in specs.items()
         }
         self._specs = {name: one.spec for name, one in specs.items()}
-        self._own = LocalModels(self._specs, budget=budget)
+        tell = self._publish if component.metrics_enabled else None
+        self._own = LocalModels(self._specs, budget=budget, policy=policy, tell=tell)
         self._service = PoolService(self._own, build)
         self._ownership = Ownership(
             POOL,
@@ -96,7 +109,9 @@ class SharedModels:
             greeting=self._greeting,
             changed=self._changed,
             lost=self._service.gone,
+            search=OwnerSearch(patience_s=component.timeout_s, again=component.retry_policy),
         )
+        self._moved = asyncio.Event()
         self._asking = asking
         self._needs: dict[str, Mapping[str, int]] = {}
         self._news: dict[str, Mapping[str, int] | None] = {}
@@ -209,6 +224,44 @@ class SharedModels:
             case _:
                 self._own.foresee(run, needs)
 
+    # As a component.
+
+    async def start(self) -> None:
+        """Do nothing: the pool begins with the first model that is asked or foreseen."""
+
+    async def stop(self) -> None:
+        """See `close`."""
+        await self.close()
+
+    async def health_check(self) -> HealthStatus:
+        """Degraded: models that fail, or an owner that does not answer."""
+        search = self._ownership.search
+        if search.standing is Standing.ALONE:
+            detail = f"the owner of the pool, process {search.holder}, does not answer: {search.why}"
+            return HealthStatus(health=Health.DEGRADED, detail=detail)
+        if self._closed or search.standing is not Standing.OWNER:
+            return HealthStatus(detail=f"this process is {search.standing}")
+        failing = [one for one in self._own.status().models if one.failures]
+        if failing:
+            detail = "; ".join(f"{one.model}: {one.reason}" for one in failing)
+            return HealthStatus(health=Health.DEGRADED, detail=detail)
+        return HealthStatus(detail="this process owns the pool")
+
+    async def own(self) -> None:
+        """Wait until this process owns the pool. It does so until `close`."""
+        while await self._ownership.find() is not Standing.OWNER:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def warm(self, model: str) -> None:
+        """Load a model into the pool of this process, as `LocalModels.warm`."""
+        self._spec(model)
+        await self._own.warm(model)
+
+    def status(self) -> SharedPool:
+        """Return the state of the pool of this process."""
+        return self._service.status()
+
     def pids(self) -> dict[str, int]:
         """Process ids of the models that are loaded in this process's own pool."""
         return self._own.pids()
@@ -222,6 +275,8 @@ class SharedModels:
             return
         self._closed = True
         if self._ownership.standing is Standing.OWNER:
+            if self._component.metrics_enabled:
+                self._ownership.publish(f"{POOL}.owner", {"pid": os.getpid(), "state": "leaves"})
             await self._service.leave(LEAVE_S)
         await self._own.close()
         if self._telling is not None:
@@ -291,7 +346,7 @@ class SharedModels:
                 await asyncio.sleep(_BUSY_S)
             except EndpointLost as error:
                 lost += 1
-                if lost >= TRIES:
+                if lost >= self._component.retry_policy.attempts:
                     raise ModelFailed(
                         f"model {model}: the owner of the pool of models ended during the call, {lost} times:"
                         f" {error.message}"
@@ -336,6 +391,9 @@ class SharedModels:
         """For the ownership. An own pool knows what the runs of this process need while it is used."""
         search = self._ownership.search
         self._differing.clear()
+        self._moved.set()
+        if standing is Standing.OWNER and self._component.metrics_enabled:
+            self._ownership.publish(f"{POOL}.owner", {"pid": os.getpid(), "state": "took over"})
         match standing:
             case Standing.OWNER | Standing.ALONE:
                 for run, needs in self._needs.items():
@@ -354,6 +412,21 @@ class SharedModels:
             )
         elif standing is Standing.MEMBER:
             self._warned = False
+
+    def _publish(self, event: PoolEvent) -> None:
+        """Tell everybody on the bus. The owner's events are those of the home's pool."""
+        match event:
+            case ModelChanged():
+                name = str(event.after)
+            case LeaseLost():
+                name = "lease-lost"
+            case ModelPrewarmed():
+                name = "prewarmed"
+            case _:
+                assert_never(event)
+        found = messages.value_of(event)
+        assert isinstance(found, dict)
+        self._ownership.publish(f"{POOL}.{name}", {**found, "pid": os.getpid()})
 
     def _differs(self, model: str, error: SymphonyError) -> None:
         self._differing.add(model)

@@ -1,0 +1,153 @@
+"""The pit of a home, seen and asked from other processes, and a process that stays to own it."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from symphony.app.beyond import beyond_of
+from symphony.app.bus_places import RETAINED, bus_address, passing_name
+from symphony.app.live import LiveBus
+from symphony.app.local_models import local_specs, pool_lock, shared_pool
+from symphony.bus import Bus, Endpoint, Mailbox, Policy, join
+from symphony.bus.core.retention import Replay
+from symphony.bus.errors import EndpointUnknown
+from symphony.bus.owning import LEAVING, lock_holder
+from symphony.commons.components import HealthStatus
+from symphony.commons.errors import SymphonyError
+from symphony.commons.settings import Config
+from symphony.ipc.transports.errors import ConnectFailed
+from symphony.pit.pool import PoolPolicy
+from symphony.pit.pool.sharing import messages
+from symphony.pit.pool.sharing.messages import POOL, ModelCall, ModelWanted
+from symphony.ports.models import ModelUnavailable
+from symphony.ports.pool import SharedPool
+
+STATUS_S: Final = 5.0
+KEEP_S: Final = 900.0
+"""How long `PitServer` keeps a model that nobody uses, seconds."""
+
+M = TypeVar("M", bound=msgspec.Struct)
+
+
+class PitAbsent(SymphonyError):
+    """No process of the home owns a pool of models."""
+
+    code = "pit-absent"
+
+
+class PitClient:
+    """Asks the owner of a home's pool, and never becomes it. Made by `reached`."""
+
+    def __init__(self, home: Path, config: Config, endpoint: Endpoint) -> None:
+        self._home, self._config, self._endpoint = home, config, endpoint
+
+    async def pool(self) -> SharedPool | None:
+        """Return the pool of the home; None if no process owns one.
+
+        Raises SymphonyError `pit-silent` for an owner that does not answer.
+        """
+        try:
+            answer = await self._endpoint.request(POOL, messages.STATUS, timeout_s=STATUS_S)
+        except EndpointUnknown as error:
+            holder = lock_holder(pool_lock(self._home))
+            if holder is None:
+                return None
+            raise silent(holder) from error
+        except SymphonyError as error:
+            if error.code == LEAVING:
+                return None
+            raise
+        return msgspec.convert(answer, SharedPool)
+
+    async def warm(self, model: str) -> SharedPool:
+        """Have the owner load a model; returns when it is loaded. Raises PitAbsent, ModelUnavailable."""
+        return await self._ask(messages.WARM, model)
+
+    async def unload(self, model: str) -> SharedPool:
+        """Have the owner end a model once nobody uses it; returns then. Raises as `warm`."""
+        return await self._ask(messages.UNLOAD, model)
+
+    async def events(self) -> Mailbox:
+        """Return a mailbox of the events of the pit, beginning with those that are kept."""
+        return await self._endpoint.mailbox(RETAINED, replay=Replay(), policy=Policy.DROP_OLDEST)
+
+    async def _ask(self, method: str, model: str) -> SharedPool:
+        found = dict(local_specs(self._config, self._home)).get(model)
+        if found is None:
+            raise ModelUnavailable(
+                f"{model!r} is not a model of this machine", hint="symphony models list shows all"
+            )
+        wanted = ModelWanted(model=model, fingerprint=found.spec.fingerprint, settings=found.settings)
+        call = messages.value_of(ModelCall(wanted=wanted))
+        try:
+            answer = await self._endpoint.request(POOL, method, call, timeout_s=None)
+        except EndpointUnknown as error:
+            if (holder := lock_holder(pool_lock(self._home))) is not None:
+                raise silent(holder) from error
+            raise absent(self._home) from error
+        return msgspec.convert(answer, SharedPool)
+
+
+def absent(home: Path) -> PitAbsent:
+    """Return the error for a home in which no process owns a pool."""
+    return PitAbsent(
+        f"no process of {home} has a pool of models",
+        hint="start one that stays: symphony pit serve",
+    )
+
+
+def silent(holder: int) -> SymphonyError:
+    """Return the error for an owner that does not answer."""
+    return SymphonyError(
+        f"process {holder} owns the pool of models and does not answer",
+        code="pit-silent",
+        hint=f"is it stopped? `kill -CONT {holder}` lets it go on, `kill -9 {holder}` ends it",
+    )
+
+
+@asynccontextmanager
+async def reached(home: Path, config: Config) -> AsyncIterator[PitClient | None]:
+    """Open a way to ask the owner of the pool of `home`; None if no process of it is on the bus."""
+    bus = Bus()
+    joined = None
+    try:
+        with suppress(ConnectFailed):
+            joined = await join(bus, bus_address(home), serve=False)
+        yield None if joined is None else PitClient(home, config, await bus.endpoint(passing_name("pit")))
+    finally:
+        if joined is not None:
+            await joined.close()
+        await bus.close()
+
+
+class PitServer:
+    """Owns the pool of a home for as long as it runs: an `AsyncComponent`."""
+
+    def __init__(
+        self, home: Path, config: Config, environment: Mapping[str, str], *, keep_s: float = KEEP_S
+    ) -> None:
+        """`keep_s`: how long a model stays that nobody uses and no running workflow needs."""
+        self._live = LiveBus(home, lambda: beyond_of(config.bus, environment))
+        policy = PoolPolicy(keep_s=keep_s, keep_min_s=keep_s, keep_max_s=max(keep_s, PoolPolicy().keep_max_s))
+        self.models = shared_pool(config, home, self._live.reach, policy)
+
+    async def start(self) -> None:
+        """Be on the bus, and own the pool as soon as no other process does: see `owned`."""
+        if await self._live.reach() is None:
+            raise SymphonyError("this process cannot be on the bus of the home", code="bus-absent")
+
+    async def owned(self) -> None:
+        """Wait until this process owns the pool."""
+        await self.models.own()
+
+    async def stop(self) -> None:
+        """End the models, leave the pool to others, and the bus."""
+        await self.models.close()
+        await self._live.close()
+
+    async def health_check(self) -> HealthStatus:
+        """The health of the pool."""
+        return await self.models.health_check()

@@ -1,0 +1,220 @@
+"""What `symphony pit` and `symphony models status|warm|unload` do."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from symphony.app import Symphony
+from symphony.app.pit import PitClient, PitServer, absent, reached
+from symphony.cli.actions import running
+from symphony.cli.console import exits, output
+from symphony.cli.views import pools
+from symphony.commons.errors import SymphonyError
+from symphony.commons.settings import Config
+from symphony.ports.pool import SharedPool
+from symphony.ports.runs import short_id
+
+T = TypeVar("T")
+
+LOOK_EVERY_S: Final = 1.0
+_HOME: Final = "\x1b[H\x1b[J"
+
+
+def pool_now(home: Path) -> SharedPool | None:
+    """Return the pool of a home; None if no process has one. Raises SymphonyError if it does not answer."""
+
+    async def run() -> SharedPool | None:
+        async with reached(home, Config()) as client:
+            return await _look(client)
+
+    return _run(run())
+
+
+def show(*, as_json: bool, whole: bool = False) -> None:
+    """Print the pool of the home. `whole`: as a part of the pit."""
+    symphony, found = _asked(_look)
+    _print(symphony, found, as_json=as_json, whole=whole)
+
+
+async def _look(client: PitClient | None) -> SharedPool | None:
+    return None if client is None else await client.pool()
+
+
+def ask(what: Literal["warm", "unload"], model: str, *, as_json: bool) -> None:
+    """Have the owner of the pool load or end a model, and print the model's state. Raises PitAbsent."""
+
+    async def run(client: PitClient | None) -> SharedPool | None:
+        if client is None:
+            return None
+        return await (client.warm(model) if what == "warm" else client.unload(model))
+
+    symphony, found = _asked(run)
+    if found is None:
+        raise absent(_home(symphony))
+    if as_json:
+        output.say_json(pools.model_document(found, model))
+    else:
+        output.note(pools.told(found, model))
+
+
+def watch(*, as_json: bool) -> None:
+    """Print the pool whenever it changes."""
+    symphony = Symphony.open()
+    view = _Watching(symphony, as_json=as_json)
+
+    async def run() -> None:
+        while True:
+            try:
+                async with reached(_home(symphony), symphony.config) as client:
+                    await _follow(view, client)
+            except SymphonyError as error:
+                view.trouble(error)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    _run(run())
+
+
+async def _follow(view: "_Watching", client: PitClient | None) -> None:
+    """Show what changes for as long as the processes of the home are reached."""
+    if client is None:
+        view.show(None)
+        return
+    news = await client.events()
+    while True:
+        view.show(await client.pool())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY_S):
+                await news.receive()
+        while len(news):
+            await news.receive()
+
+
+class _Watching:
+    """What was shown last: a terminal is drawn over, anything else gets what has changed."""
+
+    def __init__(self, symphony: Symphony, *, as_json: bool) -> None:
+        self._symphony, self._json = symphony, as_json
+        self._over = not as_json and output.is_terminal(sys.stdout)
+        self._before: object = None
+
+    def show(self, found: SharedPool | None) -> None:
+        """Show the pool, unless it is as it was."""
+        now = pools.gist(found)
+        if now == self._before and not self._over:
+            return
+        self._before = now
+        if self._json:
+            output.say_json({"pool": pools.document(found)}, line=True)
+        else:
+            self._draw(pools.text(found, _home(self._symphony), _names(self._symphony)))
+        output.flush()
+
+    def trouble(self, error: SymphonyError) -> None:
+        """Show why the pool cannot be seen, once."""
+        if self._before != error.code:
+            self._before = error.code
+            output.note(output.shown(error.message))
+
+    def _draw(self, text: str) -> None:
+        output.say(f"{_HOME}{text}" if self._over else text)
+
+
+def serve(keep_s: float, warmed: tuple[str, ...]) -> int:
+    """Own the pool until a signal comes."""
+    symphony = Symphony.open()
+    home = _home(symphony)
+    server = PitServer(home, symphony.config, os.environ, keep_s=keep_s)
+
+    async def run() -> int:
+        stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, stopped, number)
+        await server.start()
+        try:
+            working = asyncio.get_running_loop().create_task(_serve(server, home, warmed), name="serving")
+            received = await _first(stopped, working)
+        finally:
+            await server.stop()
+        output.note(f"stopped by {signal.Signals(received).name}")
+        return exits.OK
+
+    with asyncio.Runner(loop_factory=running.new_loop) as runner:
+        return runner.run(run())
+
+
+async def _first(stopped: "asyncio.Future[int]", working: "asyncio.Task[None]") -> int:
+    """Return what `stopped` gives; `working` ends then, or raises before."""
+    waiting: set[asyncio.Future[int] | asyncio.Task[None]] = {stopped, working}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    return await stopped
+
+
+def _stop(stopped: "asyncio.Future[int]", number: int) -> None:
+    if not stopped.done():
+        stopped.set_result(number)
+
+
+async def _serve(server: PitServer, home: Path, warmed: tuple[str, ...]) -> None:
+    try:
+        async with asyncio.timeout(LOOK_EVERY_S):
+            await server.owned()
+    except TimeoutError:
+        output.note("a run owns the pool of models: this process takes over when that run ends")
+        await server.owned()
+    output.note(f"process {os.getpid()} keeps the models of {output.shown(str(home))}")
+    for model in warmed:
+        try:
+            await server.models.warm(model)
+        except SymphonyError as error:
+            output.note(f"{output.shown(model)} is not loaded: {output.shown(error.message)}")
+        else:
+            output.note(f"{output.shown(model)} is loaded")
+    await asyncio.Event().wait()
+
+
+def _print(symphony: Symphony, found: SharedPool | None, *, as_json: bool, whole: bool) -> None:
+    if as_json:
+        document = pools.document(found)
+        output.say_json({"pool": document} if whole else document)
+    else:
+        output.say(pools.text(found, _home(symphony), _names(symphony)))
+
+
+def _asked(work: Callable[[PitClient | None], Awaitable[T]]) -> tuple[Symphony, T]:
+    symphony = Symphony.open()
+
+    async def run() -> T:
+        async with reached(_home(symphony), symphony.config) as client:
+            return await work(client)
+
+    return symphony, _run(run())
+
+
+def _run(work: Coroutine[object, object, T]) -> T:
+    with asyncio.Runner(loop_factory=running.new_loop) as runner:
+        return runner.run(work)
+
+
+def _home(symphony: Symphony) -> Path:
+    assert symphony.home is not None  # only in memory
+    return symphony.home
+
+
+def _names(symphony: Symphony) -> Callable[[str], str]:
+    """Return what a run is called, of its id."""
+
+    def called(run_id: str) -> str:
+        try:
+            return symphony.runs.label(run_id)
+        except SymphonyError:
+            return short_id(run_id)
+
+    return called

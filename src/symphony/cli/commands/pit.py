@@ -1,0 +1,44 @@
+"""`symphony pit`: what the runs of a home share, and a process that keeps it between runs."""
+
+import click
+
+from symphony.cli.arguments import options
+from symphony.cli.lazy import CommandGroup
+
+
+@click.group("pit", cls=CommandGroup)
+def command() -> None:
+    """Show what the runs of a home share, and keep models loaded between runs."""
+
+
+@command.command()
+@click.option("--watch", is_flag=True, help="Show each change, until Ctrl-C.")
+@options.as_json("Print one JSON object; with --watch, one a line.")
+def status(watch: bool, as_json: bool) -> int:
+    """Show the pool of models: its owner, what is loaded, who uses it, and who waits."""
+    from symphony.cli.actions import pits
+
+    if watch:
+        pits.watch(as_json=as_json)
+    else:
+        pits.show(as_json=as_json, whole=True)
+    return 0
+
+
+@command.command()
+@click.option(
+    "--keep", type=options.DURATION, default="15m", show_default=True, metavar="DURATION",
+    help="How long a model stays loaded that nobody uses, such as 90s or 2h.",
+)  # fmt: skip
+@click.option(
+    "--warm", "warmed", multiple=True, metavar="MODEL", help="Load this model now; may be repeated."
+)
+def serve(keep: float, warmed: tuple[str, ...]) -> int:
+    """Stay, and keep the models of a home loaded between runs, until Ctrl-C or SIGTERM.
+
+    Runs use the models of this process. If a run owns the pool already, this process takes over when
+    that run ends.
+    """
+    from symphony.cli.actions import pits
+
+    return pits.serve(keep, warmed)
