@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from symphony.app.preparing import check_hosts
+from symphony.app.run_for import ANYBODY, RunFor
 from symphony.commons.settings import Config
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.store.journal import RunMeta
@@ -23,6 +24,7 @@ class RunAmendment(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int | None = None
     cache: bool | None = None
     operators: "Sequence[Path | str]" = ()
+    run_for: RunFor = ANYBODY
 
     def of(self, meta: RunMeta, config: Config) -> RunMeta:
         """Return what is recorded of the run from now on. No budget goes beyond that of the settings.
@@ -32,6 +34,7 @@ class RunAmendment(msgspec.Struct, frozen=True, kw_only=True):
         if self == AS_BEFORE:
             return meta
         check_hosts(self.allow_hosts)
+        whom = self.run_for.checked()
         own = config.budget
         limits = amended(meta.budget or Limits(), self.budget or Limits())
         return msgspec.structs.replace(
@@ -40,6 +43,9 @@ class RunAmendment(msgspec.Struct, frozen=True, kw_only=True):
             allow_hosts=tuple(dict.fromkeys((*meta.allow_hosts, *self.allow_hosts))),
             concurrency=self.concurrency or meta.concurrency,
             cache=meta.cache if self.cache is None else self.cache and config.symphony.cache,
+            user=meta.user if whom.user is None else whom.user,
+            project=meta.project if whom.project is None else whom.project,
+            priority=meta.priority if whom.priority is None else whom.priority,
             operators=tuple(str(Path(one).absolute()) for one in self.operators) or meta.operators,
         )
 

@@ -68,6 +68,7 @@ def _step(step: Step, history: History, outline: Outline) -> JSON:
         "started_at": _iso(step.started_at),
         "finished_at": _iso(step.finished_at),
         "attempts": attempts,
+        **({"queued_s": round(step.queued_s, 3)} if step.queued_s else {}),
         "elements": step.count,
         "usage": _usage(step.usage),
     }

@@ -28,6 +28,7 @@ from symphony.app.preparing import (
     recalled,
 )
 from symphony.app.readying import Readying
+from symphony.app.run_for import ANYBODY, RunFor, usual
 from symphony.app.telling import Telling, check_finish_host, hosts_of
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
 from symphony.commons.errors import SymphonyError
@@ -135,10 +136,12 @@ class Launcher:
         allow_hosts: Sequence[str] = (),
         load: bool = True,
         name: str | None = None,
+        run_for: RunFor = ANYBODY,
     ) -> Prepared:
         """Check everything that a new run needs; `load` runs the files of its operators."""
         if name is not None:
             check_name(name)
+        whom = run_for.checked()
         ready = self.readying.ready(workflow, load=load)
         here = (cwd or Path.cwd()).absolute()
         bound, problems = bind_inputs(ready.workflow, inputs or {}, cwd=here)
@@ -152,6 +155,7 @@ class Launcher:
         if self._parts.on_finish is None:
             check_finish_host(ready.workflow.on_finish, hosts)
         self._parts.environment.update(environment or {})
+        user, project, priority = usual(config.run, self._parts.home, here)
         meta = RunMeta(
             run_id=new_run_id(),
             workflow=ready.document,
@@ -171,6 +175,9 @@ class Launcher:
             only=ready.only,
             fingerprints=self._prints(ready, bound, here) if load and self._parts.home is not None else None,
             name=name,
+            user=user if whom.user is None else whom.user,
+            project=project if whom.project is None else whom.project,
+            priority=priority if whom.priority is None else whom.priority,
         )
         keys = keys_of(config, self._parts.environment)
         environment = self._parts.environment
@@ -390,6 +397,9 @@ class Launcher:
             artifacts=artifacts,
             models=self._parts.models,
             arbiter=self._parts.arbiter,
+            user=prepared.meta.user,
+            project=prepared.meta.project,
+            priority=prepared.meta.priority,
             clock=self._parts.clock,
             log=log,
             cache=cache,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from symphony.app.live import LiveBus
     from symphony.app.preparing import PreparedWorkflow
     from symphony.app.rerunning import RerunRequest
+    from symphony.app.run_for import RunFor
     from symphony.app.searching import Searching
     from symphony.app.upkeep import Upkeep
     from symphony.pit.artifacts import ResultCache
@@ -262,6 +263,17 @@ class Symphony:
         """
         return self._launcher.readying.ready(workflow, load=load, nodes=nodes, body=body)
 
+    def run_for(self, run_id: str) -> "RunFor":
+        """Return for whom a run is, as far as that differs from what a new run in its folder would be.
+
+        Raises RunNotFound, JournalFailed.
+        """
+        from symphony.app.run_for import unusual, usual
+
+        meta = self.runs.meta(self.runs.find(run_id))
+        of_new = usual(self.config.run, self.home, Path(meta.cwd))
+        return unusual(meta.user, meta.project, meta.priority, of_new)
+
     async def start(
         self,
         workflow: "Workflow | Path | str | PreparedWorkflow",
@@ -274,6 +286,9 @@ class Symphony:
         budget: Limits | None = None,
         allow_hosts: Sequence[str] = (),
         name: str | None = None,
+        user: str | None = None,
+        project: str | None = None,
+        priority: int | None = None,
     ) -> "RunHandle":
         """Check everything, then begin a run; it is durable when this returns.
 
@@ -284,9 +299,13 @@ class Symphony:
         `budget`: limits beside those of the workflow and the settings; the strictest hold.
         `allow_hosts`: what operators may ask over HTTP, beside the hosts of the settings. `name`: what the
         run is called, which no other run is; without one it gets its workflow's slug and the next number,
-        such as `words-12`. Raises WorkflowInvalid, InputInvalid, WorkflowNotFound, NotSupported,
-        ConfigInvalid, JournalFailed, SymphonyError `run-name`.
+        such as `words-12`. `user`, `project` and `priority` say for whom it runs and how urgently, in place
+        of the settings; they decide who shares what is scarce, and permit nothing. Raises WorkflowInvalid,
+        InputInvalid, WorkflowNotFound, NotSupported, ConfigInvalid, JournalFailed, SymphonyError `run-name`
+        or `run-for`.
         """
+        from symphony.app.run_for import RunFor
+
         prepared = self._launcher.prepared(
             workflow,
             inputs,
@@ -297,6 +316,7 @@ class Symphony:
             budget=budget,
             allow_hosts=allow_hosts,
             name=name,
+            run_for=RunFor(user=user, project=project, priority=priority),
         )
         return await self._launcher.begin(prepared)
 
@@ -327,20 +347,24 @@ class Symphony:
         concurrency: int | None = None,
         cache: bool | None = None,
         operators: "Sequence[Path | str]" = (),
+        user: str | None = None,
+        project: str | None = None,
+        priority: int | None = None,
     ) -> "RunHandle":
         """Go on with a run that was interrupted, paused or waits: `await symphony.resume("words-12")`.
 
         `retry` and `skip` name nodes that wait for a decision; `environment` as for `start`. Limits of
         `budget` take the place of the run's, within those of the settings; `allow_hosts` are added to
-        the run's; `operators` are files in place of those that it recorded. All of this, `concurrency`
-        and `cache` hold until the run ends. A run that has ended gives its result again. Raises
-        RunNotFound, RunBusy, and as `start`.
+        the run's; `operators` are files in place of those that it recorded; `user`, `project` and `priority`
+        replace the run's. All of this, `concurrency` and `cache` hold until the run ends. A run that has
+        ended gives its result again. Raises RunNotFound, RunBusy, and as `start`.
         """
         from symphony.app.amending import RunAmendment
+        from symphony.app.run_for import RunFor
 
         amendment = RunAmendment(
             budget=budget, allow_hosts=tuple(allow_hosts), concurrency=concurrency, cache=cache,
-            operators=tuple(operators),
+            operators=tuple(operators), run_for=RunFor(user=user, project=project, priority=priority),
         )  # fmt: skip
         return await self._launcher.resume(
             run_id, retry=retry, skip=skip, environment=environment, amendment=amendment
@@ -360,6 +384,9 @@ class Symphony:
         concurrency: int | None = None,
         cache: bool | None = None,
         operators: "Sequence[Path | str]" = (),
+        user: str | None = None,
+        project: str | None = None,
+        priority: int | None = None,
     ) -> "RunHandle":
         """Begin a new run that reuses results of one that no process owns.
 
@@ -376,9 +403,12 @@ class Symphony:
         `name` as for `start`, the rest as for `resume`. Raises RunNotFound, RunBusy, InputInvalid,
         SymphonyError `unknown-node`, and as `start`.
         """
+        from symphony.app.run_for import RunFor
+
         asked = _rerun_request(
             first, inputs, file, name, budget=budget, allow_hosts=tuple(allow_hosts),
             concurrency=concurrency, cache=cache, operators=tuple(operators),
+            run_for=RunFor(user=user, project=project, priority=priority),
         )  # fmt: skip
         return await self._launcher.rerun(run_id, asked, environment)
 
@@ -412,14 +442,17 @@ def _rerun_request(
     concurrency: int | None = None,
     cache: bool | None = None,
     operators: "tuple[Path | str, ...]" = (),
+    run_for: "RunFor | None" = None,
 ) -> "RerunRequest":
     from symphony.app.amending import RunAmendment
     from symphony.app.rerunning import RerunRequest
+    from symphony.app.run_for import RunFor
 
     steps = (first,) if isinstance(first, str) else tuple(first or ())
     amendment = RunAmendment(
-        budget=budget, allow_hosts=allow_hosts, concurrency=concurrency, cache=cache, operators=operators
-    )
+        budget=budget, allow_hosts=allow_hosts, concurrency=concurrency, cache=cache, operators=operators,
+        run_for=run_for or RunFor(),
+    )  # fmt: skip
     return RerunRequest(first=steps, inputs=inputs, file=file, name=name, amendment=amendment)
 
 

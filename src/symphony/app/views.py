@@ -55,7 +55,9 @@ class HomeViews:
 
         run_id = self._runs.find(run_id)
         history, outline = self._insight.history(run_id), self._insight.outline(run_id)
-        about = documents.of_run(history, outline, self._runs.meta(run_id).source)
+        meta = self._runs.meta(run_id)
+        about = documents.of_run(history, outline, meta.source)
+        about |= {"user": meta.user or None, "project": meta.project or None, "priority": meta.priority}
         short = self._runs.shorts([run_id])[run_id]
         return spelling.result(self._runs.result(run_id), short) | about
 

@@ -224,6 +224,18 @@ class SymphonyConfig(Settings, frozen=True, kw_only=True):
     value_mb: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 256
 
 
+class RunConfig(Settings, frozen=True, kw_only=True):
+    """For whom runs are, unless a command says otherwise: that decides who shares what is scarce.
+
+    Unset, `user` is the name of whoever is logged in, and `project` that of the folder. Runs of a higher
+    `priority` go first.
+    """
+
+    user: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    project: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    priority: Annotated[int, msgspec.Meta(ge=-1_000, le=1_000)] = 0
+
+
 class HttpConfig(Settings, frozen=True, kw_only=True):
     """What operators may ask over HTTP: nothing but `allow`.
 
@@ -330,6 +342,7 @@ class Config(Settings, frozen=True, kw_only=True):
     pool: PoolConfig = PoolConfig()
     retention: RetentionConfig = RetentionConfig()
     search: SearchConfig = SearchConfig()
+    run: RunConfig = RunConfig()
     symphony: SymphonyConfig = SymphonyConfig()
     tracing: TracingConfig = TracingConfig()
 

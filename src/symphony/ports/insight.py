@@ -42,6 +42,10 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The number of them whose failure `on_error` has handled."""
     on_error: Literal["fail", "skip", "value", "fallback"] = "fail"
     """How the node handles failures."""
+    queued: int = 0
+    """The number of them that are queued."""
+    queued_for: str | None = None
+    """For what the first of these is queued, and why, in words."""
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

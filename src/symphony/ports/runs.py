@@ -229,9 +229,9 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One durable change of a run. `seq` counts from 1 without gaps; `at` is epoch seconds.
 
     Types: run.started run.resumed run.paused run.interrupted run.cancelling run.finished node.started
-    node.expanded node.opened node.delayed node.expired node.retrying node.waiting node.decided
-    node.finished node.cached node.failed node.skipped node.cancelled node.stopped. `data` depends on the type
-    (attempt, error, count, round, until, asks, signal, status, …).
+    node.queued node.granted node.expanded node.opened node.delayed node.expired node.retrying node.waiting
+    node.decided node.finished node.cached node.failed node.skipped node.cancelled node.stopped. `data`
+    depends on the type (attempt, error, count, round, until, asks, signal, status, resource, reason, …).
     """
 
     seq: int

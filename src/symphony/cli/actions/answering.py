@@ -11,6 +11,7 @@ import msgspec
 
 from symphony.cli.console import output
 from symphony.cli.console.keyboard import Keyboard, TypedLine, foreground
+from symphony.commons.users import login_name
 from symphony.ports.insight import OpenQuestion
 
 _YES: Final = frozenset({"y", "yes", "approve", "approved", "ok"})
@@ -122,7 +123,7 @@ class Answering:
         self._run, self.prompt, self._keyboard, self._changed = run, prompt, keyboard, changed
         self._loop = asyncio.get_running_loop()
         self._listening = False
-        self._by = user()
+        self._by = login_name()
 
     def see(self, questions: Sequence[OpenQuestion]) -> None:
         """Put what is asked now; listen while there is something, and only in the foreground."""
@@ -180,13 +181,3 @@ def answering(
             yield made
         finally:
             made.close()
-
-
-def user() -> str | None:
-    """Return the name of the user at the terminal."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return None

@@ -78,6 +78,25 @@ run_name: Final = click.option(
     metavar="NAME",
     help="A name for the run that no other run has. Default: the workflow and a number, such as words-12.",
 )
+
+
+def for_whom(function: F) -> F:
+    """`--as`, `--project` and `--priority`: for whom a run is."""
+    for option in (
+        click.option(
+            "--priority", type=click.IntRange(-1_000, 1_000), metavar="N",
+            help="Runs of a higher priority get first what they share with others.",
+        ),
+        click.option("--project", metavar="NAME", help="The project that the run belongs to."),
+        click.option(
+            "--as", "user", metavar="NAME",
+            help="The user whom the run is for. Users share fairly what cannot serve all at once.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
 yes: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask; without a terminal nobody is asked.")
 quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 output: Final = click.option(
@@ -115,6 +134,7 @@ def limit(default: int) -> Decorator:
 def amendments(function: F) -> F:
     """Return what a run may do otherwise when it goes on, or once more."""
     for option in (
+        for_whom,
         click.option(
             "--operators", type=PATH, multiple=True, metavar="FILE",
             help="A Python file of operators, trusted, in place of those of the run. May be repeated.",

@@ -50,13 +50,14 @@ if TYPE_CHECKING:
 @options.output_dir
 @options.overwrite
 @options.run_name
+@options.for_whom
 @options.quiet
 def command(
     file: Path | None, nodes: tuple[str, ...], inputs: tuple[str, ...], input_files: tuple[str, ...],
     as_json: bool, dry_run: bool, memory: bool, operators: tuple[Path, ...], no_cache: bool,
     concurrency: int | None, env_file: Path | None, budgets: tuple[str, ...],
     allow_hosts: tuple[str, ...], name: str | None, one_output: str | None, output_dir: Path | None,
-    overwrite: bool, quiet: bool,
+    overwrite: bool, user: str | None, project: str | None, priority: int | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Run a workflow.
 
@@ -105,7 +106,8 @@ def command(
     async def begin(symphony: Symphony) -> "RunHandle":
         return await symphony.start(
             prepared, values, cwd=Path.cwd(), cache=not no_cache, concurrency=concurrency,
-            environment=environment, budget=budget, allow_hosts=allow_hosts, name=name,
+            environment=environment, budget=budget, allow_hosts=allow_hosts, name=name, user=user,
+            project=project, priority=priority,
         )  # fmt: skip
 
     if one_output in prepared.lacking:

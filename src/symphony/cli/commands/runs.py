@@ -132,6 +132,7 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     overview = views.overview(run_id)
     short = symphony.runs.shorts([run_id])[run_id]
     parts = [ending.closing_text(result, result.took_s, page, short) + "\n"]
+    parts.append(listing.for_whom_text(symphony.run_for(run_id)))
     label = functools.cache(symphony.runs.label)
     parts.append(
         listing.nodes_text(result, label) if elements else listing.lines_text(overview, result.status, label)

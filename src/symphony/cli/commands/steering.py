@@ -50,7 +50,7 @@ def resume(
     run: str | None, retry: tuple[str, ...], skip: tuple[str, ...], budgets: tuple[str, ...],
     allow_hosts: tuple[str, ...], concurrency: int | None, no_cache: bool, operators: tuple[Path, ...],
     env_file: Path | None, as_json: bool, one_output: str | None, output_dir: Path | None,
-    overwrite: bool, quiet: bool,
+    overwrite: bool, quiet: bool, user: str | None, project: str | None, priority: int | None,
 ) -> int:  # fmt: skip
     """Go on with a run that was interrupted, paused or waits; what had finished is not run again.
 
@@ -70,7 +70,8 @@ def resume(
     async def begin(symphony: "Symphony") -> "RunHandle":
         handle = await symphony.resume(
             run_id, retry=retry, skip=skip, environment=environment, budget=budget, allow_hosts=allow_hosts,
-            concurrency=concurrency, cache=False if no_cache else None, operators=operators,
+            concurrency=concurrency, cache=False if no_cache else None, operators=operators, user=user,
+            project=project, priority=priority,
         )  # fmt: skip
         if handle.changed_code:
             from symphony.cli.views.reusing import changed_code_text
@@ -118,7 +119,7 @@ def rerun(
     budgets: tuple[str, ...], allow_hosts: tuple[str, ...], concurrency: int | None, no_cache: bool,
     operators: tuple[Path, ...], env_file: Path | None, dry_run: bool, as_json: bool,
     one_output: str | None, output_dir: Path | None, overwrite: bool,
-    quiet: bool,
+    quiet: bool, user: str | None, project: str | None, priority: int | None,
 ) -> int:  # fmt: skip
     """Begin a new run that reuses what succeeded in another and runs the rest.
 
@@ -168,6 +169,7 @@ def rerun(
         handle = await symphony.rerun(
             run_id, first=first, inputs=values, file=mended, environment=environment, name=name,
             budget=budget, allow_hosts=allow_hosts, concurrency=concurrency, cache=cache, operators=operators,
+            user=user, project=project, priority=priority,
         )  # fmt: skip
         if handle.reused is not None:
             output.note(reuse_text(handle.reused, symphony.runs.label(run_id)))
@@ -283,8 +285,8 @@ def _answer(
     run: str, node: str | None, *, approved: bool, comment: str | None, by: str | None, as_json: bool
 ) -> int:
     from symphony.cli.actions import opening
-    from symphony.cli.actions.answering import user
     from symphony.cli.actions.run_nodes import only_asking
+    from symphony.commons.users import login_name
 
     opened = opening.opened()
     runs = opened.runs
@@ -293,7 +295,7 @@ def _answer(
         node = only_asking(opened.runs.result(run_id), approved=approved)
     else:
         (node,) = _nodes(opened, run_id, (node,))
-    reached = runs.answer(run_id, node, approved=approved, by=by or user(), comment=comment)
+    reached = runs.answer(run_id, node, approved=approved, by=by or login_name(), comment=comment)
     word = "approved" if approved else "rejected"
     if as_json:
         output.say_json({"run_id": run_id, "node": node, "decision": word, "reached": reached.value})

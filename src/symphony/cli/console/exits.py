@@ -59,6 +59,7 @@ _OF_CODE: Final = {
     "unknown-output": USAGE,
     "not-supported": USAGE,
     "run-not-found": USAGE,
+    "run-for": USAGE,
     "run-name": USAGE,
     "run-ambiguous": USAGE,
     "artifact-missing": USAGE,

@@ -11,13 +11,14 @@ from symphony.cli.views.ending import names, node_word
 from symphony.cli.views.versions import version_lines
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
-from symphony.ports.runs import NodeStatus, short_id, titled
+from symphony.ports.runs import NodeStatus, RunStatus, short_id, titled
 
 if TYPE_CHECKING:
+    from symphony.app.run_for import RunFor
     from symphony.commons.errors import SymphonyError
     from symphony.ports.artifacts import ArtifactRecord
     from symphony.ports.insight import NodeLine, Overview
-    from symphony.ports.runs import RunEvent, RunResult, RunStatus, RunSummary
+    from symphony.ports.runs import RunEvent, RunResult, RunSummary
     from symphony.ports.values import StoredValue
     from symphony.workflow.catalog import ModelInfo, OperatorInfo, Port
 
@@ -25,6 +26,8 @@ _NODES_MAX: Final = 500
 _DIGEST_SHOWN: Final = 16
 _LINE_MAX: Final = 400
 """The characters of a text in a table that a pipe gets."""
+QUEUED: Final = "queued"
+"""What people are told of a pending node that waits until it may use something."""
 _WHY_MAX: Final = 120
 """The characters of an error in a list of runs, also in a pipe: `runs show` and `--json` have all of it."""
 _RUNS: Final = (
@@ -39,6 +42,14 @@ _ARTIFACTS: Final = (
     "DIGEST", Heading("SIZE", rank=2), Heading("STORED", rank=4), Heading("TYPE", rank=3, least=10),
     Heading("NAMES", rank=1, least=16),
 )  # fmt: skip
+
+
+def for_whom_text(run_for: "RunFor") -> str:
+    """Return for whom a run is and how urgent it is, as far as that is unusual: `for ada, priority 5`."""
+    parts = [f"for {output.shown(run_for.user)}"] if run_for.user is not None else []
+    parts += [f"project {output.shown(run_for.project)}"] if run_for.project is not None else []
+    parts += [f"priority {run_for.priority}"] if run_for.priority is not None else []
+    return ", ".join(parts) + "\n" if parts else ""
 
 
 def runs_text(runs: "Iterable[RunSummary]", shorts: "Mapping[str, str]") -> str:
@@ -92,8 +103,11 @@ def nodes_text(run: "RunResult", run_of: "Callable[[str], str]" = short_id) -> s
             about = f"not cached: {node.not_cached}"
         if node.asks is not None:
             about = _line(f"asks: {node.asks}")
+        word = node_word(node.status, run.status)
+        if node.queued is not None and run.status is RunStatus.RUNNING:
+            word, about = QUEUED, _line(node.queued)
         title = output.shown(titled(name, node.label))
-        rows.append((title, node_word(node.status, run.status), str(node.attempts), took, about))
+        rows.append((title, word, str(node.attempts), took, about))
     return _nodes_table(rows, len(run.nodes) - _NODES_MAX, [run_of(one) for one in origins])
 
 
@@ -106,8 +120,13 @@ def lines_text(overview: "Overview", run: "RunStatus", run_of: "Callable[[str], 
     origins = _origins(line.cached_from for line in overview.lines)
     for line in overview.lines:
         took = "" if line.took_s is None else output.duration(line.took_s)
-        rows.append((_counted(line), node_word(line.status, run), str(line.attempts or ""), took,
-                     _about(line, None if len(origins) == 1 else run_of)))  # fmt: skip
+        about = _about(line, None if len(origins) == 1 else run_of)
+        word = node_word(line.status, run)
+        if line.queued_for is not None and run is RunStatus.RUNNING:
+            several = f"{line.queued:,} " if line.queued > 1 else ""
+            about = "; ".join(filter(None, (about, _line(several + line.queued_for))))
+            word = QUEUED if line.status is NodeStatus.PENDING else word
+        rows.append((_counted(line), word, str(line.attempts or ""), took, about))
     return _nodes_table(rows, overview.lines_more, [run_of(one) for one in origins])
 
 

@@ -62,8 +62,8 @@ class _Row:
     """All slots with the same name, apart from elements and rounds."""
 
     __slots__ = (
-        "cached", "ends", "error", "failed", "groups", "handled", "name", "order", "slots", "slowest",
-        "starts", "statuses", "steps",
+        "cached", "ends", "error", "failed", "groups", "handled", "name", "order", "queued", "slots",
+        "slowest", "starts", "statuses", "steps", "waits",
     )  # fmt: skip
 
     def __init__(self, name: str, order: tuple[int, ...]) -> None:
@@ -78,6 +78,8 @@ class _Row:
         self.slowest: list[tuple[float, int]] = []
         self.failed: list[float] = []
         self.error: int | None = None  # a slot that failed
+        self.queued = 0
+        self.waits: int | None = None  # the first slot that is queued
 
     @property
     def begin(self) -> float:
@@ -177,6 +179,10 @@ class _Rows:
 
     def _count(self, row: _Row, slots: range) -> None:
         replay, machine = self._replay, self._machine
+        if replay.queues.last and (number := machine.status.count(Status.QUEUED, slots.start, slots.stop)):
+            row.queued += number
+            if row.waits is None:
+                row.waits = machine.status.find(Status.QUEUED, slots.start, slots.stop)
         if len(slots) == 1:
             status = replay.status(slots[0])
             row.statuses[status] = row.statuses.get(status, 0) + 1
@@ -279,6 +285,8 @@ class _Rows:
             fans_out=bool(row.groups),
             handled=len(row.handled),
             on_error=_ON_FAILURE[self._machine.node(first).on_failure],
+            queued=row.queued,
+            queued_for=None if row.waits is None else replay.queued(row.waits),
         )
 
     def _why(self, slot: int) -> RunError:

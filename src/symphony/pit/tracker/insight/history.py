@@ -54,6 +54,10 @@ class Step(msgspec.Struct):
     cached_from: str | None = None
     usage: Usage | None = None
     """What the models of all its attempts used."""
+    queued_s: float = 0.0
+    """For how long it waited for grants, in seconds."""
+    queued_at: float | None = None
+    """Since when it has been waiting for one."""
     retry_at: float | None = None
     """When the back-off before the next attempt was over."""
 
@@ -81,6 +85,7 @@ class History:
         """The approvals that have been answered since anything else happened: nobody has gone on yet."""
         self._asked: set[str] = set()
         self._running: dict[str, Step] = {}
+        self._queued: dict[str, Step] = {}
         self._rounds: dict[str, Step] = {}  # the round that each loop is in
         for event in events:
             self.add(event)
@@ -148,6 +153,8 @@ class History:
         for step in self._running.values():
             step.attempts[-1].finished_at, step.attempts[-1].error = at, INTERRUPTED
         self._running.clear()
+        for name in list(self._queued):
+            self._leave_queue(name, at)
 
     def _mind_answers(self, event: RunEvent) -> None:
         if event.node is not None and event.type == "node.finished" and event.node in self._asked:
@@ -169,6 +176,11 @@ class History:
             self._running[name] = step
         elif event.type == "node.retrying":
             step.retry_at, step.status = event.at, NodeStatus.RUNNING
+        elif event.type == "node.queued":
+            step.status, step.queued_at = NodeStatus.PENDING, event.at
+            self._queued[name] = step
+        elif event.type == "node.granted":
+            self._leave_queue(name, event.at)
         elif event.type == "node.expanded":
             count = event.data.get("count")
             step.count, step.opened_at = (count if isinstance(count, int) else 0), event.at
@@ -184,6 +196,12 @@ class History:
             _note_usage(step, event)
         elif event.type in _ENDS:
             self._ended(step, event)
+
+    def _leave_queue(self, name: str, at: float | None) -> None:
+        step = self._queued.pop(name, None)
+        if step is not None and step.queued_at is not None:
+            step.queued_s += max(0.0, (step.queued_at if at is None else at) - step.queued_at)
+            step.queued_at = None
 
     def _opened(self, step: Step, event: RunEvent) -> None:
         """A graph inside the step begins: a sub-workflow, or a round of a loop."""
@@ -204,6 +222,7 @@ class History:
 
     def _ended(self, step: Step, event: RunEvent) -> None:
         step.status, step.finished_at = _ENDS[event.type], event.at
+        self._leave_queue(step.name, event.at)
         self._close_round(step, step.status, event.at)
         took = event.data.get("duration_ms")
         worked = isinstance(took, int | float)

@@ -143,6 +143,11 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     """The fingerprints of the runs that ran what a rerun has taken over, by their ids."""
     name: str | None = None
     """The name of the run; None for runs that began before runs had names."""
+    user: str = ""
+    """For whom it runs; empty if that is not known, as for runs of earlier versions. `project` likewise."""
+    project: str = ""
+    priority: int = 0
+    """Runs of a higher priority go first."""
 
     def recorded(self) -> Recorded:
         """Finds the sub-workflows."""
