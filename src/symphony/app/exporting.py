@@ -15,6 +15,7 @@ from symphony.app.written_files import WrittenFiles, digest_of, listed
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory, replacing, within
 from symphony.pit.artifacts.bodies.filenames import file_name, key, told_apart
+from symphony.pit.artifacts.bodies.filenames import type_of as type_of
 from symphony.pit.artifacts.values.media import BYTES_TYPE, JSON_TYPE, TEXT_TYPE
 from symphony.ports.artifacts import ArtifactMissing, ArtifactRecord, ArtifactStore
 from symphony.ports.insight import MadeArtifact

@@ -19,7 +19,7 @@ from symphony.app.exporting import ExportFailed, copied, export, foreseen, opene
 from symphony.app.written_files import LIST
 from symphony.commons.filesystem import PathEscapes
 from symphony.pit.artifacts import MemoryArtifacts
-from symphony.pit.artifacts.bodies.filenames import extension, file_name, key, told_apart
+from symphony.pit.artifacts.bodies.filenames import extension, file_name, key, told_apart, type_of
 from symphony.pit.artifacts.values.codec import encode_value
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.values import ArtifactRef
@@ -403,3 +403,19 @@ def test_every_round_of_a_loop_gives_its_artifact_however_the_round_is_recorded(
             assert [one.node for one in again.artifacts()] == [f"grow#{n}.write" for n in range(3)]
 
     asyncio.run(whole())
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("notes", "a.md"), "text/markdown"),
+        (("page.html", "a.md"), "text/html"),
+        (("DATA.YML",), "application/yaml"),
+        (("logs.tar.gz",), "application/gzip"),
+        (("notes", "-"), "application/octet-stream"),
+        (("", ".md"), "application/octet-stream"),
+        (("a.b/c",), "application/octet-stream"),
+    ],
+)
+def test_the_first_name_that_tells_a_content_type_decides(names: tuple[str, ...], kind: str) -> None:
+    assert type_of(*names) == kind

@@ -190,7 +190,9 @@ def fsck(repair: bool, as_json: bool) -> int:
 @command.command()
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("--name", help="A name to find it by. Default: the file's name.")
-@click.option("--type", "content_type", help="The content type. Default: guessed from the name.")
+@click.option(
+    "--type", "content_type", help="The content type. Default: guessed from the name, else from the file's."
+)
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="A tag for this version; may be repeated.")
 @click.option("--note", default="", metavar="TEXT", help="What is to be known of this version.")
 @click.option(
@@ -215,9 +217,7 @@ def put(
 
     What is the newest version of the name already adds none, unless it gets a note or parents.
     """
-    from mimetypes import guess_type
-
-    from symphony.app import Symphony, spelling
+    from symphony.app import Symphony, exporting, spelling
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.console.failures import BadUsage
     from symphony.ports.values import ArtifactRef
@@ -225,7 +225,7 @@ def put(
     if file != "-" and Path(file).is_dir():
         raise BadUsage(f"{file} is a folder", hint="pack it first, for instance with tar")
     given = name if name is not None else Path(file).name if file != "-" else None
-    kind = content_type or guess_type(given or "")[0] or "application/octet-stream"
+    kind = content_type or exporting.type_of(given or "", file)
     if given is None and (tags or note or parents):
         raise BadUsage("what is put without a name has no versions", hint="name it: --name report")
     store = Symphony.open().artifacts

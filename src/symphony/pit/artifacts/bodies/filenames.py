@@ -21,6 +21,12 @@ _EXTENSIONS: Final = {
     "text/markdown": ".md", "text/plain": ".txt", "text/tab-separated-values": ".tsv", "text/xml": ".xml",
     "text/yaml": ".yaml", "video/mp4": ".mp4",
 }  # fmt: skip
+_TYPES: Final = {
+    **{suffix: kind for kind, suffix in reversed(_EXTENSIONS.items()) if suffix},
+    ".yml": "application/yaml", ".htm": "text/html", ".jpeg": "image/jpeg", ".log": "text/plain",
+    ".mjs": "text/javascript", ".xml": "application/xml", ".yaml": "application/yaml",
+}  # fmt: skip
+_COMPRESSED: Final = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 _ANY: Final = frozenset({"application/octet-stream", "text/plain"})
 """Types that say so little that a name's own extension tells more."""
 _KNOWN: Final = MimeTypes()  # without the system's files: names are the same on every machine
@@ -40,6 +46,22 @@ def extension(content_type: str) -> str:
         if kind.endswith(ending):
             return suffix
     return _KNOWN.guess_extension(kind) or (".txt" if kind.startswith("text/") else "")
+
+
+def type_of(*names: str) -> str:
+    """Return the content type that the first of these names of a file tells, by its extension.
+
+    `application/octet-stream` if none of them tells any.
+    """
+    for name in names:
+        kind, encoding = _KNOWN.guess_type(
+            f"x{PurePosixPath(name).suffix}" if "." in name else "", strict=False
+        )
+        if encoding is not None:
+            return _COMPRESSED.get(encoding, "application/octet-stream")
+        if (found := _TYPES.get(PurePosixPath(name).suffix.lower(), kind)) is not None:
+            return found
+    return "application/octet-stream"
 
 
 def file_name(name: str, content_type: str) -> PurePosixPath:
