@@ -19,7 +19,8 @@ sys.path.insert(0, str(HERE))  # beside `python -P`
 import results as files  # noqa: E402
 
 ALL = (
-    "validation", "engine", "effects", "small_runs", "memory", "startup", "embedding", "artifacts", "ipc",
+    "validation", "engine", "effects", "small_runs", "memory", "startup", "embedding", "artifacts",
+    "artifact_search", "ipc",
     "kit", "bus", "bus_peers", "bus_nats", "sync", "spawning", "growth", "pool", "pool_trace",
 )  # fmt: skip
 LIMIT_S = 300

@@ -369,11 +369,17 @@ Damage = Callable[[Path], None]
 def flipped(path: Path) -> None:
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 0x10
-    path.write_bytes(body)
+    rewrite(path, bytes(body))
 
 
 def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-7])
+    rewrite(path, path.read_bytes()[:-7])
+
+
+def rewrite(path: Path, body: bytes) -> None:
+    """Put another file there: those who have the old one mapped into their memory keep it."""
+    path.with_name("new").write_bytes(body)
+    path.with_name("new").replace(path)
 
 
 @pytest.mark.parametrize("damage", [flipped, cut, Path.unlink], ids=["flipped", "cut", "gone"])

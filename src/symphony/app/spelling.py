@@ -219,7 +219,12 @@ def _hit(found: Hit) -> dict[str, JSON]:
     snippet: JSON = None
     if found.snippet is not None:
         snippet = {"text": found.snippet.text, "marks": [list(mark) for mark in found.snippet.marks]}
-    more: dict[str, JSON] = {"score": found.score, "quality": quality(found.quality), "snippet": snippet}
+    more: dict[str, JSON] = {
+        "score": found.score,
+        "quality": quality(found.quality),
+        "tags": list(found.tags),
+        "snippet": snippet,
+    }
     return artifact(found.record) | more
 
 

@@ -70,6 +70,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     record: ArtifactRecord
     score: float | None
     quality: Quality
+    tags: Sequence[str] = ()
     snippet: Snippet | None = None
 
 

@@ -101,8 +101,8 @@ class IndexBuilder:
 
     def _apply(self, indexed: Indexed, writer: "IndexWriter", changes: StoreChanges) -> None:
         for digest in touched(changes, [indexed], indexed.has):
-            record = self._entries.record(digest)
-            replace(writer, digest, None if record is None else self._entries.entry(record))
+            facts = self._entries.find(digest)
+            replace(writer, digest, None if facts is None else self._entries.entry(facts))
             self._told()
         self._commit(indexed, writer, changes.place, scanning=False)
 
@@ -112,9 +112,10 @@ class IndexBuilder:
         self._commit(indexed, writer, place, scanning=True)
         known, size, waiting = _Prints(indexed.prints()), 0, 0
         for record in self._records():
-            if known.seen(key_of(record.digest), self._entries.print_of(record)):
+            facts = self._entries.facts(record)
+            if known.seen(key_of(record.digest), self._entries.print_of(facts)):
                 continue
-            entry = self._entries.entry(record)
+            entry = self._entries.entry(facts)
             replace(writer, record.digest, entry)
             self._told()
             size, waiting = size + (0 if entry is None else entry.bytes), waiting + 1

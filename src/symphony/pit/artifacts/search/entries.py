@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from symphony.pit.artifacts.search.core.contents import text_of
-from symphony.pit.artifacts.search.core.entry import Entry
+from symphony.pit.artifacts.search.core.entry import Entry, Facts, StoredHit
 from symphony.pit.artifacts.search.core.quality import WEIGHTS, quality
 from symphony.pit.artifacts.search.core.validity import Validity, validity
 from symphony.pit.artifacts.search.core.words import prepared, term
@@ -18,7 +18,6 @@ from symphony.ports.artifacts import (
     ArtifactMissing,
     ArtifactRecord,
     ArtifactStore,
-    ArtifactVersion,
 )
 from symphony.ports.runs import short_id
 from symphony.ports.search import Quality
@@ -30,8 +29,6 @@ TEXT_BYTES_MAX: Final = 1 << 20
 """Of larger bodies the beginning is indexed."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_quality = msgspec.json.Encoder()
-_told = msgspec.json.Decoder(Quality)
 
 
 class Entries:
@@ -51,26 +48,35 @@ class Entries:
         self._store, self._weights, self._uses, self._outcomes = store, weights, uses, outcomes
         self.made_by = f"{VERSION} {sorted(weights.items())}"
 
-    def record(self, digest: Digest) -> ArtifactRecord | None:
+    def find(self, digest: Digest) -> Facts | None:
         """Return what is known of a body; None of one that is gone, or not for people."""
         try:
             found = self._store.find(digest)
         except ArtifactMissing:
             return None
-        return found if self.shown(found) else None
+        return self.facts(found) if self.shown(found) else None
 
     def shown(self, record: ArtifactRecord) -> bool:
         """True unless only runs may open the body, since secrets are sealed in it."""
         return record.content_type != SEALED_TYPE
 
-    def print_of(self, record: ArtifactRecord) -> int:
-        """Return a number that changes when the entry of an artifact would."""
-        versions = self._versions(record)
-        facts = _encode((self.made_by, record, versions, self._uses(record), self._ended(record)))
-        return int.from_bytes(hashlib.sha256(facts).digest()[:8], "big")
+    def facts(self, record: ArtifactRecord) -> Facts:
+        """Return what is known of an artifact."""
+        return Facts(
+            record=record,
+            versions=self._store.versions_of(record.digest, limit=VERSIONS_MAX) if record.names else (),
+            uses=self._uses(record),
+            ended=self._outcomes(_distinct(one.run_id for one in record.provenance)),
+        )
 
-    def entry(self, record: ArtifactRecord) -> Entry | None:
+    def print_of(self, facts: Facts) -> int:
+        """Return a number that changes when the entry of an artifact would."""
+        body = _encode((self.made_by, facts))
+        return int.from_bytes(hashlib.sha256(body).digest()[:8], "big")
+
+    def entry(self, facts: Facts) -> Entry | None:
         """Return the entry of an artifact; None if its body is gone. A damaged one has no text."""
+        record, versions = facts.record, facts.versions
         try:
             body, whole = self.head(record)
         except ArtifactMissing:
@@ -78,9 +84,10 @@ class Entries:
         except ArtifactCorrupt:
             body, whole = b"", False
         text = text_of(record.content_type, body, whole=whole)
-        scored = self._quality(record, body, whole=whole)
-        by, versions = record.provenance, self._versions(record)
+        scored = self._quality(facts, body, whole=whole)
+        by = record.provenance
         ratings = [rating.score for rating in record.ratings if rating.score is not None]
+        notes = (*(one.note for one in versions), *(one.note for one in record.ratings))
         return Entry(
             digest=record.digest,
             texts={
@@ -89,15 +96,11 @@ class Entries:
                 "parameter": _distinct(
                     prepared(f"{name} {value}") for one in by for name, value in one.parameters.items()
                 ),
-                "note": _distinct(
-                    prepared(note)
-                    for note in (*(one.note for one in versions), *(one.note for one in record.ratings))
-                    if note
-                ),
+                "note": _distinct(prepared(note) for note in notes if note),
             },
             labels={
                 "type": types_of(record.content_type),
-                "tag": _distinct(term(tag) for one in versions for tag in one.tags),
+                "tag": [term(tag) for tag in facts.tags],
                 "version": _distinct(term(one.label) for one in versions),
                 "run": _distinct(run for one in by for run in (term(one.run_id), term(short_id(one.run_id)))),
                 "node": _distinct(term(one.node) for one in by if one.node),
@@ -108,16 +111,16 @@ class Entries:
             },
             numbers={
                 "size": float(record.size), "created": record.created_at, "quality": scored.score,
-                "rating": sum(ratings) / len(ratings) if ratings else None, "uses": self._uses(record),
+                "rating": sum(ratings) / len(ratings) if ratings else None, "uses": facts.uses,
             },
-            told=_quality.encode(scored).decode(),
-            print=self.print_of(record),
+            told=_encode(StoredHit(record, scored, facts.tags)),
+            print=self.print_of(facts),
         )  # fmt: skip
 
     def quality(self, record: ArtifactRecord) -> Quality:
         """Return how good an artifact is. Raises ArtifactMissing, ArtifactCorrupt."""
         body, whole = self.head(record)
-        return self._quality(record, body, whole=whole)
+        return self._quality(self.facts(record), body, whole=whole)
 
     def head(self, record: ArtifactRecord) -> tuple[bytes, bool]:
         """Return the beginning of a body, and whether that is all of it."""
@@ -129,26 +132,16 @@ class Entries:
         text = text_of(record.content_type, body, whole=whole)
         return None if text is None else prepared(text)
 
-    def _quality(self, record: ArtifactRecord, body: bytes, *, whole: bool) -> Quality:
+    def _quality(self, facts: Facts, body: bytes, *, whole: bool) -> Quality:
+        record = facts.record
         if not body and record.size:
             found = Validity(None, "its body is damaged")
         else:
             found = validity(record.content_type, body, whole=whole)
         return quality(
-            record.size, found, uses=self._uses(record), ratings=record.ratings,
-            runs=self._ended(record), weights=self._weights,
+            record.size, found, uses=facts.uses, ratings=record.ratings, runs=facts.ended,
+            weights=self._weights,
         )  # fmt: skip
-
-    def _versions(self, record: ArtifactRecord) -> Sequence[ArtifactVersion]:
-        return self._store.versions_of(record.digest, limit=VERSIONS_MAX) if record.names else ()
-
-    def _ended(self, record: ArtifactRecord) -> Mapping[str, bool]:
-        return self._outcomes(_distinct(one.run_id for one in record.provenance))
-
-
-def quality_of(told: str) -> Quality:
-    """Read the quality that an index has stored. Raises ValueError."""
-    return _told.decode(told)
 
 
 def types_of(content_type: str) -> Sequence[str]:

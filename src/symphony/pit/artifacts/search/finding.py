@@ -13,7 +13,7 @@ from symphony.pit.artifacts.search.core.parsing import parse
 from symphony.pit.artifacts.search.core.ranking import correction, place
 from symphony.pit.artifacts.search.core.requests import asked
 from symphony.pit.artifacts.search.core.syntax import Query
-from symphony.pit.artifacts.search.entries import Entries, quality_of
+from symphony.pit.artifacts.search.entries import Entries
 from symphony.pit.artifacts.search.files import IndexFiles, SearchIndexBroken
 from symphony.pit.artifacts.search.indexed import Candidate, Indexed
 from symphony.pit.artifacts.search.overlay import Overlay
@@ -176,18 +176,16 @@ class ArtifactFinder:
         for candidate, indexed in candidates:
             if len(hits) >= limit:
                 break
-            record = self.entries.record(candidate.digest)
-            if record is None:
+            if self._store.size(candidate.stored.record.digest) is None:
                 gone += 1
                 continue
             if id(indexed) not in snippets:
                 snippets[id(indexed)] = Snippets(query, indexed)
+            record, quality, tags = candidate.stored.record, candidate.stored.quality, candidate.stored.tags
+            snippet = self._snippet(snippets[id(indexed)], record)
             hits.append(
-                Hit(
-                    record=record, score=candidate.score, quality=quality_of(candidate.told),
-                    snippet=self._snippet(snippets[id(indexed)], record),
-                )
-            )  # fmt: skip
+                Hit(record=record, tags=tags, score=candidate.score, quality=quality, snippet=snippet)
+            )
         return hits, gone
 
     def _snippet(self, snippets: Snippets, record: ArtifactRecord) -> Snippet | None:

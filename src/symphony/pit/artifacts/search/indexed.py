@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from symphony.pit.artifacts.search.core.entry import Entry
+import msgspec
+
+from symphony.pit.artifacts.search.core.entry import Entry, StoredHit
 from symphony.pit.artifacts.search.files import SearchIndexBroken
 from symphony.pit.artifacts.search.schema import (
     ARTIFACT,
@@ -27,6 +29,8 @@ from symphony.ports.values import Digest
 if TYPE_CHECKING:
     from tantivy import DocAddress, IndexWriter, Searcher, SearchResult, SnippetGenerator
     from tantivy import Query as Compiled
+
+_stored = msgspec.msgpack.Decoder(StoredHit)
 
 _ALL: Final = 1 << 30
 _SORTED: Final = {
@@ -53,8 +57,7 @@ class Candidate(NamedTuple):
 
     rank: float | None
     score: float | None
-    digest: Digest
-    told: str
+    stored: StoredHit
 
 
 class Indexed:
@@ -82,7 +85,7 @@ class Indexed:
         if len(found) != 1:
             return None
         try:
-            return mark_of(str(self._searcher.doc(found[0])[MARK][0]))
+            return mark_of(bytes(self._searcher.doc(found[0])[MARK][0]))
         except ValueError:
             return None
 
@@ -147,8 +150,7 @@ class Indexed:
             return made
 
     def _candidate(self, rank: float | None, score: float | None, address: "DocAddress") -> Candidate:
-        found = self._searcher.doc(address)
-        return Candidate(rank, score, Digest(str(found["digest"][0])), str(found[TOLD][0]))
+        return Candidate(rank, score, _stored.decode(bytes(self._searcher.doc(address)[TOLD][0])))
 
     def _addresses(self, query: "Compiled", limit: int) -> list["DocAddress"]:
         with broken():

@@ -48,8 +48,8 @@ class Overlay:
             if size > OVERLAID_BYTES_MAX or len(taken) >= OVERLAID_MAX:
                 self.full = True
                 break
-            record = entries.record(digest)
-            entry = None if record is None else entries.entry(record)
+            facts = entries.find(digest)
+            entry = None if facts is None else entries.entry(facts)
             replace(self._writer, digest, entry)
             taken[digest] = 0 if entry is None else entry.bytes
             size += taken[digest]

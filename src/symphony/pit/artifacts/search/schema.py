@@ -40,8 +40,8 @@ class IndexMark(msgspec.Struct, frozen=True, kw_only=True):
     scanning: bool = False
 
 
-_encode = msgspec.json.Encoder().encode
-_mark = msgspec.json.Decoder(IndexMark)
+_encode = msgspec.msgpack.Encoder().encode
+_mark = msgspec.msgpack.Decoder(IndexMark)
 
 
 @cache
@@ -58,8 +58,8 @@ def schema() -> "Schema":
         else:
             made.add_float_field(name, fast=True, indexed=True)
     made.add_text_field(HAS, tokenizer_name="raw", index_option="basic")
-    made.add_text_field(MARK, stored=True, tokenizer_name="raw", index_option="basic")
-    made.add_text_field(TOLD, stored=True, tokenizer_name="raw", index_option="basic")
+    made.add_bytes_field(MARK, stored=True)
+    made.add_bytes_field(TOLD, stored=True)
     made.add_unsigned_field(PRINT, fast=True)
     made.add_unsigned_field(KEY, indexed=True, fast=True)
     return made.build()
@@ -80,6 +80,7 @@ def opened(folder: Path | None) -> "Index":
 
     made = Index(schema()) if folder is None else Index(schema(), path=str(folder))
     made.register_tokenizer(WORDS, analyzer())
+    made.config_reader("manual")  # otherwise a thread of each looks at the files twice a second
     return made
 
 
@@ -101,12 +102,12 @@ def mark_document(mark: IndexMark) -> "Document":
     """Return the document that says up to where the index has read. There is one."""
     from tantivy import Document
 
-    return Document.from_dict({HAS: MARK, MARK: _encode(mark).decode()}, schema())
+    return Document.from_dict({HAS: MARK, MARK: _encode(mark)}, schema())
 
 
-def mark_of(text: str) -> IndexMark:
+def mark_of(body: bytes) -> IndexMark:
     """Read what `mark_document` wrote. Raises ValueError."""
-    return _mark.decode(text)
+    return _mark.decode(body)
 
 
 def key_of(digest: Digest) -> int:

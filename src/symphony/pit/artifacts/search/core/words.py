@@ -8,6 +8,7 @@ words of hexadecimal digits, and are shown as what they were.
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -22,7 +23,9 @@ _DENSE: Final = (
 _PICTURES: Final = "\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _APART: Final = re.compile(f"[{_DENSE}{_PICTURES}]")
 _PICTURE: Final = re.compile(f"[{_PICTURES}]")
-_PIECE: Final = re.compile(f"(?:\\A|{_SPACE})U([0-9A-F]{{4,5}})(?:{_SPACE}|\\Z)|(\\s+)|.", re.DOTALL)
+_CHANGED: Final = re.compile(
+    f"(?:\\A|{_SPACE})U([0-9A-F]{{4,5}})(?:{_SPACE}|\\Z)|(\\s{{2,}}|[^\\S ])|{_SPACE}"
+)
 _DOTTED: Final = str.maketrans({"\u0130": "I"})
 
 
@@ -48,18 +51,28 @@ def shown(fragment: str, marks: Iterable[tuple[int, int]] = ()) -> Snippet:
 
     `marks` are moved along, and joined where they touch. O(length): meant for a line or two.
     """
-    pieces, places, length = list[str](), list[int](), 0
-    for found in _PIECE.finditer(fragment):
-        picture = found[1] is not None
-        one = (
-            chr(int(found[1], 16)) if picture else " " if found[2] else "" if found[0] == _SPACE else found[0]
-        )
-        pieces.append(one)
-        begun = found.start(1) - found.start() if picture else 1  # of a picture, what is before its digits
-        places += [length] * begun + [length + len(one) if picture else length] * (len(found[0]) - begun)
+    pieces, shifts, at, length = list[str](), [(0, 0)], 0, 0
+    for found in _CHANGED.finditer(fragment):
+        start, stop = found.span()
+        one = chr(int(found[1], 16)) if found[1] else " " if found[2] else ""
+        pieces += (fragment[at:start], one)
+        length += start - at
+        shifts.append((start, length))
         length += len(one)
-    places.append(length)
-    return Snippet("".join(pieces), _joined(sorted((places[start], places[stop]) for start, stop in marks)))
+        shifts.append((stop, length))
+        at = stop
+    pieces.append(fragment[at:])
+    moved = [(_moved(shifts, start, after=False), _moved(shifts, stop, after=True)) for start, stop in marks]
+    return Snippet("".join(pieces), _joined(sorted(moved)))
+
+
+def _moved(shifts: list[tuple[int, int]], at: int, *, after: bool) -> int:
+    """Return where a place is now; inside of what was replaced, that is before or `after` that."""
+    number = bisect_right(shifts, at, key=lambda shift: shift[0]) - 1
+    old, new = shifts[number]
+    if number % 2 == 0:  # every second one begins what was replaced
+        return new + at - old
+    return shifts[number + 1][1] if after and at > old else new
 
 
 def _apart(found: re.Match[str]) -> str:
