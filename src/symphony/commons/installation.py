@@ -20,6 +20,7 @@ EXTRAS: Final[Mapping[str, Sequence[str]]] = {
     "llama": ("xllamacpp>=2026.1",),
     "nats": ("nats-py>=2.10",),
     "otel": ("opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30"),
+    "parquet": ("pyarrow>=18",),
 }
 """The libraries that each extra requires; a test compares them with `pyproject.toml`."""
 
@@ -78,9 +79,7 @@ class Installation(msgspec.Struct, frozen=True):
 
 
 def adding(extra: str) -> str:
-    """Return the shell command that adds the extra `llama`, `nats` or `otel` to the installation that
-    runs this.
-    """
+    """Return the shell command that adds an extra, such as `llama`, to the installation that runs this."""
     return Installation.here().adding(extra)
 
 

@@ -1,12 +1,16 @@
 """What `symphony artifacts search` asks for, as it is typed."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from symphony.cli.arguments.choosing import moment_s
 from symphony.cli.console.failures import BadUsage
 from symphony.commons.quantities import size_bytes
 from symphony.ports.search import SearchRequest, Sorting
+
+if TYPE_CHECKING:
+    from symphony.app.datasets import DatasetFormat
 
 
 def request(
@@ -35,9 +39,18 @@ def request(
     )  # fmt: skip
 
 
+def dataset_format(given: str | None, target: Path | None) -> "DatasetFormat":
+    """Return the format of a data set: as it is given, else by the extension of the file."""
+    named = given or ("" if target is None else target.suffix.removeprefix("."))
+    return "parquet" if named == "parquet" else "jsonl"
+
+
 def _size(text: str | None, option: str) -> int | None:
-    if text is None:
-        return None
+    return None if text is None else size(text, option)
+
+
+def size(text: str, option: str) -> int:
+    """Return the bytes of a size. Raises BadUsage."""
     try:
         return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else size_bytes(text)
     except ValueError:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from symphony.cli.arguments import completing, options
-from symphony.cli.commands import artifact_retention, artifact_versions, searching
+from symphony.cli.commands import artifact_export, artifact_retention, artifact_versions, searching
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
 
@@ -20,7 +20,12 @@ def command() -> None:
     """
 
 
-for _one in (*searching.COMMANDS, *artifact_versions.COMMANDS, *artifact_retention.COMMANDS):
+for _one in (
+    *searching.COMMANDS,
+    *artifact_versions.COMMANDS,
+    *artifact_retention.COMMANDS,
+    *artifact_export.COMMANDS,
+):
     command.add_command(_one)
 
 

@@ -1,0 +1,1 @@
+"""Formats of data sets that need a library of their own."""
