@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.packs import damage
 
 from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.artifacts.search.entries import TEXT_BYTES_MAX, Entries
@@ -326,9 +327,7 @@ def test_of_a_large_body_the_beginning_is_searched(searched: Searched) -> None:
 
 def test_a_damaged_body_is_still_found_by_what_is_known_of_it(searched: Searched) -> None:
     ref = searched.put("good text", "damaged.txt")
-    place = searched.store.root / "objects" / ref.digest[:2] / ref.digest[2:]
-    place.chmod(0o600)
-    place.write_bytes(b"bad text!")
+    damage(searched.store.root, ref.digest)
     assert searched.names("name:damaged") == ["damaged.txt"]
     assert searched.results("bad").total == 0
 

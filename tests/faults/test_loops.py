@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 def taken(fault: Fault) -> int:
     """The bytes of journals and artifacts."""
-    kept = [*(fault.home / "journal").iterdir(), *(fault.home / "artifacts").rglob("objects/*/*")]
+    kept = [*(fault.home / "journal").iterdir(), *(fault.home / "artifacts").rglob("packs/*")]
     return sum(path.stat().st_size for path in kept)
 
 

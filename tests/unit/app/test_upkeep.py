@@ -1,6 +1,7 @@
 """What leaves a home: through the trash, by limits, and once a day."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from symphony import Symphony, WorkflowBuilder, operator
 from symphony.app.upkeep import STAMP
 from symphony.commons.config import load_config
+from symphony.pit.artifacts.packs.packs import Packs
 from symphony.ports.artifacts import ArtifactMissing
 from symphony.ports.retention import ArtifactTrashed, Fate
 from symphony.ports.runs import RunResult
@@ -47,10 +49,10 @@ def body_of(result: RunResult) -> ArtifactRef:
 
 def age(home: Path, seconds: float = 7_200) -> None:
     """As if every body had been stored that long ago."""
-    for path in (home / "artifacts" / "objects").rglob("*"):
-        if path.is_file():
-            then = path.stat().st_mtime - seconds
-            os.utime(path, (then, then))
+    with closing(Packs(home / "artifacts")) as packs:
+        for row in list(packs.bodies()):
+            then = row.touched - seconds
+            packs.ask(lambda index, row=row, then=then: index.touch(row.digest, then))  # type: ignore[misc]
 
 
 def opened(home: Path, settings: str = "") -> Symphony:

@@ -53,7 +53,7 @@ KINDS = pytest.mark.parametrize("parts", [APPENDED, LONGER, DEEPER], ids=["list"
 
 def written(home: Path) -> int:
     """Bytes of the journals and of the artifacts."""
-    kept = [*(home / "journal").iterdir(), *(home / "artifacts").rglob("objects/*/*")]
+    kept = [*(home / "journal").iterdir(), *(home / "artifacts").rglob("packs/*")]
     return sum(path.stat().st_size for path in kept)
 
 
