@@ -21,7 +21,7 @@ import results as files  # noqa: E402
 ALL = (
     "validation", "engine", "effects", "small_runs", "memory", "startup", "embedding", "artifacts",
     "artifact_search", "ipc",
-    "kit", "bus", "bus_peers", "bus_nats", "sync", "spawning", "growth", "pool", "pool_trace",
+    "kit", "bus", "bus_peers", "bus_nats", "sync", "spawning", "growth", "pool", "pool_shared", "pool_trace",
 )  # fmt: skip
 LIMIT_S = 300
 _UNITS = ("ms", "s", "us", "bytes")

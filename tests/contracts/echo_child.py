@@ -52,6 +52,10 @@ class Echo:
                 case "stuck":
                     Path(argument).touch()
                     threading.Event().wait()
+                case "slow":
+                    with Path(argument).open("a") as stream:
+                        stream.write("x")
+                    threading.Event().wait(1.0)
                 case "take":
                     threading.Event().wait(float(argument.partition(" ")[0]) / 1000)
                 case "stuck-whole":

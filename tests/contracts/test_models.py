@@ -26,11 +26,13 @@ from symphony.ipc import EventPayload
 from symphony.pit.pool import ChildSpec, Elementwise, LocalModels, PoolBudget, PoolPolicy
 from symphony.pit.pool.sharing import SharedModels, SharedSpec
 from symphony.pit.pool.sharing.messages import LOCK
+from symphony.pit.pool.sharing.serving import ABSENT_S
 from symphony.ports.models import (
     UNMETERED,
     Caller,
     Estimate,
     ModelFailed,
+    ModelLost,
     Models,
     ModelUnavailable,
     Usage,
@@ -516,3 +518,46 @@ class TestSharing:
         with pytest.raises(ModelFailed, match="twice, on the same input"):
             await member.invoke("echo", {"texts": ["die"]}, {})
         assert (member.standing, member.pids()) == (Standing.MEMBER, {})
+
+    async def test_a_call_goes_on_when_the_hub_of_the_bus_changes_and_is_made_once(
+        self, share: MakeShared, tmp_path: Path
+    ) -> None:
+        hub = LiveBus(tmp_path / "home")
+        await hub.reach()
+        owner, member = share(), share()
+        await owner.invoke("echo", {"texts": ["a"]}, {})
+        mark = tmp_path / "begun"
+        call = asyncio.ensure_future(member.invoke("echo", {"texts": [f"slow {mark}"]}, {}))
+        await until(mark.exists, every_s=0.01)
+        await hub.close()
+        async with asyncio.timeout(PATIENCE_S):
+            await call
+        assert mark.read_text() == "x"
+        assert (owner.standing, member.standing) == (Standing.OWNER, Standing.MEMBER)
+        assert member.pids() == {}
+
+    async def test_a_lease_outlives_the_hub_of_the_bus(self, share: MakeShared, tmp_path: Path) -> None:
+        hub = LiveBus(tmp_path / "home")
+        await hub.reach()
+        owner, member = share(), share()
+        await owner.invoke("echo", {"texts": ["a"]}, {})
+        async with member.held("echo"):
+            await hub.close()
+            await until(lambda: member.standing is Standing.MEMBER, every_s=0.01)
+            call = asyncio.ensure_future(owner.invoke("echo", {"texts": ["ab"]}, {}))
+            await asyncio.wait({call}, timeout=ABSENT_S + 0.5)
+            assert not call.done()
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await call)["vectors"] == [[2, 0]]
+
+    async def test_a_model_that_is_held_and_lost_with_its_owner_may_be_asked_again(
+        self, share: MakeShared
+    ) -> None:
+        owner, member = share(), share()
+        await owner.invoke("echo", {"texts": ["a"]}, {})
+        with pytest.raises(ModelLost):
+            async with member.held("echo"):
+                await owner.close()
+                raise ModelFailed("the connection is gone", code="model-unreachable")
+        async with member.held("echo") as told:
+            assert told["pid"] == member.pids()["echo"]

@@ -591,3 +591,32 @@ async def test_what_a_member_asks_for_wrongly_is_refused_with_the_reason(
             answer = await channel.receive()
     assert type(answer.payload).__name__ == "ErrorPayload"
     await connection.close()
+
+
+@pytest.mark.parametrize("answerer", ["hub", "member"])
+async def test_an_answer_that_cannot_be_sent_is_an_error_for_the_one_who_asked(
+    opened: Open, answerer: str
+) -> None:
+    (first, _), (second, _) = await opened(), await opened()
+    answering, asking = (first, second) if answerer == "hub" else (second, first)
+    answers: list[Value] = ["x" * (65 * 1024 * 1024), "\ud800"]
+    await answering.endpoint("large", lambda _: answers.pop(0))
+    endpoint = await asking.endpoint("asking")
+    for why in ("the answer cannot be sent: .* exceeds the limit", "the answer cannot be sent"):
+        with pytest.raises(SymphonyError, match=why):
+            await asyncio.wait_for(endpoint.request("large", "m", timeout_s=None), PATIENCE_S)
+
+
+async def test_what_is_kept_is_replayed_to_one_that_asked_for_it_before_it_joined(opened: Open) -> None:
+    first, joined = await opened()
+    first.retain("kept.>", 10)
+    endpoint = await first.endpoint("telling")
+    await endpoint.publish("kept.a", 1)
+    bus = Bus()
+    box = await bus.mailbox("kept.>", owner="late", replay=Replay())
+    late = await join(bus, joined.address, serve=False)
+    assert await got(box) == 1
+    await endpoint.publish("kept.a", 2)
+    assert await got(box) == 2
+    await late.close()
+    await bus.close()

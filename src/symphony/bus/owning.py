@@ -50,6 +50,7 @@ class Ownership:
         greeting: Callable[[], Value] = lambda: None,
         changed: Callable[[Standing], None] = lambda _: None,
         lost: Callable[[str | None], None] = lambda _: None,
+        left: Callable[[str], None] | None = None,
         search: OwnerSearch | None = None,
     ) -> None:
         """The owner holds `lock` and serves the endpoint `name` with `handler`; others ask as `asking`.
@@ -57,11 +58,13 @@ class Ownership:
         `bus` gives the bus, on that of the home if it can be, when it is first needed. A member sends
         its `greeting` to each owner that it finds. `changed` hears of each new standing. `lost` hears of
         each endpoint that is gone from the bus; None: the hub is gone, and nobody knows who else.
+        `left`, if given, hears in its place of those that said goodbye.
         """
         self.name = name
         self.search = search or OwnerSearch()
         self._lock, self._handler, self._reach_bus, self._asking = lock, handler, bus, asking
         self._greeting, self._changed, self._tell_lost = greeting, changed, lost
+        self._tell_left = left or lost
         self._held: int | None = None
         self._bus: Bus | None = None
         self._endpoint: Endpoint | None = None
@@ -223,7 +226,7 @@ class Ownership:
             elif event.topic == HUB_LOST:
                 self._tell_lost(None)
         elif isinstance(name, str):
-            self._tell_lost(name)
+            (self._tell_left if event.topic == LEFT else self._tell_lost)(name)
 
     async def _serve(self) -> None:
         """Serve the others for as long as this process is the owner; come back when the bus has let go of it.

@@ -231,7 +231,7 @@ def below(pid: int, sparing: Collection[int] = ()) -> set[int]:
             if child not in found and child not in sparing:
                 found.add(child)
                 parents.append(child)
-    return {child for child in found if _lives(child)}
+    return {child for child in found if lives(child)}
 
 
 def _end(
@@ -293,7 +293,7 @@ def _has_children_files() -> bool:
     return Path(f"/proc/self/task/{threading.get_native_id()}/children").exists()
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
     """True if the process exists and is not a zombie."""
     if sys.platform != "linux":
         import psutil

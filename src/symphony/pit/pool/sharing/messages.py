@@ -40,12 +40,18 @@ class ModelWanted(msgspec.Struct, frozen=True, kw_only=True):
 class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     """What a process says to a new owner: for each of its runs, the models needed and in how many stages."""
 
+    pid: int
     needs: dict[str, list[tuple[ModelWanted, int]]]
 
 
 class InvokeCall(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask a model. The answer is its output ports, packed."""
+    """Ask a model. The answer is its output ports, packed.
 
+    `call` is chosen by the process that asks: if it asks again because the answer was lost on its way,
+    it gets that of the call that is under way.
+    """
+
+    call: str
     wanted: ModelWanted
     inputs: bytes
     config: bytes

@@ -9,12 +9,14 @@ import msgspec
 
 from symphony.bus.owning import ENTER, LEAVING
 from symphony.commons.errors import SymphonyError
+from symphony.commons.processes import lives
 from symphony.ipc.envelope import MessageEnvelope, RequestPayload
 from symphony.ipc.frames import FRAME_BYTES_MAX
 from symphony.ipc.model_calls import pack_values, unpack_values
 from symphony.pit.pool.core.splitting import ChildSpec
 from symphony.pit.pool.local import LocalModels
 from symphony.pit.pool.sharing import messages
+from symphony.pit.pool.sharing.askers import Asker, HeldLease
 from symphony.pit.pool.sharing.messages import (
     ForeseeCall,
     Greeting,
@@ -30,19 +32,20 @@ from symphony.ports.pool import SharedPool
 from symphony.ports.values import Value
 
 ABSENT_S: Final = 3.0
-"""How long a process may take to greet again after the hub of the bus changed, before it counts as gone."""
+"""How long a process that the bus has lost, and that lives, may take to greet again."""
+_LOOK_S: Final = 0.05
 _ENVELOPE_BYTES: Final = 4096
 """More than what an envelope adds to an answer."""
 
 
 class PoolService:
-    """Serves `pool` to others. `answer` is the handler of the endpoint; `gone` frees what a process held."""
+    """Serves `pool` to others: `answer` handles requests; `lost` and `left` free what a process held."""
 
     def __init__(self, pool: LocalModels, build: Callable[[str, bytes], ChildSpec]) -> None:
         """`build` makes the process of a model out of its name and settings."""
         self._pool, self._build = pool, build
         self._names: dict[ModelWanted, str] = {}
-        self._askers: dict[str, _Asker] = {}
+        self._askers: dict[str, Asker] = {}
         self._absent: asyncio.TimerHandle | None = None
         self._leaving = False
         self._idle = asyncio.Event()
@@ -55,7 +58,8 @@ class PoolService:
             raise SymphonyError("the owner of the pool of models is about to end", code=LEAVING)
         match request.method:
             case messages.INVOKE:
-                return self._invoke(self._asker(sender), messages.read(InvokeCall, request.arguments))
+                call = messages.read(InvokeCall, request.arguments)
+                return self._asker(sender).call(call.call, lambda: self._invoke(call))
             case messages.HOLD:
                 return self._hold(self._asker(sender), messages.read(HoldCall, request.arguments))
             case messages.RELEASE:
@@ -65,9 +69,11 @@ class PoolService:
             case messages.FORESEE:
                 self._foresee(sender, messages.read(ForeseeCall, request.arguments))
             case messages.WARM:
-                return self._warm(self._asker(sender), messages.read(ModelCall, request.arguments))
+                model = messages.read(ModelCall, request.arguments)
+                return self._asker(sender).call(envelope.header.message_id, lambda: self._warm(model))
             case messages.UNLOAD:
-                return self._unload(self._asker(sender), messages.read(ModelCall, request.arguments))
+                model = messages.read(ModelCall, request.arguments)
+                return self._asker(sender).call(envelope.header.message_id, lambda: self._unload(model))
             case messages.STATUS:
                 return messages.value_of(self.status())
             case _ if request.method == ENTER:
@@ -76,23 +82,28 @@ class PoolService:
                 raise SymphonyError(f"the pool of models has no {other!r:.100}", code="method-unknown")
         return None
 
-    def gone(self, sender: str | None) -> None:
-        """A process has left the bus; None: the hub is gone, and those that are left greet again."""
-        if sender is not None:
-            asker = self._askers.pop(sender, None)
-            if asker is not None:
-                self._forget(asker)
-            return
-        for asker in self._askers.values():
-            asker.present = False
-            asker.abandon()  # their answers would reach nobody: they ask again
-        if self._absent is not None:
-            self._absent.cancel()
-        self._absent = asyncio.get_running_loop().call_later(ABSENT_S, self._drop_absent)
+    def left(self, sender: str) -> None:
+        """A process has said goodbye to the bus."""
+        if sender in self._askers:
+            self._forget(sender)
+
+    def lost(self, sender: str | None) -> None:
+        """The bus has lost a process; None: it has lost its hub, and perhaps others.
+
+        What a process that ended has asked and held is over at once. One that lives, and was only out of
+        reach, greets again soon, and finds its calls under way.
+        """
+        loop = asyncio.get_running_loop()
+        for name, asker in list(self._askers.items()) if sender is None else self._known(sender):
+            if asker.pid is None:
+                self._forget(name)
+            elif asker.absent_until_s is None:
+                asker.absent_until_s = loop.time() + ABSENT_S
+        self._drop_absent()
 
     def status(self) -> SharedPool:
         """Return the state of the pool, for all processes of the home."""
-        present = sum(asker.present for asker in self._askers.values())
+        present = sum(one.pid is not None and one.absent_until_s is None for one in self._askers.values())
         return SharedPool(owner=os.getpid(), processes=present, pool=self._pool.status())
 
     async def leave(self, patience_s: float) -> None:
@@ -115,35 +126,44 @@ class PoolService:
 
     def _enter(self, sender: str, greeting: Greeting) -> Value:
         asker = self._asker(sender)
-        asker.present = True
+        asker.absent_until_s, asker.pid = None, greeting.pid
         for run, needs in greeting.needs.items():
             self._foresee(sender, ForeseeCall(run=run, needs=needs))
         return {"pid": os.getpid()}
 
-    async def _invoke(self, asker: "_Asker", call: InvokeCall) -> Value:
+    async def _invoke(self, call: InvokeCall) -> Value:
         model = self._name(call.wanted)
-        with asker.working(self._ended):
-            try:
-                inputs, config = (unpack_values(msgspec.Raw(one)) for one in (call.inputs, call.config))
-                outputs = await self._pool.invoke(model, inputs, config, CallerOf(call.run, call.priority))
-            except ModelUnavailable as error:
-                raise self._or_leaving(error) from error
-            return _packed(outputs)
+        try:
+            inputs, config = (unpack_values(msgspec.Raw(one)) for one in (call.inputs, call.config))
+            outputs = await self._pool.invoke(model, inputs, config, CallerOf(call.run, call.priority))
+        except ModelUnavailable as error:
+            raise self._or_leaving(error) from error
+        return _packed(outputs)
 
-    async def _warm(self, asker: "_Asker", call: ModelCall) -> Value:
-        with asker.working(self._ended):
-            await self._pool.warm(self._name(call.wanted))
+    async def _warm(self, call: ModelCall) -> Value:
+        await self._pool.warm(self._name(call.wanted))
         return messages.value_of(self.status())
 
-    async def _unload(self, asker: "_Asker", call: ModelCall) -> Value:
-        with asker.working(self._ended):
-            await self._pool.unload(self._name(call.wanted))
+    async def _unload(self, call: ModelCall) -> Value:
+        await self._pool.unload(self._name(call.wanted))
         return messages.value_of(self.status())
 
-    async def _hold(self, asker: "_Asker", call: HoldCall) -> Value:
+    async def _hold(self, asker: Asker, call: HoldCall) -> Value:
+        lease = asker.leases.get(call.lease)
+        if lease is None:
+            lease = self._begin_lease(asker, call)
+        try:
+            return await asyncio.shield(lease.granted)
+        except ModelUnavailable as error:
+            raise self._or_leaving(error) from error
+        except asyncio.CancelledError:
+            if lease.task is not None:
+                lease.task.cancel()
+            raise
+
+    def _begin_lease(self, asker: Asker, call: HoldCall) -> HeldLease:
         model = self._name(call.wanted)
-        asker.release(call.lease)  # asked for before: the answer did not arrive
-        lease = asker.leases[call.lease] = _Lease()
+        lease = asker.leases[call.lease] = HeldLease()
 
         async def keep() -> None:
             try:
@@ -156,19 +176,10 @@ class PoolService:
                 if not lease.granted.done():
                     lease.granted.set_exception(error)
             finally:
-                lease.granted.cancel()
-                if asker.leases.get(call.lease) is lease:
-                    del asker.leases[call.lease]
-                self._ended()
+                asker.freed(call.lease, lease)
 
         lease.task = asyncio.get_running_loop().create_task(keep(), name=f"lease {call.lease}")
-        try:
-            return await asyncio.shield(lease.granted)
-        except ModelUnavailable as error:
-            raise self._or_leaving(error) from error
-        except asyncio.CancelledError:
-            lease.task.cancel()
-            raise
+        return lease
 
     def _holds(self, sender: str, lease: str) -> Value:
         """Return whether a lease holds on a process that lives."""
@@ -213,91 +224,35 @@ class PoolService:
 
     # Processes.
 
-    def _asker(self, sender: str) -> "_Asker":
-        return self._askers.setdefault(sender, _Asker())
+    def _asker(self, sender: str) -> Asker:
+        found = self._askers.get(sender)
+        if found is None:
+            found = self._askers[sender] = Asker(self._idle.set)
+        return found
 
-    def _forget(self, asker: "_Asker") -> None:
+    def _forget(self, sender: str) -> None:
+        asker = self._askers.pop(sender)
         asker.end()
         for run in asker.runs:
             self._pool.foresee(run, None)
-        self._ended()
-
-    def _drop_absent(self) -> None:
-        self._absent = None
-        for sender in [name for name, asker in self._askers.items() if not asker.present]:
-            self.gone(sender)
-
-    def _ended(self) -> None:
         self._idle.set()
 
+    def _known(self, sender: str) -> list[tuple[str, Asker]]:
+        return [(sender, self._askers[sender])] if sender in self._askers else []
 
-class _Lease:
-    """A lease of another process."""
-
-    def __init__(self) -> None:
-        self.granted: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.over = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-        self.model = ""
-        self.pid: int | None = None
-
-
-class _Asker:
-    """Another process: what it asks and holds now, and the runs that it has announced."""
-
-    def __init__(self) -> None:
-        self.tasks: set[asyncio.Task[object]] = set()
-        self.leases: dict[str, _Lease] = {}
-        self.runs: set[str] = set()
-        self.present = False
-        """True once it has greeted; others ask once, such as commands that show the state."""
-
-    @property
-    def busy(self) -> bool:
-        """True if it waits for something, or holds a model."""
-        return bool(self.tasks or self.leases)
-
-    def working(self, ended: Callable[[], None]) -> "_Working":
-        """While it is open, the present task works for this process."""
-        return _Working(self, ended)
-
-    def release(self, lease: str) -> None:
-        """A lease is over. Nothing happens if there is none of this name."""
-        found = self.leases.pop(lease, None)
-        if found is not None:
-            found.over.set()
-            if not found.granted.done() and found.task is not None:
-                found.task.cancel()
-
-    def abandon(self) -> list[asyncio.Task[object]]:
-        """Stop what it waits for. Leases hold on."""
-        tasks = list(self.tasks)
-        for task in tasks:
-            task.cancel()
-        return tasks
-
-    def end(self) -> list[asyncio.Task[object]]:
-        """Stop everything. Return what has yet to come to its end."""
-        leases = [lease.task for lease in self.leases.values() if lease.task is not None]
-        for task in leases:
-            task.cancel()
-        return [*self.abandon(), *leases]
-
-
-class _Working:
-    """See `_Asker.working`."""
-
-    def __init__(self, asker: _Asker, ended: Callable[[], None]) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._asker, self._task, self._ended = asker, task, ended
-
-    def __enter__(self) -> None:
-        self._asker.tasks.add(self._task)
-
-    def __exit__(self, *_: object) -> None:
-        self._asker.tasks.discard(self._task)
-        self._ended()
+    def _drop_absent(self) -> None:
+        """Forget those that have ended, or have been away for too long. Look again while some are away."""
+        if self._absent is not None:
+            self._absent.cancel()
+            self._absent = None
+        loop = asyncio.get_running_loop()
+        away = [(name, one) for name, one in self._askers.items() if one.absent_until_s is not None]
+        for name, asker in away:
+            assert asker.absent_until_s is not None
+            if loop.time() >= asker.absent_until_s or (asker.pid is not None and not lives(asker.pid)):
+                self._forget(name)
+        if any(name in self._askers for name, _ in away):
+            self._absent = loop.call_later(_LOOK_S, self._drop_absent)
 
 
 class CallerOf(Unmetered):

@@ -108,7 +108,8 @@ class SharedModels:
             asking=asking,
             greeting=self._greeting,
             changed=self._changed,
-            lost=self._service.gone,
+            lost=self._service.lost,
+            left=self._service.left,
             search=OwnerSearch(patience_s=component.timeout_s, again=component.retry_policy),
         )
         self._moved = asyncio.Event()
@@ -117,7 +118,7 @@ class SharedModels:
         self._news: dict[str, Mapping[str, int] | None] = {}
         self._telling: asyncio.Task[None] | None = None
         self._errands: set[asyncio.Task[None]] = set()
-        self._leases = 0
+        self._numbers = 0
         self._differing: set[str] = set()
         self._warned = False
         self._closed = False
@@ -164,8 +165,7 @@ class SharedModels:
         """
         self._spec(model)
         async with contextlib.AsyncExitStack() as stack:
-            self._leases += 1
-            lease = f"{self._asking}.{self._leases}"
+            lease = self._number()
             remote = False
 
             async def here() -> Mapping[str, Value]:
@@ -179,12 +179,14 @@ class SharedModels:
             stack.callback(self._release, lease)
             call = HoldCall(wanted=self._wanted[model], lease=lease, run=run, priority=priority)
             outputs = await self._asked(model, messages.HOLD, lambda: messages.value_of(call), here, there)
+            tenure = self._ownership.search.tenure
             try:
                 yield outputs
             except ModelFailed as error:
                 held = await self._still_held(lease) if remote else True
                 if not held:
-                    kind = ModelLost if held is None else ModelDied
+                    same = held is False and tenure == self._ownership.search.tenure
+                    kind = ModelDied if same else ModelLost
                     raise kind(
                         f"the process of model {model} ended during the call: {error.message}"
                     ) from error
@@ -302,9 +304,12 @@ class SharedModels:
     async def _invoke_part(
         self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], caller: Caller
     ) -> Mapping[str, Value]:
+        name = self._number()
+
         def message() -> Value:
             try:
                 call = InvokeCall(
+                    call=name,
                     wanted=self._wanted[model],
                     inputs=bytes(pack_values(inputs)),
                     config=bytes(pack_values(config)),
@@ -321,6 +326,11 @@ class SharedModels:
 
         return await self._asked(model, messages.INVOKE, message, here, _unpacked)
 
+    def _number(self) -> str:
+        """Return a name that no other call or lease has, in this process or another."""
+        self._numbers += 1
+        return f"{self._asking}.{self._numbers}"
+
     async def _asked(
         self,
         model: str,
@@ -333,11 +343,11 @@ class SharedModels:
 
         Raises ModelFailed, ModelUnavailable.
         """
-        lost = 0
+        lost = set[int | None]()
         while True:
             if await self._ownership.find() is not Standing.MEMBER or model in self._differing:
                 return await here()
-            tenure = self._ownership.search.tenure
+            tenure, owner = self._ownership.search.tenure, self._ownership.search.holder
             try:
                 return there(await self._ownership.request(method, message()))
             except (ModelFailed, ModelUnavailable):
@@ -345,11 +355,11 @@ class SharedModels:
             except EndpointBusy:
                 await asyncio.sleep(_BUSY_S)
             except EndpointLost as error:
-                lost += 1
-                if lost >= self._component.retry_policy.attempts:
+                lost.add(owner)  # one that was only out of reach still has the call
+                if len(lost) >= self._component.retry_policy.attempts:
                     raise ModelFailed(
-                        f"model {model}: the owner of the pool of models ended during the call, {lost} times:"
-                        f" {error.message}"
+                        f"model {model}: {len(lost)} owners of the pool of models, one after the other, ended"
+                        f" during the call: {error.message}"
                     ) from error
                 self._ownership.lost(tenure)
             except SymphonyError as error:
@@ -435,7 +445,7 @@ class SharedModels:
     def _greeting(self) -> Value:
         needs = {run: self._listed(needs) for run, needs in self._needs.items()}
         self._news.clear()
-        return messages.value_of(Greeting(needs=needs))
+        return messages.value_of(Greeting(pid=os.getpid(), needs=needs))
 
     def _listed(self, needs: Mapping[str, int]) -> list[tuple[ModelWanted, int]]:
         return [(self._wanted[name], stages) for name, stages in needs.items() if name in self._wanted]
