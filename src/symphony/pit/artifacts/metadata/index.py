@@ -355,6 +355,7 @@ class Index:
                 number, note, parents, created, run, node, port = rest
                 yield Put(
                     digest, size, content_type, name, at, unclaimed, number, note, tuple(parents.split()),
+                    name is not None and run is None,
                     0.0 if created == at else created, run, node, port,
                 )  # fmt: skip
             yield from self.links.dump()

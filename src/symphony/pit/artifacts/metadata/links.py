@@ -35,7 +35,8 @@ SUM = "row_sum('linked', run_id, node, port, digest, provenance, value)"
 _LINK = f"""
 INSERT INTO linked (run_id, node, port, digest, provenance, value, sum)
 SELECT run_id, node, port, digest, provenance, value, {SUM}
-FROM (SELECT ? AS run_id, ? AS node, ? AS port, ? AS digest, ? AS provenance, ? AS value) RETURNING id
+FROM (SELECT ? AS run_id, ? AS node, ? AS port, ? AS digest, ? AS provenance, ? AS value) WHERE true
+ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608
 _FOUND = f"SELECT id, digest, provenance, value, sum = {SUM} FROM linked WHERE "  # noqa: S608
 _PLACES = "SELECT id, provenance FROM linked WHERE "
@@ -97,21 +98,25 @@ class LinkTables:
                 self._delete("run_id = ?", record.run_id)
             case Gone():
                 self._delete("digest = ?", record.digest)
-            case Put(name=str()):
-                for form in given_forms_of(record.digest):
-                    key = _key(form)
-                    self._rows.write("INSERT OR IGNORE INTO given VALUES (?, ?)", key, record.digest)
+            case Put(name=str()) if record.given or record.version is None:
+                keys = [(_key(form), record.digest) for form in given_forms_of(record.digest)]
+                self._rows.connection.executemany("INSERT OR IGNORE INTO given VALUES (?, ?)", keys)
             case _:
                 pass
 
     def _link(self, record: Linked) -> None:
         by = record.provenance
         place = (by.run_id, by.node, by.port, record.digest)
-        self._delete("run_id = ? AND node = ? AND port = ? AND digest = ?", *place)
-        value = bytes.fromhex(record.value) if record.value is not None else b""
-        ((link,),) = self._rows.connection.execute(_LINK, (*place, _encode(by), value)).fetchall()
-        for key in {_key(of) for of in by.inputs.values()} - {None}:
-            self._rows.write("INSERT OR IGNORE INTO inputs VALUES (?, ?)", key, link)
+        row = (*place, _encode(by), bytes.fromhex(record.value) if record.value is not None else b"")
+        execute = self._rows.connection.execute
+        made = execute(_LINK, row).fetchone()
+        if made is None:  # it was linked before
+            self._delete("run_id = ? AND node = ? AND port = ? AND digest = ?", *place)
+            made = execute(_LINK, row).fetchone()
+        keys = {_key(of) for of in by.inputs.values()} - {None}
+        self._rows.connection.executemany(
+            "INSERT OR IGNORE INTO inputs VALUES (?, ?)", [(key, made[0]) for key in keys]
+        )
 
     def _delete(self, which: str, *arguments: str) -> None:
         found = self._rows.connection.execute(f"{_PLACES}{which}", arguments)

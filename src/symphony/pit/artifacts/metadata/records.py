@@ -47,7 +47,8 @@ FORMAT = 2
 class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="put"):
     """A body was put, perhaps under a name. `unclaimed`: how many times, by nobody's run (so far).
 
-    `version` is its number under that name: where it is missing, the order of the log tells. A rewritten log
+    `version` is its number under that name: where it is missing, the order of the log tells. `given` says
+    that a person may give the body to runs, as a file: what is made of it is found then. A rewritten log
     has `created`, when the body was first put unless that was `at`, and whose version it is: `run`, `node`,
     `port`.
     """
@@ -61,6 +62,7 @@ class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag
     version: int | None = None
     note: str = ""
     parents: tuple[Digest, ...] = ()
+    given: bool = False
     created: float = 0.0
     run: str | None = None
     node: str = ""

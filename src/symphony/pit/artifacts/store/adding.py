@@ -20,7 +20,9 @@ class NewVersion(NamedTuple):
 
     def records(self, digest: Digest, size: int, at: float) -> list[Record]:
         """Return what the log says of it, with this body."""
-        put = Put(digest, size, self.content_type, self.name, at, note=self.note, parents=self.parents)
+        put = Put(
+            digest, size, self.content_type, self.name, at, note=self.note, parents=self.parents, given=True
+        )
         return [put, *(Tagged(self.name, tag, digest, at=at) for tag in self.tags)]
 
 

@@ -502,7 +502,7 @@ class FileArtifacts:
         return True
 
     def _log_put(self, digest: Digest, size: int, name: str | None, content_type: str) -> None:
-        put = Put(digest, size, content_type, name, self._bodies.now())
+        put = Put(digest, size, content_type, name, self._bodies.now(), given=name is not None)
         self._ledger.append(put, durable=name is not None)
         if name is not None:
             self._count_unclaimed(name, digest)

@@ -63,6 +63,7 @@ class _Entry:
         self.types: dict[str, str] = {}
         self.links: dict[tuple[str, str, str], Provenance] = {}
         self.values: set[str] = set()
+        self.given = False
         self.ratings: dict[str, Rating] = {}
         self.pinned = False
         self.trashed_at: float | None = None
@@ -97,7 +98,10 @@ class MemoryArtifacts:
         name = check_put(name, content_type)
         digest = Digest(hashlib.sha256(body).hexdigest())
         with self._mutex:
-            self._keep(Put(digest, len(body), content_type, name, self._now_s()), body)
+            put = Put(
+                digest, len(body), content_type, name, self._now_s(), given=durable and name is not None
+            )
+            self._keep(put, body)
         return ArtifactRef(
             digest=digest, size=len(body), content_type=content_type, name=name, encoding=encoding
         )
@@ -128,7 +132,9 @@ class MemoryArtifacts:
         digest = Digest(hashlib.sha256(body).hexdigest())
         with self._mutex:
             at = self._now_s()
-            put = Put(digest, len(body), content_type, made.name, at, note=note, parents=made.parents)
+            put = Put(
+                digest, len(body), content_type, made.name, at, note=note, parents=made.parents, given=True
+            )
             number = self._keep(put, body, by_hand=True)
             for tag in made.tags:
                 self._versions.tag(made.name, number, tag)
@@ -165,7 +171,7 @@ class MemoryArtifacts:
             return sorted(
                 digest
                 for digest, entry in self._entries.items()
-                if value in entry.values or (entry.types and value in given_forms_of(digest))
+                if value in entry.values or (entry.given and value in given_forms_of(digest))
             )
 
     def made_by(self, run_id: str, *, limit: int = 1000) -> list[Derivation]:
@@ -382,6 +388,7 @@ class MemoryArtifacts:
             entry.names[put.name] = entry.names.get(put.name, 0) + 1
             entry.types.pop(put.name, None)
             entry.types[put.name] = put.content_type
+            entry.given |= put.given
             if not by_hand:
                 self._unclaimed[put.name, put.digest] += 1
         return number
