@@ -20,7 +20,7 @@ from tests.support.waiting import PATIENCE_S, until
 from symphony.app.bus_places import bus_address, passing_name
 from symphony.app.live import LiveBus
 from symphony.bus import Bus, join
-from symphony.bus.core.owning import Standing
+from symphony.bus.core.owning import OwnerRole
 from symphony.bus.core.retention import Replay
 from symphony.ipc import EventPayload
 from symphony.pit.pool import ChildSpec, Elementwise, LocalModels, PoolBudget, PoolPolicy
@@ -405,7 +405,7 @@ class TestSharing:
         pids = [(await one.invoke("echo", {"texts": ["a"]}, {}))["pid"] for one in (first, second, third)]
         assert len(set(pids)) == 1
         assert [one.standing for one in (first, second, third)] == [
-            Standing.OWNER, Standing.MEMBER, Standing.MEMBER,
+            OwnerRole.OWNER, OwnerRole.MEMBER, OwnerRole.MEMBER,
         ]  # fmt: skip
 
     async def test_nothing_is_joined_or_locked_before_a_model_is_asked(
@@ -448,7 +448,7 @@ class TestSharing:
         await owner.close()
         async with asyncio.timeout(PATIENCE_S):
             await until(lambda: bool(member.pids()), every_s=0.01)  # nobody has asked again
-        assert member.standing is Standing.OWNER
+        assert member.standing is OwnerRole.OWNER
 
     async def test_the_owner_knows_what_the_runs_of_others_need_until_they_are_gone(
         self, share: MakeShared
@@ -510,14 +510,14 @@ class TestSharing:
         with pytest.raises(ModelFailed, match="cannot be sent"):
             await member.invoke("echo", {"texts": ["\ud800"]}, {})
         assert (await member.invoke("echo", {"texts": ["a"]}, {}))["vectors"] == [[1, 0]]
-        assert member.standing is Standing.MEMBER
+        assert member.standing is OwnerRole.MEMBER
 
     async def test_a_call_that_kills_the_process_fails_and_not_the_owner(self, share: MakeShared) -> None:
         owner, member = share(), share()
         await owner.invoke("echo", {"texts": ["a"]}, {})
         with pytest.raises(ModelFailed, match="twice, on the same input"):
             await member.invoke("echo", {"texts": ["die"]}, {})
-        assert (member.standing, member.pids()) == (Standing.MEMBER, {})
+        assert (member.standing, member.pids()) == (OwnerRole.MEMBER, {})
 
     async def test_a_call_goes_on_when_the_hub_of_the_bus_changes_and_is_made_once(
         self, share: MakeShared, tmp_path: Path
@@ -533,7 +533,7 @@ class TestSharing:
         async with asyncio.timeout(PATIENCE_S):
             await call
         assert mark.read_text() == "x"
-        assert (owner.standing, member.standing) == (Standing.OWNER, Standing.MEMBER)
+        assert (owner.standing, member.standing) == (OwnerRole.OWNER, OwnerRole.MEMBER)
         assert member.pids() == {}
 
     async def test_a_lease_outlives_the_hub_of_the_bus(self, share: MakeShared, tmp_path: Path) -> None:
@@ -543,7 +543,7 @@ class TestSharing:
         await owner.invoke("echo", {"texts": ["a"]}, {})
         async with member.held("echo"):
             await hub.close()
-            await until(lambda: member.standing is Standing.MEMBER, every_s=0.01)
+            await until(lambda: member.standing is OwnerRole.MEMBER, every_s=0.01)
             call = asyncio.ensure_future(owner.invoke("echo", {"texts": ["ab"]}, {}))
             await asyncio.wait({call}, timeout=ABSENT_S + 0.5)
             assert not call.done()

@@ -1,11 +1,11 @@
 """One bus over several connections: what members see of each other, and of the hub's end."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from tests.support.strangers import Stranger
 from tests.support.waiting import PATIENCE_S, until
 
 from symphony.bus import (
@@ -21,7 +21,6 @@ from symphony.bus import (
     RequestTimedOut,
     join,
 )
-from symphony.bus.core.registry import BEAT_S
 from symphony.bus.line import PUBLISH_WINDOW
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ipc import (
@@ -32,7 +31,7 @@ from symphony.ipc import (
     ResponsePayload,
     Stationery,
 )
-from symphony.ipc.envelope import EndpointId, Payload
+from symphony.ipc.envelope import EndpointId
 from symphony.ipc.transports import Channel, Connection, TransportConfig, connect, listen
 from symphony.ports.values import Value
 
@@ -75,71 +74,6 @@ async def got(box: Mailbox) -> Value:
 def echo(envelope: MessageEnvelope) -> Value:
     assert isinstance(envelope.payload, RequestPayload)
     return envelope.payload.arguments
-
-
-class Stranger:
-    """A member that says what it likes, and gives life signs meanwhile."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection, self._channel = connection, Channel(connection)
-        self._senders: dict[str, Stationery] = {}
-        self._beating = asyncio.ensure_future(self._beat())
-
-    @classmethod
-    async def at(cls, address: str) -> "Stranger":
-        """Connected, and nothing said yet."""
-        return cls(await connect(address, TransportConfig()))
-
-    async def says(
-        self,
-        payload: Payload,
-        *,
-        kind: str = "x",
-        sender: str = "stranger",
-        recipient: str = "",
-        correlation_id: str | None = None,
-    ) -> None:
-        stationery = self._senders.setdefault(sender, Stationery(EndpointId(sender)))
-        await self._channel.send(
-            stationery.envelope(kind, payload, recipient=recipient, correlation_id=correlation_id)
-        )
-
-    async def hears(self, kind: str) -> MessageEnvelope:
-        """The next message of this type, after others."""
-        async with asyncio.timeout(PATIENCE_S):
-            while (envelope := await self._channel.receive()).header.message_type != kind:
-                pass
-            return envelope
-
-    async def asks(self, method: str, arguments: Value) -> Payload:
-        """What the hub answers about the connection."""
-        await self.says(RequestPayload(method, arguments), kind=method, recipient="bus.link")
-        return (await self.hears(method)).payload
-
-    async def registers(self, name: str) -> None:
-        answer = await self.asks("bus.link.register", {"name": name, "serves": [], "capabilities": []})
-        assert isinstance(answer, ResponsePayload)
-
-    async def is_cut_off(self) -> SymphonyError:
-        """Why, as it is told."""
-        async with asyncio.timeout(PATIENCE_S):
-            with pytest.raises(SymphonyError) as end:
-                while True:
-                    await self._channel.receive()
-            await self.connection.closed()
-        await self._beating
-        return end.value
-
-    async def leaves(self) -> None:
-        await self.connection.close()
-        await self._beating
-
-    async def _beat(self) -> None:
-        with contextlib.suppress(SymphonyError):
-            while True:
-                await self.says(EventPayload("bus.link.beat"))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.connection.closed(), BEAT_S)
 
 
 async def test_endpoints_of_all_processes_reach_each_other(opened: Open) -> None:

@@ -33,7 +33,7 @@ class Now:
     counts = {NodeStatus.RUNNING: 1, NodeStatus.SUCCEEDED: 3}
     slowest = [("embed \\x1b]0;evil\\x07", 1.5)]
     saying = {"embed": "tokens \\x1b]0;evil\\x07"}
-    failed, failures, latest = 0, (), ()
+    failed, failures, latest, queues = 0, (), (), ()
     labels, tries, nodes, fans, questions, took_s = {}, {}, counts, (), (), 1.0
 
 class Handle:

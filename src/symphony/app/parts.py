@@ -19,7 +19,6 @@ from symphony.commons.filesystem import private_directory
 from symphony.commons.quantities import size_bytes
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock
-from symphony.pit.tracker.store.keeping import Keep, retain_logs
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.arbiter import Arbiter
 from symphony.ports.clock import Clock
@@ -221,8 +220,8 @@ class Parts:
     async def _reach_bus(self) -> "Bus | None":
         return await self.live.reach()  # made when a model of this machine is first needed
 
-    async def close(self, *, ran: bool) -> None:
-        """Close all parts that were made. If anything `ran`, leave the bus and delete old logs."""
+    async def close(self) -> None:
+        """Close all parts that were made."""
         import asyncio
 
         if self._journals is not None:
@@ -234,23 +233,13 @@ class Parts:
         if "live" in self.__dict__:
             await self.live.close()
         await self.pools.close()
-        for close in self._stores:
-            close()
+        self.close_stores()
         if self._tracing is not None:
             from symphony.app.tracing import TRACE_PATIENCE_S
 
             await asyncio.to_thread(self._tracing.close, TRACE_PATIENCE_S)
-        if self.home is not None and ran:
-            await asyncio.to_thread(self._clear_up)
 
-    def _clear_up(self) -> None:
-        if self.config.retention.automatic:
-            from symphony.app.upkeep import Upkeep
-
-            Upkeep(self).daily()
-            for close in self._stores:
-                close()
-        logs = self.config.logs
-        keep = Keep(days=logs.keep_days, runs=logs.keep_runs, megabytes=logs.max_mb)
-        retain_logs(self.runs, keep, self.clock.now_s())
-        self.runs.close()
+    def close_stores(self) -> None:
+        """Close the files of the stores that were made; the next use opens them again."""
+        for close in self._stores:
+            close()

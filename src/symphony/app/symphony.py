@@ -14,6 +14,7 @@ from symphony.app.home import config_of, locate_home, secure
 from symphony.app.parts import Parts
 from symphony.commons.settings import Config
 from symphony.pit.tracker.core.budget import Limits
+from symphony.pit.tracker.store.keeping import Keep, retain_logs
 from symphony.pit.tracker.store.logs import routed_streams
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.clock import Clock
@@ -115,7 +116,21 @@ class Symphony:
     ) -> None:
         await self._launcher.stop()
         with self._closing:
-            await self.parts.close(ran=self._launcher.ran)
+            await self.parts.close()
+            if self._launcher.ran and self.home is not None:
+                import asyncio
+
+                await asyncio.to_thread(self._tidy)
+
+    def _tidy(self) -> None:
+        """Delete what the settings let go: old logs, and once a day more, if they say so. Blocking."""
+        parts, logs = self.parts, self.parts.config.logs
+        if parts.config.retention.automatic:
+            self._upkeep.daily()
+            parts.close_stores()
+        keep = Keep(days=logs.keep_days, runs=logs.keep_runs, megabytes=logs.max_mb)
+        retain_logs(parts.runs, keep, parts.clock.now_s())
+        parts.runs.close()
 
     # ---- parts ----------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from symphony.bus.bus import Bus
-from symphony.bus.core.owning import OwnerSearch, Standing
+from symphony.bus.core.owning import OwnerRole, OwnerSearch
 from symphony.bus.endpoint import Endpoint, Handler
 from symphony.bus.exchange import LEFT, LOST
 from symphony.bus.membership import LOST as HUB_LOST
@@ -48,7 +48,7 @@ class Ownership:
         bus: Callable[[], Awaitable[Bus | None]],
         asking: str,
         greeting: Callable[[], Value] = lambda: None,
-        changed: Callable[[Standing], None] = lambda _: None,
+        changed: Callable[[OwnerRole], None] = lambda _: None,
         lost: Callable[[str | None], None] = lambda _: None,
         left: Callable[[str], None] | None = None,
         search: OwnerSearch | None = None,
@@ -76,7 +76,7 @@ class Ownership:
         self._closed = False
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> OwnerRole:
         """The present standing of this process."""
         return self.search.standing
 
@@ -85,9 +85,9 @@ class Ownership:
         """The bus, once it was needed."""
         return self._bus
 
-    async def find(self) -> Standing:
+    async def find(self) -> OwnerRole:
         """Return the standing, once it is known: at once as long as it lasts."""
-        while self.search.standing is Standing.SEEKING and not self._closed:
+        while self.search.standing is OwnerRole.SEEKING and not self._closed:
             self.look()
             await self._known.wait()
         return self.search.standing
@@ -115,7 +115,7 @@ class Ownership:
 
     def lost(self, tenure: int) -> None:
         """The owner of that tenure did not answer, or leaves: another is to be looked for."""
-        if tenure == self.search.tenure and self.search.standing is Standing.MEMBER:
+        if tenure == self.search.tenure and self.search.standing is OwnerRole.MEMBER:
             self.search.lost(tenure)
             self._known.clear()
             self._changed(self.search.standing)
@@ -144,7 +144,7 @@ class Ownership:
             pause_s = await self._look_once(now_s)
             if self.search.standing is not before:
                 self._changed(self.search.standing)
-            if self.search.standing is not Standing.SEEKING:
+            if self.search.standing is not OwnerRole.SEEKING:
                 self._known.set()
             if not self.search.over:
                 await asyncio.sleep(pause_s)
@@ -220,7 +220,7 @@ class Ownership:
             if name == self.name:
                 self._unserved.set()
         elif event.topic == HUB_LOST or name == self.name:
-            if self.search.standing is Standing.MEMBER:
+            if self.search.standing is OwnerRole.MEMBER:
                 self.lost(self.search.tenure)
                 self.look()
             elif event.topic == HUB_LOST:

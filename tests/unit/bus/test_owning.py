@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.bus.core.owning import AGAIN, LOOK_AGAIN_S, PATIENCE_S, OwnerSearch, Standing
+from symphony.bus.core.owning import AGAIN, LOOK_AGAIN_S, PATIENCE_S, OwnerRole, OwnerSearch
 
 
 def test_the_first_that_takes_the_lock_is_the_owner_and_stays_so() -> None:
     search = OwnerSearch()
     search.took()
-    assert search.standing is Standing.OWNER
+    assert search.standing is OwnerRole.OWNER
     search.lost(search.tenure)
     search.reached(7)
-    assert search.standing is Standing.OWNER
+    assert search.standing is OwnerRole.OWNER
 
 
 def test_an_owner_that_answers_makes_this_process_a_member() -> None:
     search = OwnerSearch()
     search.reached(7)
-    assert (search.standing, search.holder) == (Standing.MEMBER, 7)
+    assert (search.standing, search.holder) == (OwnerRole.MEMBER, 7)
 
 
 def test_what_is_heard_late_of_an_earlier_owner_changes_nothing() -> None:
@@ -29,22 +29,22 @@ def test_what_is_heard_late_of_an_earlier_owner_changes_nothing() -> None:
     search.reached(7)
     first = search.tenure
     search.lost(first)
-    assert search.standing is Standing.SEEKING
+    assert search.standing is OwnerRole.SEEKING
     search.reached(8)
     search.lost(first)
-    assert (search.standing, search.holder) == (Standing.MEMBER, 8)
+    assert (search.standing, search.holder) == (OwnerRole.MEMBER, 8)
 
 
 def test_a_process_goes_on_alone_after_its_patience_and_keeps_looking() -> None:
     search = OwnerSearch(patience_s=5.0)
     assert search.missed("nobody answers", 7, 100.0) <= AGAIN.max_s
     search.missed("nobody answers", 7, 104.9)
-    assert search.standing is Standing.SEEKING
+    assert search.standing is OwnerRole.SEEKING
     assert search.missed("nobody answers", 7, 105.0) == LOOK_AGAIN_S
-    assert (search.standing, search.holder, search.why) == (Standing.ALONE, 7, "nobody answers")
+    assert (search.standing, search.holder, search.why) == (OwnerRole.ALONE, 7, "nobody answers")
     assert not search.over
     search.reached(7)
-    assert search.standing is Standing.MEMBER
+    assert search.standing is OwnerRole.MEMBER
 
 
 def test_each_search_has_the_whole_patience() -> None:
@@ -53,19 +53,19 @@ def test_each_search_has_the_whole_patience() -> None:
     search.reached(7)
     search.lost(search.tenure)
     search.missed("", None, 100.0)
-    assert search.standing is Standing.SEEKING
+    assert search.standing is OwnerRole.SEEKING
 
 
 def test_an_owner_that_cannot_serve_this_process_leaves_it_alone_at_once() -> None:
     search = OwnerSearch()
     assert search.refused("another version", 7) == LOOK_AGAIN_S
-    assert search.standing is Standing.ALONE
+    assert search.standing is OwnerRole.ALONE
 
 
 @given(st.floats(0.0, 1.0))
 def test_nobody_is_kept_waiting_longer_than_the_patience_and_one_pause(chance: float) -> None:
     search, now_s = OwnerSearch(), 0.0
-    while search.standing is Standing.SEEKING:
+    while search.standing is OwnerRole.SEEKING:
         pause_s = search.missed("", None, now_s, chance)
         assert 0 <= pause_s <= LOOK_AGAIN_S
         now_s += pause_s + 0.001
@@ -98,7 +98,7 @@ def test_in_any_order_of_deaths_and_stops_there_is_never_more_than_one_owner(see
         for pid, search in searches.items():
             if pid in stopped:
                 continue
-            if search.standing is Standing.MEMBER and (search.holder != holder or holder in stopped):
+            if search.standing is OwnerRole.MEMBER and (search.holder != holder or holder in stopped):
                 search.lost(tenures[pid])
             if search.over or due[pid] > now_s:
                 continue
@@ -110,7 +110,7 @@ def test_in_any_order_of_deaths_and_stops_there_is_never_more_than_one_owner(see
             else:
                 search.reached(holder)
             tenures[pid] = search.tenure
-        owners = [pid for pid, search in searches.items() if search.standing is Standing.OWNER]
+        owners = [pid for pid, search in searches.items() if search.standing is OwnerRole.OWNER]
         assert owners == ([] if holder is None else [holder]), f"seed {seed}"
     now_s += PATIENCE_S
     stopped.clear()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from symphony.pit.pool.core.health import BEATS, Answer, Pulse, Vitals
+from symphony.pit.pool.core.health import BEATS, HealthWatch, PingAnswer, Vitals
 
 ASLEEP = Vitals(cpu_s=1.0, stopped=False, active=False)
 ACTIVE = Vitals(cpu_s=1.0, stopped=False, active=True)
@@ -16,17 +16,17 @@ class Beats:
     """A process that was asked, and how it was judged."""
 
     step_cpu_s: float | None = None
-    pulse: Pulse = field(init=False)
+    pulse: HealthWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pulse = Pulse(self.step_cpu_s)
-        assert self.pulse.answered(Answer(1.0, 0, None)) is None
+        self.pulse = HealthWatch(self.step_cpu_s)
+        assert self.pulse.answered(PingAnswer(1.0, 0, None)) is None
 
     def miss(self, *seen: Vitals, used: bool = True) -> str | None:
         return [self.pulse.missed(one, used=used) for one in seen][-1]
 
     def answer(self, cpu_s: float, steps: int = 0, calls: int | None = 1) -> str | None:
-        return self.pulse.answered(Answer(cpu_s, steps, calls))
+        return self.pulse.answered(PingAnswer(cpu_s, steps, calls))
 
 
 @pytest.mark.parametrize(("seen", "why"), [(STOPPED, "stopped by a signal"), (ASLEEP, "threads sleep")])
@@ -68,7 +68,7 @@ def test_a_word_from_it_forgives_what_was_missed() -> None:
 
 
 def test_one_that_does_not_listen_yet_is_not_judged() -> None:
-    pulse = Pulse(None)
+    pulse = HealthWatch(None)
     assert [pulse.missed(STOPPED, used=True) for _ in range(10)] == [None] * 10
     pulse.ready()
     assert pulse.missed(STOPPED, used=True) is not None

@@ -18,7 +18,7 @@ LOOK_AGAIN_S: Final = 1.0
 """How often a process that goes on alone looks whether the owner is back."""
 
 
-class Standing(StrEnum):
+class OwnerRole(StrEnum):
     """What this process is with regard to something that all processes of a home share."""
 
     SEEKING = "seeking"
@@ -38,7 +38,7 @@ class OwnerSearch:
     """
 
     def __init__(self, *, patience_s: float = PATIENCE_S, again: RetryPolicy = AGAIN) -> None:
-        self.standing = Standing.SEEKING
+        self.standing = OwnerRole.SEEKING
         self.tenure = 0
         self.holder: int | None = None
         """The process id of the owner, or of the holder of the lock that does not answer, where known."""
@@ -51,16 +51,16 @@ class OwnerSearch:
     @property
     def over(self) -> bool:
         """True if there is nothing to look for now."""
-        return self.standing in (Standing.OWNER, Standing.MEMBER)
+        return self.standing in (OwnerRole.OWNER, OwnerRole.MEMBER)
 
     def took(self) -> None:
         """This process got the lock."""
-        self._found(Standing.OWNER, None)
+        self._found(OwnerRole.OWNER, None)
 
     def reached(self, holder: int | None) -> None:
         """The owner, process `holder`, has answered."""
-        if self.standing is not Standing.OWNER:
-            self._found(Standing.MEMBER, holder)
+        if self.standing is not OwnerRole.OWNER:
+            self._found(OwnerRole.MEMBER, holder)
 
     def missed(self, why: str, holder: int | None, now_s: float, chance: float = 1.0) -> float:
         """`holder` has the lock and could not be asked. Return in how many seconds to look again.
@@ -72,23 +72,23 @@ class OwnerSearch:
             self._missed_since_s = now_s
         self._misses += 1
         if now_s - self._missed_since_s >= self._patience_s:
-            self.standing = Standing.ALONE
-        if self.standing is Standing.ALONE:
+            self.standing = OwnerRole.ALONE
+        if self.standing is OwnerRole.ALONE:
             return LOOK_AGAIN_S
         return self._again.delay_s(self._misses, chance)
 
     def refused(self, why: str, holder: int | None) -> float:
         """The owner answers, and cannot serve this process. Return in how many seconds to look again."""
-        self.standing, self.why, self.holder = Standing.ALONE, why, holder
+        self.standing, self.why, self.holder = OwnerRole.ALONE, why, holder
         return LOOK_AGAIN_S
 
     def lost(self, tenure: int) -> None:
         """The owner of that tenure is gone, stops, or does not answer."""
-        if tenure == self.tenure and self.standing is Standing.MEMBER:
-            self.standing = Standing.SEEKING
+        if tenure == self.tenure and self.standing is OwnerRole.MEMBER:
+            self.standing = OwnerRole.SEEKING
             self._missed_since_s, self._misses = None, 0
 
-    def _found(self, standing: Standing, holder: int | None) -> None:
+    def _found(self, standing: OwnerRole, holder: int | None) -> None:
         self.standing, self.holder, self.why = standing, holder, ""
         self.tenure += 1
         self._missed_since_s, self._misses = None, 0

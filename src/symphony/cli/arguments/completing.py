@@ -94,7 +94,7 @@ def _artifacts(incomplete: str) -> Iterable[str]:
     for record in Symphony.open().artifacts.records(limit=LIMIT):
         yield from record.names
         if incomplete:
-            yield from [*record.labels, record.digest]
+            yield from [*(record.labels if "@" in incomplete else ()), record.digest]
 
 
 def _operators() -> Iterable[str]:

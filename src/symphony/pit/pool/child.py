@@ -27,7 +27,7 @@ from symphony.ipc.model_calls import (
     unpack_from_child,
     unpack_values,
 )
-from symphony.pit.pool.core.health import Answer, Pulse
+from symphony.pit.pool.core.health import HealthWatch, PingAnswer
 from symphony.pit.pool.vitals import vitals_of
 from symphony.pit.processes import SupervisedProcess
 from symphony.ports.models import ModelFailed, ModelUnavailable
@@ -78,7 +78,7 @@ class ModelProcess:
         self._errors_from: IO[bytes] | None = None
         self._broken: str | None = None
         self._deaf = False
-        self._pulse, self._hung = Pulse(step_cpu_s), False
+        self._health, self._hung = HealthWatch(step_cpu_s), False
         self.asked = False
         """Whether it owes the answer to a ping."""
 
@@ -182,14 +182,14 @@ class ModelProcess:
             return
         why: str | None = None
         if not self.asked:
-            if self._pulse.suspicious and (seen := vitals_of(self.pid)) is not None:
-                why = self._pulse.asleep(seen)
+            if self._health.suspicious and (seen := vitals_of(self.pid)) is not None:
+                why = self._health.asleep(seen)
             self.asked = True
             self._write(pack(Ping()))
         elif late:
-            self._pulse.heard()
+            self._health.heard()
         elif (seen := vitals_of(self.pid)) is not None:
-            why = self._pulse.missed(seen, used=used or bool(self._calls or self._abandoned))
+            why = self._health.missed(seen, used=used or bool(self._calls or self._abandoned))
         if why is not None:
             self._give_up(why)
 
@@ -234,7 +234,7 @@ class ModelProcess:
             self._errors += data
             del self._errors[:-_STDERR_BYTES_MAX]
         else:
-            self._pulse.heard()
+            self._health.heard()
             self._take(data)
         return bool(data)
 
@@ -287,11 +287,11 @@ class ModelProcess:
         match message:
             case Pong():
                 self.asked = False
-                answer = Answer(message.cpu_s, message.steps, self._ids if self._calls else None)
-                if (why := self._pulse.answered(answer)) is not None:
+                answer = PingAnswer(message.cpu_s, message.steps, self._ids if self._calls else None)
+                if (why := self._health.answered(answer)) is not None:
                     self._give_up(why)
             case ModelReady():
-                self._pulse.ready()
+                self._health.ready()
                 if not self._ready.done():
                     self._ready.set_result(None)
             case ModelRefused():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from symphony.bus import Bus
-from symphony.bus.core.owning import Standing
+from symphony.bus.core.owning import OwnerRole
 from symphony.bus.errors import EndpointBusy, EndpointLost, EndpointUnknown, SenderUnknown
 from symphony.bus.owning import LEAVING, Ownership
 from symphony.commons.components import Health, HealthStatus
@@ -88,7 +88,7 @@ class SharedArbiter:
         self._closed = self._warned = False
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> OwnerRole:
         """The present standing of this process: owner, member, seeking, or alone."""
         return self._ownership.standing
 
@@ -114,7 +114,7 @@ class SharedArbiter:
 
     async def health_check(self) -> HealthStatus:
         """Return how the arbiter is; degraded if its owner does not answer."""
-        if self._ownership.standing is Standing.ALONE:
+        if self._ownership.standing is OwnerRole.ALONE:
             return HealthStatus(health=Health.DEGRADED, detail=self._ownership.search.why)
         return await self._own.health_check()
 
@@ -126,11 +126,11 @@ class SharedArbiter:
         if not needs:
             return Grant(id="", request=request, reason=NOT_LIMITED)
         match self._ownership.standing:
-            case Standing.OWNER if self._service.ready:
+            case OwnerRole.OWNER if self._service.ready:
                 pass
-            case Standing.ALONE:
+            case OwnerRole.ALONE:
                 pass
-            case Standing.SEEKING:
+            case OwnerRole.SEEKING:
                 self._ownership.look()
                 return None
             case _:
@@ -142,7 +142,7 @@ class SharedArbiter:
 
     def queued(self, request: ResourceRequest) -> Queued:
         """Return why the request has to wait now, as far as this process knows."""
-        if self._ownership.standing in (Standing.OWNER, Standing.ALONE):
+        if self._ownership.standing in (OwnerRole.OWNER, OwnerRole.ALONE):
             return self._own.queued(request)
         claim = self._waiting.get(request)
         known = None if claim is None else self._reasons.get(claim.id)
@@ -171,7 +171,7 @@ class SharedArbiter:
 
     async def status(self) -> ArbiterStatus:
         """Return the status of the arbiter of the home. Raises SymphonyError if its owner does not answer."""
-        if await self._ownership.find() is not Standing.MEMBER:
+        if await self._ownership.find() is not OwnerRole.MEMBER:
             return self._own.status()
         return messages.read(ArbiterStatus, await self._ownership.request(messages.STATUS, timeout_s=_ASK_S))
 
@@ -184,8 +184,8 @@ class SharedArbiter:
             standing = await self._ownership.find()
             if self._closed:
                 raise ResourceRefused("the arbiter has ended, as its process is about to")
-            if standing is not Standing.MEMBER:
-                if standing is Standing.OWNER:
+            if standing is not OwnerRole.MEMBER:
+                if standing is OwnerRole.OWNER:
                     await self._service.wait_ready()
                 return await self._own.wait(claim)
             tenure = self._ownership.search.tenure
@@ -209,7 +209,7 @@ class SharedArbiter:
 
     def _give_back(self, claim_id: str) -> None:
         self._own.give_back(claim_id)
-        if self._ownership.standing is Standing.MEMBER:
+        if self._ownership.standing is OwnerRole.MEMBER:
             released = messages.value_of(ClaimIds(ids=(claim_id,)))
             self._errand(self._ownership.request(messages.RELEASE, released, timeout_s=_ASK_S))
 
@@ -231,7 +231,7 @@ class SharedArbiter:
     async def _learn_why(self) -> None:
         """Ask the owner why requests of this process wait, as long as some do."""
         try:
-            while self._waiting and self._ownership.standing is Standing.MEMBER:
+            while self._waiting and self._ownership.standing is OwnerRole.MEMBER:
                 ids = tuple(claim.id for claim in self._waiting.values())
                 with contextlib.suppress(SymphonyError):
                     asked = messages.value_of(ClaimIds(ids=ids))
@@ -248,13 +248,13 @@ class SharedArbiter:
         self._greeted = tuple(self._held.values())
         return messages.value_of(HolderGreeting(held=self._greeted))
 
-    def _changed(self, standing: Standing) -> None:
+    def _changed(self, standing: OwnerRole) -> None:
         """For the ownership."""
-        if standing is Standing.OWNER:
+        if standing is OwnerRole.OWNER:
             for claim in self._held.values():
                 self._own.adopt(claim)
             self._service.took_over(self._asking)
-        if standing is Standing.ALONE and not self._warned:
+        if standing is OwnerRole.ALONE and not self._warned:
             self._warned = True
             holder = self._ownership.search.holder
             logger.warning(
@@ -263,7 +263,7 @@ class SharedArbiter:
                 "another process" if holder is None else f"process {holder}",
                 self._ownership.search.why,
             )
-        elif standing is Standing.MEMBER:
+        elif standing is OwnerRole.MEMBER:
             self._warned = False
             for claim in self._greeted:
                 if claim.id not in self._held:  # released while the owner was greeted

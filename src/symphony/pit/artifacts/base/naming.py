@@ -17,7 +17,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _SHOWN_CHARS: Final = 80
 
 
-class Named(NamedTuple):
+class VersionedName(NamedTuple):
     """A name, and what comes after its last `@`: a number, a tag, or neither for the newest version."""
 
     name: str
@@ -66,16 +66,16 @@ def check_note(note: str) -> None:
         )  # fmt: skip
 
 
-def parsed(text: str) -> list[Named]:
+def parsed(text: str) -> list[VersionedName]:
     """Return what `text` may mean: a whole name, or a name and a version. The first that exists is meant."""
-    found = [Named(text)]
+    found = [VersionedName(text)]
     name, at, rest = text.rpartition("@")
     if at and name:
         if rest == LATEST:
-            found.append(Named(name))
+            found.append(VersionedName(name))
         elif _NUMBER.fullmatch(rest):
-            found.append(Named(name, int(rest)))
+            found.append(VersionedName(name, int(rest)))
         elif is_label(rest):
-            found.append(Named(name, tag=normal(rest)))
+            found.append(VersionedName(name, tag=normal(rest)))
     normals = [named._replace(name=normal(named.name)) for named in found]
     return list(dict.fromkeys([*found, *normals]))

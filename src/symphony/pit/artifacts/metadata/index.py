@@ -31,7 +31,7 @@ from symphony.pit.artifacts.metadata.records import (
     Trashed,
     Used,
 )
-from symphony.pit.artifacts.metadata.rows import Rows, require_sound
+from symphony.pit.artifacts.metadata.rows import IndexRows, require_sound
 from symphony.pit.artifacts.metadata.selecting import select
 from symphony.ports.artifacts import ArtifactFilter, ArtifactRecord, Rating
 from symphony.ports.retention import Standing
@@ -144,7 +144,7 @@ def _with_versions(connection: sqlite3.Connection) -> None:
     """Make versions of the bodies of each name; the log, if there is one, is read again and knows better."""
     run_script(connection, links.SCHEMA + versions.SCHEMA)
     connection.execute(versions.OF_NAMES)
-    tables = links.LinkTables(Rows(connection, None))
+    tables = links.LinkTables(IndexRows(connection, None))
     for digest, provenance in connection.execute(links.FORMER).fetchall():
         tables.take(Linked(digest, links.decoded(provenance)))
     connection.execute("DROP TABLE links")
@@ -207,7 +207,7 @@ class Index:
             raise
         self._any_trashed = False
         close_with(self, self._connection)
-        self._rows = Rows(self._connection, path)
+        self._rows = IndexRows(self._connection, path)
         self.versions = versions.VersionTables(self._rows)
         self.links = links.LinkTables(self._rows)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Unlinked
-from symphony.pit.artifacts.metadata.rows import Rows, require_sound
+from symphony.pit.artifacts.metadata.rows import IndexRows, require_sound
 from symphony.ports.artifacts import Provenance
 from symphony.ports.values import Digest
 
@@ -83,10 +83,10 @@ class _Row(NamedTuple):
 class LinkTables:
     """The part of an index that knows which runs refer to what, and what was made of what. Not thread-safe.
 
-    Errors as `Rows`.
+    Errors as `IndexRows`.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: IndexRows) -> None:
         self._rows = rows
 
     def take(self, record: Record) -> None:

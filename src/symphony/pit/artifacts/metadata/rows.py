@@ -18,7 +18,7 @@ def require_sound(sound: object) -> None:
         raise DatabaseBroken("a row does not match its checksum")
 
 
-class Rows:
+class IndexRows:
     """The tables of one connection. Not thread-safe.
 
     Every method raises `DatabaseBroken` if the file turns out to be damaged; StorageFull, IoFailed.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from symphony.pit.artifacts.metadata.care import NOT_TRASHED
-from symphony.pit.artifacts.metadata.rows import Rows
+from symphony.pit.artifacts.metadata.rows import IndexRows
 from symphony.ports.artifacts import ArtifactFilter, ArtifactOrder
 from symphony.ports.values import Digest
 
@@ -21,8 +21,8 @@ _NAMED: Final = "digest IN (SELECT digest FROM named"
 _LINKED: Final = "digest IN (SELECT digest FROM linked"
 
 
-def select(rows: Rows, where: ArtifactFilter, limit: int) -> list[Digest]:
-    """Return up to `limit` bodies that `where` lets through, in its order. Errors as `Rows`."""
+def select(rows: IndexRows, where: ArtifactFilter, limit: int) -> list[Digest]:
+    """Return up to `limit` bodies that `where` lets through, in its order. Errors as `IndexRows`."""
     conditions, arguments = [NOT_TRASHED], list[str | float]()
 
     def condition(text: str, *given: str | float) -> None:

@@ -7,7 +7,7 @@ from symphony.commons.integers import INTEGER_MAX
 from symphony.pit.artifacts.metadata.care import NOT_TRASHED
 from symphony.pit.artifacts.metadata.numbering import Newest, number_for
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Tagged, Untagged
-from symphony.pit.artifacts.metadata.rows import Rows, require_sound
+from symphony.pit.artifacts.metadata.rows import IndexRows, require_sound
 from symphony.ports.artifacts import ArtifactVersion
 from symphony.ports.values import Digest
 
@@ -110,9 +110,9 @@ class _Row(NamedTuple):
 
 
 class VersionTables:
-    """The part of an index that knows versions and tags. Not thread-safe. Errors as `Rows`."""
+    """The part of an index that knows versions and tags. Not thread-safe. Errors as `IndexRows`."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: IndexRows) -> None:
         self._rows = rows
         self.conflicts: list[str] = []
         """Versions, such as `report@3`, whose number was given to another body before. They do not count."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from symphony.pit.artifacts.base.naming import Named, normal, parsed
+from symphony.pit.artifacts.base.naming import VersionedName, normal, parsed
 from symphony.pit.artifacts.base.rules import deleted, missing, no_version, tags_known, trashed
 from symphony.ports.artifacts import ArtifactMissing, ArtifactVersion
 from symphony.ports.values import Digest
@@ -73,7 +73,7 @@ def tagged(known: KnownVersions, name: str, tag: str) -> int:
     return tags[tag]
 
 
-def _version(known: KnownVersions, named: Named) -> ArtifactVersion | None:
+def _version(known: KnownVersions, named: VersionedName) -> ArtifactVersion | None:
     name, number, tag = named
     if number is None and tag is None:
         return known.newest_present(name)

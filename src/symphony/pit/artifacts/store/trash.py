@@ -90,8 +90,10 @@ class Trash:
         if damaged := self.damaged():
             logger.warning("%s has %d damaged lines: nothing is deleted", self._root / "records.log", damaged)
             return Collected(0, 0)
+        # What a writer that died has left is found only now, and counts as put now: look before the clock.
+        known = self._standings(self._bodies).all
         total, latest = Collected(0, 0), self._latest(min_age_s)
-        idle = [one for one in self._standings(self._bodies).all if one.put_at <= latest and not one.kept]
+        idle = [one for one in known if one.put_at <= latest and not one.kept]
         for page in _pages(idle):
             with self._alone():
                 going = self._unchanged(page, latest)

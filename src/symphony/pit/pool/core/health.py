@@ -36,7 +36,7 @@ class Vitals(msgspec.Struct, frozen=True):
     active: bool
 
 
-class Answer(msgspec.Struct, frozen=True):
+class PingAnswer(msgspec.Struct, frozen=True):
     """The answer to a ping. `calls` is different whenever other calls are being worked on; None for none."""
 
     cpu_s: float
@@ -44,7 +44,7 @@ class Answer(msgspec.Struct, frozen=True):
     calls: int | None
 
 
-class Pulse:
+class HealthWatch:
     """Judges one process. Its methods return why it is given up, or None.
 
     `step_cpu_s`: the most processor time between two steps of a call, for a model that does nothing but
@@ -55,7 +55,7 @@ class Pulse:
 
     def __init__(self, step_cpu_s: float | None) -> None:
         self._step_cpu_s = step_cpu_s
-        self._answer: Answer | None = None
+        self._answer: PingAnswer | None = None
         self._listens = False
         self._steps_since_s = 0.0
         self._missed = self._still = 0
@@ -87,7 +87,7 @@ class Pulse:
             return "it does not answer, and all of its threads sleep"
         return None
 
-    def answered(self, answer: Answer) -> str | None:
+    def answered(self, answer: PingAnswer) -> str | None:
         """It has answered a ping. See also `suspicious`."""
         self.heard()
         last, self._answer = self._answer, answer

@@ -11,7 +11,7 @@ from typing import Final, TypeVar, assert_never
 import msgspec
 
 from symphony.bus import Bus
-from symphony.bus.core.owning import PATIENCE_S, OwnerSearch, Standing
+from symphony.bus.core.owning import PATIENCE_S, OwnerRole, OwnerSearch
 from symphony.bus.errors import EndpointBusy, EndpointLost, EndpointUnknown, SenderUnknown
 from symphony.bus.owning import LEAVING, Ownership
 from symphony.commons.components import ComponentConfig, Health, HealthStatus, RetryPolicy
@@ -124,7 +124,7 @@ class SharedModels:
         self._closed = False
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> OwnerRole:
         """What this process is with regard to the pool of its home."""
         return self._ownership.standing
 
@@ -145,7 +145,7 @@ class SharedModels:
         rule = self._spec(model).elementwise
         if rule is not None and inputs.get(rule.input) == []:
             return {rule.output: []}
-        if await self._ownership.find() is not Standing.MEMBER:
+        if await self._ownership.find() is not OwnerRole.MEMBER:
             return await self._own.invoke(model, inputs, config, caller)
         await caller.reserve(model, FREE)
         try:
@@ -216,11 +216,11 @@ class SharedModels:
         else:
             self._needs[run] = dict(needs)
         match self._ownership.standing:
-            case Standing.MEMBER:
+            case OwnerRole.MEMBER:
                 self._news[run] = needs
                 if self._telling is None:
                     self._telling = asyncio.get_running_loop().create_task(self._tell(), name="pool news")
-            case Standing.SEEKING:
+            case OwnerRole.SEEKING:
                 if self._needs:
                     self._ownership.look()  # whoever is found is told in the greeting
             case _:
@@ -238,10 +238,10 @@ class SharedModels:
     async def health_check(self) -> HealthStatus:
         """Degraded: models that fail, or an owner that does not answer."""
         search = self._ownership.search
-        if search.standing is Standing.ALONE:
+        if search.standing is OwnerRole.ALONE:
             detail = f"the owner of the pool, process {search.holder}, does not answer: {search.why}"
             return HealthStatus(health=Health.DEGRADED, detail=detail)
-        if self._closed or search.standing is not Standing.OWNER:
+        if self._closed or search.standing is not OwnerRole.OWNER:
             return HealthStatus(detail=f"this process is {search.standing}")
         failing = [one for one in self._own.status().models if one.failures]
         if failing:
@@ -251,7 +251,7 @@ class SharedModels:
 
     async def own(self) -> None:
         """Wait until this process owns the pool. It does so until `close`."""
-        while await self._ownership.find() is not Standing.OWNER:
+        while await self._ownership.find() is not OwnerRole.OWNER:
             self._moved.clear()
             await self._moved.wait()
 
@@ -276,7 +276,7 @@ class SharedModels:
         if self._closed:
             return
         self._closed = True
-        if self._ownership.standing is Standing.OWNER:
+        if self._ownership.standing is OwnerRole.OWNER:
             if self._component.metrics_enabled:
                 self._ownership.publish(f"{POOL}.owner", {"pid": os.getpid(), "state": "leaves"})
             await self._service.leave(LEAVE_S)
@@ -345,7 +345,7 @@ class SharedModels:
         """
         lost = set[int | None]()
         while True:
-            if await self._ownership.find() is not Standing.MEMBER or model in self._differing:
+            if await self._ownership.find() is not OwnerRole.MEMBER or model in self._differing:
                 return await here()
             tenure, owner = self._ownership.search.tenure, self._ownership.search.holder
             try:
@@ -379,7 +379,7 @@ class SharedModels:
             return None
 
     def _release(self, lease: str) -> None:
-        if self._ownership.standing is Standing.MEMBER:
+        if self._ownership.standing is OwnerRole.MEMBER:
             self._errand(
                 self._ownership.request(messages.RELEASE, messages.value_of(ReleaseCall(lease=lease)))
             )
@@ -397,21 +397,21 @@ class SharedModels:
 
     # Owners.
 
-    def _changed(self, standing: Standing) -> None:
+    def _changed(self, standing: OwnerRole) -> None:
         """For the ownership. An own pool knows what the runs of this process need while it is used."""
         search = self._ownership.search
         self._differing.clear()
         self._moved.set()
-        if standing is Standing.OWNER and self._component.metrics_enabled:
+        if standing is OwnerRole.OWNER and self._component.metrics_enabled:
             self._ownership.publish(f"{POOL}.owner", {"pid": os.getpid(), "state": "took over"})
         match standing:
-            case Standing.OWNER | Standing.ALONE:
+            case OwnerRole.OWNER | OwnerRole.ALONE:
                 for run, needs in self._needs.items():
                     self._own.foresee(run, needs)
-            case Standing.MEMBER:
+            case OwnerRole.MEMBER:
                 for run in self._needs:
                     self._own.foresee(run, None)
-        if standing is Standing.ALONE and not self._warned:
+        if standing is OwnerRole.ALONE and not self._warned:
             self._warned = True
             holder = "another process" if search.holder is None else f"process {search.holder}"
             logger.warning(
@@ -420,7 +420,7 @@ class SharedModels:
                 holder,
                 search.why,
             )
-        elif standing is Standing.MEMBER:
+        elif standing is OwnerRole.MEMBER:
             self._warned = False
 
     def _publish(self, event: PoolEvent) -> None:

@@ -100,7 +100,7 @@ def _lines(body: bytes) -> Validity:
 def _msgpack(body: bytes) -> Validity:
     try:
         msgspec.msgpack.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         cut = "truncated" in str(error)
         return Validity(
             0.0, "it is not MessagePack: " + ("its end is missing" if cut else _brief(error)), cut
