@@ -1,9 +1,6 @@
-"""Who gets which model, without processes: scenes, and random histories against the invariants."""
+"""Who gets which model, without processes: scenes."""
 
 from dataclasses import dataclass, field
-from random import Random
-
-import pytest
 
 from symphony.pit.pool.core.actions import (
     CountPrewarm,
@@ -42,8 +39,10 @@ class Scene:
         budget = PoolBudget(bytes_max=self.bytes_max)
         self.pool = PoolMachine(models, budget, self.policy, now_s=0.0)
 
-    def ask(self, lease: str, model: str, *, run: str | None = None, priority: int = 0) -> list[PoolAction]:
-        request = LeaseRequest(lease=lease, model=model, run=run, priority=priority)
+    def ask(
+        self, lease: str, model: str, *, run: str | None = None, priority: int = 0, keeps: bool = False
+    ) -> list[PoolAction]:
+        request = LeaseRequest(lease=lease, model=model, run=run, priority=priority, keeps=keeps)
         return self.heard(self.pool.acquire(request, self.now_s))
 
     def warm(self, model: str) -> list[PoolAction]:
@@ -327,6 +326,48 @@ def test_unloading_waits_for_users() -> None:
     assert scene.release("1") == [StopModel("a")]
 
 
+def test_what_is_kept_takes_no_slot_and_is_not_asked_to_leave() -> None:
+    scene = Scene()
+    scene.hot("a", "b")
+    assert scene.ask("keep", "a", keeps=True) == [GrantLease("keep", "a", cold=False, waited_s=0.0)]
+    assert scene.ask("1", "a") == [GrantLease("1", "a", cold=False, waited_s=0.0)]
+    assert scene.pool.users("a") == 1
+    scene.release("1")
+    scene.now_s += 1000
+    assert scene.ask("2", "c") == [StopModel("b")]
+    assert scene.gone("b") == [StartModel("c", ahead=False)]
+    scene.ready("c")
+    assert scene.ask("3", "b") == []  # c is in use, a is kept
+    assert [one.model for one in scene.pool.status(0.0, 0.0, {}).models if one.draining] == ["c"]
+    scene.release("keep")
+    assert scene.tick() == []
+    assert scene.release("2") == [StopModel("c")]
+
+
+def test_what_is_kept_and_is_to_be_unloaded_answers_until_nobody_keeps_it() -> None:
+    scene = Scene()
+    scene.hot("a")
+    scene.ask("keep", "a", keeps=True)
+    assert scene.heard(scene.pool.unload("a", scene.now_s)) == []
+    assert scene.ask("1", "a") == [GrantLease("1", "a", cold=False, waited_s=0.0)]
+    assert scene.ask("more", "a", keeps=True) == []
+    scene.release("1")
+    assert scene.release("keep") == [StopModel("a")]
+    assert scene.gone("a") == [StartModel("a", ahead=False)]
+    assert scene.ready("a") == [GrantLease("more", "a", cold=False, waited_s=0.0)]
+
+
+def test_a_model_that_dies_is_kept_no_longer() -> None:
+    scene = Scene()
+    scene.hot("a")
+    scene.ask("keep", "a", keeps=True)
+    assert scene.gone("a", 5.0) == [LoseLease("keep", "a", None, "it died")]
+    scene.now_s += 5
+    scene.ask("1", "a")
+    scene.ready("a")
+    assert scene.pool.users("a") == 1
+
+
 def test_warming_by_hand_takes_free_room() -> None:
     scene = Scene()
     assert scene.warm("a") == [StartModel("a", ahead=False)]
@@ -427,152 +468,3 @@ def test_the_status_says_who_uses_what_and_why() -> None:
     assert (c.phase, c.since_s, c.last_used_s, c.pid) == (ModelPhase.COLD, 1000.0, None, None)
     scene.release("1")
     assert scene.pool.status(3.0, 1003.0, {}).models[0].last_used_s == 1003.0
-
-
-class History:
-    """A random pool with users, graphs and processes that do as they please; each step is looked at."""
-
-    def __init__(self, seed: int) -> None:
-        rng = self.rng = Random(seed)
-        sizes = {name: rng.randrange(1, 12) for name in "abcdef"[: rng.randrange(2, 7)]}
-        self.names = sorted(sizes)
-        self.slots = {name: rng.randrange(1, 4) for name in sizes}
-        self.budget = PoolBudget(
-            bytes_max=max(*sizes.values(), rng.randrange(8, 40)), models_max=rng.choice([1, 2, 3, 100])
-        )
-        policy = PoolPolicy(
-            lookahead=rng.random() < 0.8,
-            markov=rng.random() < 0.8,
-            histogram=rng.random() < 0.8,
-            markov_min=rng.random(),
-            prewarming_max=rng.randrange(4),
-            failures_max=1_000_000,
-        )
-        models = [
-            PooledModel(name=name, size_bytes=sizes[name], slots=self.slots[name]) for name in self.names
-        ]
-        self.pool = PoolMachine(models, self.budget, policy, now_s=0.0)
-        self.now_s = 0.0
-        self.warming: set[str] = set()
-        self.cooling: set[str] = set()
-        self.holding: dict[str, str] = {}
-        self.waiting: dict[str, str] = {}
-        self.wanted: set[str] = set()
-
-    @property
-    def busy(self) -> bool:
-        """Is anything held, waited for, loading, ending or to be warmed?"""
-        return bool(self.holding or self.waiting or self.warming or self.cooling or self.wanted)
-
-    def step(self) -> None:
-        """Something happens, or what is due is done."""
-        roll = self.rng.random()
-        if roll < 0.3:
-            self._ask()
-        elif roll < 0.35 and self.waiting:
-            self._end(self.waiting)
-        elif roll < 0.4:
-            self._kill()
-        elif roll < 0.45:
-            needed = self.rng.sample(self.names, self.rng.randrange(len(self.names)))
-            needs = {name: self.rng.randrange(1, 3) for name in needed}
-            self._heard(self.pool.announce(self.rng.choice("rs"), needs, self.now_s))
-        elif roll < 0.47:
-            self._heard(self.pool.unload(self.rng.choice(self.names), self.now_s))
-        elif roll < 0.5:
-            self._warm(self.rng.choice(self.names))
-        else:
-            self.calm_step()
-
-    def calm_step(self) -> None:
-        """Something ends, or what is due is done."""
-        self.now_s += self.rng.random() * 3
-        roll = self.rng.random()
-        if roll < 0.4 and self.holding:
-            self._end(self.holding)
-        elif roll < 0.6 and self.warming:
-            self._heard(self.pool.ready(self._one_of(self.warming), self.now_s))
-        elif roll < 0.8 and self.cooling:
-            self._heard(self.pool.died(self._one_of(self.cooling), "", self.now_s, self.now_s))
-        else:
-            self._heard(self.pool.tick(self.now_s))
-
-    def runs_end(self) -> None:
-        """No graph needs anything more."""
-        for run in "rs":
-            self._heard(self.pool.forget(run, self.now_s))
-
-    def _ask(self) -> None:
-        lease, model = f"at {self.now_s}, {len(self.waiting)}", self.rng.choice(self.names)
-        self.waiting[lease] = model
-        run = self.rng.choice(["r", "s", None])
-        request = LeaseRequest(lease=lease, model=model, run=run, priority=self.rng.randrange(4))
-        self._heard(self.pool.acquire(request, self.now_s))
-        self.now_s += self.rng.random()
-
-    def _end(self, leases: dict[str, str]) -> None:
-        lease = self.rng.choice(sorted(leases))
-        del leases[lease]
-        self._heard(self.pool.release(lease, self.now_s))
-
-    def _warm(self, model: str) -> None:
-        actions = self.pool.warm(model, self.now_s)
-        if self.pool.wanted(model) or any(isinstance(action, RefuseWarm) for action in actions):
-            self.wanted.add(model)
-        self._heard(actions)
-
-    def _kill(self) -> None:
-        alive = [n for n in self.names if self.pool.phase(n) in (ModelPhase.HOT, ModelPhase.WARMING)]
-        if alive:
-            model = self.rng.choice(alive)
-            self.warming.discard(model)
-            retry_at_s = self.now_s + self.rng.random() * 20
-            self._heard(self.pool.died(model, "killed", retry_at_s, self.now_s))
-
-    def _one_of(self, models: set[str]) -> str:
-        model = self.rng.choice(sorted(models))
-        models.discard(model)
-        return model
-
-    def _heard(self, actions: tuple[PoolAction, ...]) -> None:
-        for action in actions:
-            match action:
-                case StartModel():
-                    self.warming.add(action.model)
-                case StopModel():
-                    assert action.model not in self.holding.values()
-                    self.warming.discard(action.model)
-                    self.cooling.add(action.model)
-                case GrantLease():
-                    assert self.pool.phase(action.model) is ModelPhase.HOT
-                    self.holding[action.lease] = self.waiting.pop(action.lease)
-                case LoseLease():
-                    del self.holding[action.lease]
-                case RefuseLease():
-                    raise AssertionError(action.reason)
-                case RefuseWarm():
-                    self.wanted.remove(action.model)
-                case PhaseChanged(after=ModelPhase.HOT):
-                    self.wanted.discard(action.model)
-                case _:
-                    pass
-        for name, most in self.slots.items():
-            assert list(self.holding.values()).count(name) == self.pool.users(name) <= most
-        assert self.pool.bytes_loaded <= self.budget.bytes_max
-        assert self.pool.models_loaded <= self.budget.models_max
-        assert self.pool.waiting == len(self.waiting)
-        assert {name for name in self.names if self.pool.wanted(name)} == self.wanted
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_any_history_keeps_to_the_budget_and_serves_everybody(seed: int) -> None:
-    history = History(seed)
-    for _ in range(400):
-        history.step()
-    history.runs_end()
-    for _ in range(3_000):
-        if not history.busy:
-            break
-        history.calm_step()
-    assert not history.holding
-    assert not history.waiting

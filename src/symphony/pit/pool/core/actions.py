@@ -9,12 +9,16 @@ from symphony.ports.pool import PrewarmOutcome
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody wants a model. `lease` is an id of the caller's choice, unique in the pool."""
+    """Somebody wants a model. `lease` is an id of the caller's choice, unique in the pool.
+
+    `keeps`: the lease takes no slot, and the model stays loaded for as long as it holds.
+    """
 
     lease: str
     model: str
     run: str | None = None
     priority: int = 0
+    keeps: bool = False
 
 
 class StartModel(msgspec.Struct, frozen=True):

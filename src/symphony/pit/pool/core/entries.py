@@ -20,8 +20,8 @@ class ModelEntry:
     """
 
     __slots__ = (
-        "ahead", "bytes_now", "draining", "failures", "idle_since_s", "idle_times", "last_used_s", "life",
-        "measured", "model", "refused", "retry_at_s", "stays_until_s", "unwanted", "users", "waiting",
+        "ahead", "bytes_now", "draining", "failures", "idle_since_s", "idle_times", "kept", "last_used_s",
+        "life", "measured", "model", "refused", "retry_at_s", "stays_until_s", "unwanted", "users", "waiting",
         "wanted",
     )  # fmt: skip
 
@@ -32,6 +32,8 @@ class ModelEntry:
         self.measured = False
         self.users: dict[str, tuple[LeaseRequest, float]] = {}
         """The leases that hold, with the time since when."""
+        self.kept = 0
+        """How many of them keep the model loaded and take no slot."""
         self.waiting = 0
         self.draining = False
         self.ahead = False

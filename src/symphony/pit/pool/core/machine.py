@@ -6,7 +6,8 @@ The invariants:
 
 - What is warming, hot or cooling never counts more bytes, nor more models, than the budget allows
   (a model that turns out larger than declared counts so from then on, and makes others go).
-- A model in use is never stopped.
+- A model in use is never stopped. One that somebody keeps is not asked to leave either, so that those who
+  keep it can go on calling it.
 - Of the requests of one run for one model, the first one competes with those of other runs, so that
   runs take turns (see `queueing`). Those that compete are served by priority, and each `AGEING_S` of
   competing is worth one step of priority: a request of priority p is overtaken only by those of
@@ -86,7 +87,7 @@ class PoolMachine:
         entry.unwanted = False
         self._saw(request, entry, now_s)
         cold = entry.life.phase is not HOT
-        if not self._queue and self._free_slot(entry):
+        if not self._queue and self._grantable(request, entry):
             self._grant(request, entry, now_s, cold=False, since_s=now_s)
         else:
             entry.waiting += 1
@@ -99,6 +100,7 @@ class PoolMachine:
         if entry is not None:
             held = entry.users.pop(lease, None)
             if held is not None:
+                entry.kept -= held[0].keeps
                 self._queue.given_back(held[0], now_s)
             entry.idle_since_s = entry.last_used_s = now_s
             if entry.draining and not entry.users:
@@ -227,8 +229,9 @@ class PoolMachine:
         return self._entries[model].wanted
 
     def users(self, model: str) -> int:
-        """Leases that hold on the model."""
-        return len(self._entries[model].users)
+        """Leases that hold on the model, without those that only keep it loaded."""
+        entry = self._entries[model]
+        return len(entry.users) - entry.kept
 
     def bytes_of(self, model: str) -> int:
         """The bytes for which the model counts, or would if it were loaded."""
@@ -292,7 +295,7 @@ class PoolMachine:
         blocked = granted = False
         for waiting in self._queue.competing():
             entry = self._entries[waiting.request.model]
-            if self._free_slot(entry):
+            if self._grantable(waiting.request, entry):
                 self._leave(waiting, served_s=now_s)
                 self._grant(waiting.request, entry, now_s, cold=waiting.cold, since_s=waiting.since_s)
                 granted = True
@@ -313,6 +316,7 @@ class PoolMachine:
             entry.ahead = False
             self._count(entry, "late" if cold else "hit")
         entry.users[request.lease] = (request, now_s)
+        entry.kept += request.keeps
         self._holders[request.lease] = entry
         self._actions.append(GrantLease(request.lease, request.model, cold, now_s - since_s))
 
@@ -372,8 +376,8 @@ class PoolMachine:
 
     @staticmethod
     def _evictable(entry: ModelEntry) -> bool:
-        """Return whether the model may be asked to leave: not while it is being loaded for a caller."""
-        if entry.draining:
+        """Return whether the model may be asked to leave: not while it is kept, or loaded for a caller."""
+        if entry.draining or entry.kept:
             return False
         return entry.life.phase is HOT or (entry.life.phase is WARMING and not entry.waiting)
 
@@ -382,8 +386,11 @@ class PoolMachine:
         return entry.life.phase is HOT and not entry.users and not entry.draining
 
     @staticmethod
-    def _free_slot(entry: ModelEntry) -> bool:
-        return entry.life.phase is HOT and not entry.draining and len(entry.users) < entry.model.slots
+    def _grantable(request: LeaseRequest, entry: ModelEntry) -> bool:
+        """Return whether the request can be granted now. What is kept answers also while it is to leave."""
+        if entry.life.phase is not HOT or (entry.draining and not (entry.kept and not request.keeps)):
+            return False
+        return request.keeps or len(entry.users) - entry.kept < entry.model.slots
 
     def _shrink(self, now_s: float) -> None:
         """Tell idle models to leave until the budget holds, or no idle one is left."""
@@ -503,6 +510,7 @@ class PoolMachine:
             del self._holders[lease]
             self._actions.append(LoseLease(lease, entry.model.name, request.run, reason))
         entry.users.clear()
+        entry.kept = 0
         self._refuse_warm(entry, reason)
 
     def _refuse_waiting(self, entry: ModelEntry, reason: str) -> None:
