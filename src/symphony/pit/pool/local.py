@@ -6,7 +6,8 @@ It starts and ends processes as the machine says, and tells it what became of th
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -16,6 +17,7 @@ from symphony.pit.pool.child import READY_S, ChildDied, ModelProcess
 from symphony.pit.pool.core.actions import (
     GrantLease,
     LeaseRequest,
+    LoseLease,
     PoolAction,
     RefuseLease,
     RefuseWarm,
@@ -29,12 +31,15 @@ from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
 from symphony.pit.pool.events import event_of
 from symphony.pit.pool.heartbeat import Heartbeat
 from symphony.pit.pool.host import ModelHost
+from symphony.pit.pool.keeping import Gathering, KeptModel
 from symphony.pit.pool.leases import ModelLease
 from symphony.pit.pool.memory import memory_of
 from symphony.ports.clock import Clock
 from symphony.ports.models import UNMETERED, Caller, Estimate, ModelDied, ModelFailed, ModelUnavailable, Usage
 from symphony.ports.pool import ModelPhase, PoolEvent, PoolStatus
 from symphony.ports.values import Value
+
+logger = logging.getLogger(__name__)
 
 FREE = Estimate(cost=Decimal(0))
 UNBOUNDED: Final = PoolBudget(bytes_max=2**63)
@@ -75,6 +80,8 @@ class LocalModels:
         self._begun: PoolMachine | None = None
         self._tell, self._clock = tell, clock or SystemClock()
         self._asked: dict[str, asyncio.Future[ModelLease]] = {}
+        self._kept: dict[str, LeaseRequest] = {}
+        self._gathering = Gathering(budget, self._bytes_of)
         self._warming: dict[str, asyncio.Future[None]] = {}
         self._unloading: dict[str, asyncio.Future[None]] = {}
         self._leases = 0
@@ -138,18 +145,66 @@ class LocalModels:
         Example: `async with pool.lease("minilm", run=run) as lease: await lease.call({"texts": texts}, {})`
         """
         host = self._host(model)
-        self._leases += 1
-        number = str(self._leases)
-        granted: asyncio.Future[ModelLease] = asyncio.get_running_loop().create_future()
-        self._asked[number] = granted
-        request = LeaseRequest(lease=number, model=model, run=run, priority=priority)
-        self._act(self._machine.acquire(request, self._now_s()))
+        request = LeaseRequest(lease=self._number(), model=model, run=run, priority=priority)
         try:
-            yield await granted
+            yield await self._granted(request)
         finally:
-            del self._asked[number]
-            self._act(self._machine.release(number, self._now_s()))
+            self._asked.pop(request.lease, None)
+            self._act(self._machine.release(request.lease, self._now_s()))
             self._measure(host)
+
+    async def keep(
+        self, models: Collection[str], *, run: str | None = None, priority: int = 0
+    ) -> list[KeptModel]:
+        """Return the models once all of them are loaded, which they stay until they are released.
+
+        Cancelling the task, or an error, releases those that were loaded by then. Raises PoolTooSmall if the
+        budget cannot hold all of them, ModelUnavailable as `lease`. Others who keep models are waited for: do
+        not keep some and ask for more, ask for all at once.
+        """
+        kept: list[KeptModel] = []
+        names = sorted(set(models))
+        for model in names:
+            self._host(model)
+        try:
+            async with self._gathering.turn(names):
+                for model in names:
+                    kept.append(await self._keep(model, run, priority))  # noqa: PERF401  (released on errors)
+        except BaseException:
+            for one in kept:
+                one.release()
+            raise
+        return kept
+
+    async def _keep(self, model: str, run: str | None, priority: int) -> KeptModel:
+        request = LeaseRequest(lease=self._number(), model=model, run=run, priority=priority, keeps=True)
+
+        def release() -> None:
+            self._kept.pop(request.lease, None)
+            self._act(self._machine.release(request.lease, self._now_s()))
+
+        try:
+            lease = await self._granted(request)
+        except BaseException:
+            release()
+            raise
+        finally:
+            self._asked.pop(request.lease, None)
+        self._kept[request.lease] = request
+        return KeptModel(lease.handle, release)
+
+    async def _granted(self, request: LeaseRequest) -> ModelLease:
+        granted: asyncio.Future[ModelLease] = asyncio.get_running_loop().create_future()
+        self._asked[request.lease] = granted
+        self._act(self._machine.acquire(request, self._now_s()))
+        return await granted
+
+    def _bytes_of(self, model: str) -> int:
+        return self._machine.bytes_of(model)
+
+    def _number(self) -> str:
+        self._leases += 1
+        return str(self._leases)
 
     @contextlib.asynccontextmanager
     async def held(
@@ -326,6 +381,8 @@ class LocalModels:
                     self._grant(action)
                 case RefuseLease():
                     self._refuse(action)
+                case LoseLease() if action.lease in self._kept:
+                    self._act(self._machine.acquire(self._kept[action.lease], self._now_s()))
                 case RefuseWarm():
                     known = self._hosts[action.model].refusal
                     refusal = _refusal(action.model, action.reason, known, full=action.full)
@@ -380,6 +437,8 @@ class LocalModels:
 
     def _refuse(self, refused: RefuseLease) -> None:
         waiting = self._asked.get(refused.lease)
+        if self._kept.pop(refused.lease, None) is not None:
+            logger.warning("model %s is not kept loaded any more: %s", refused.model, refused.reason)
         if waiting is not None and not waiting.done():
             known = self._hosts[refused.model].refusal
             waiting.set_exception(_refusal(refused.model, refused.reason, known, full=True))
@@ -435,6 +494,7 @@ class LocalModels:
         found = None if child.pid is None else await asyncio.to_thread(memory_of, child.pid)
         if found is not None and host.child is child:
             self._act(self._machine.measured(host.name, found, self._now_s()))
+            self._gathering.measured()
 
     def _lost(self, host: ModelHost, child: ModelProcess) -> None:
         """A process takes no more calls. If its model is hot, it was not told to end: the model failed."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
+from symphony.pit.pool.keeping import KeptModel
 from symphony.ports.values import Value
 
 
@@ -35,9 +36,12 @@ class Asker:
         self._tell_ended = ended
         self._calls: dict[str, CallUnderWay] = {}
         self.leases: dict[str, HeldLease] = {}
+        self.kept: dict[str, KeptModel] = {}
+        """The models that it keeps loaded, by lease. They are no reason for an owner to stay."""
         self.runs: set[str] = set()
         self.pid: int | None = None
         self.absent_until_s: float | None = None
+        self.gone = False
 
     @property
     def busy(self) -> bool:
@@ -67,6 +71,8 @@ class Asker:
     def release(self, lease: str) -> None:
         """A lease is over. Nothing happens if there is none of this name."""
         found = self.leases.pop(lease, None)
+        if (kept := self.kept.pop(lease, None)) is not None:
+            kept.release()
         if found is not None:
             found.over.set()
             if not found.granted.done() and found.task is not None:
@@ -80,11 +86,15 @@ class Asker:
         self._tell_ended()
 
     def end(self) -> list[asyncio.Task[object]]:
-        """Stop everything. Return what has yet to come to its end."""
+        """Stop everything, for good. Return what has yet to come to its end."""
+        self.gone = True
         tasks: list[asyncio.Task[object]] = [call.task for call in self._calls.values()]
         tasks += [lease.task for lease in self.leases.values() if lease.task is not None]
         for task in tasks:
             task.cancel()
+        for kept in self.kept.values():
+            kept.release()
+        self.kept.clear()
         return tasks
 
     def _over(self, name: str, task: "asyncio.Task[Value]") -> None:

@@ -14,7 +14,7 @@ POOL: Final = "pit.pool"
 """The endpoint of the owner, and the prefix of the topics of its events."""
 LOCK: Final = "pit.pool.lock"
 """The lock of the owner, a file in the folder `run` of the home."""
-INVOKE, HOLD, HOLDS, RELEASE = "invoke", "hold", "holds", "release"
+INVOKE, HOLD, HOLDS, KEEP, RELEASE = "invoke", "hold", "holds", "keep", "release"
 FORESEE, STATUS, WARM, UNLOAD = "foresee", "status", "warm", "unload"
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -69,6 +69,23 @@ class HoldCall(msgspec.Struct, frozen=True, kw_only=True):
     lease: str
     run: str | None = None
     priority: int = 0
+
+
+class KeepCall(msgspec.Struct, frozen=True, kw_only=True):
+    """Keep models loaded, all of them or none, until each is released: what is `wanted`, by lease.
+
+    The answer is a `KeepAnswer`.
+    """
+
+    wanted: dict[str, ModelWanted]
+    run: str | None = None
+    priority: int = 0
+
+
+class KeepAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The models are loaded. `warmed_ms`: how long the request for each waited for that, by its lease."""
+
+    warmed_ms: dict[str, float]
 
 
 class ReleaseCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,8 @@ from symphony.pit.pool.sharing.messages import (
     Greeting,
     HoldCall,
     InvokeCall,
+    KeepAnswer,
+    KeepCall,
     ModelCall,
     ModelWanted,
     PoolDiffers,
@@ -66,6 +68,8 @@ class PoolService:
                 self._asker(sender).release(messages.read(ReleaseCall, request.arguments).lease)
             case messages.HOLDS:
                 return self._holds(sender, messages.read(ReleaseCall, request.arguments).lease)
+            case messages.KEEP:
+                return self._keep(self._asker(sender), messages.read(KeepCall, request.arguments))
             case messages.FORESEE:
                 self._foresee(sender, messages.read(ForeseeCall, request.arguments))
             case messages.WARM:
@@ -180,6 +184,28 @@ class PoolService:
 
         lease.task = asyncio.get_running_loop().create_task(keep(), name=f"lease {call.lease}")
         return lease
+
+    async def _keep(self, asker: Asker, call: KeepCall) -> Value:
+        name = f"keep {min(call.wanted, default='')}"
+        return await asker.call(name, lambda: self._kept(asker, call))
+
+    async def _kept(self, asker: Asker, call: KeepCall) -> Value:
+        """Keep those models that the process does not keep already: it asks again if an answer was lost."""
+        leases = {
+            self._name(wanted): lease for lease, wanted in call.wanted.items() if lease not in asker.kept
+        }
+        if leases:
+            try:
+                kept = await self._pool.keep(leases, run=call.run, priority=call.priority)
+            except ModelUnavailable as error:
+                raise self._or_leaving(error) from error
+            if asker.gone:  # while the last one was granted
+                for one in kept:
+                    one.release()
+                raise SymphonyError("the process that asked is gone", code=LEAVING)
+            asker.kept |= {leases[one.handle.model]: one for one in kept}
+        warmed_ms = {lease: asker.kept[lease].handle.warmed_ms for lease in call.wanted}
+        return messages.value_of(KeepAnswer(warmed_ms=warmed_ms))
 
     def _holds(self, sender: str, lease: str) -> Value:
         """Return whether a lease holds on a process that lives."""

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
 
@@ -19,14 +20,18 @@ from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ipc.model_calls import pack_values, unpack_values
 from symphony.pit.pool.core.budget import PoolBudget, PoolPolicy
 from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
+from symphony.pit.pool.keeping import KeptModel, PoolTooSmall
 from symphony.pit.pool.local import FREE, LocalModels
 from symphony.pit.pool.sharing import messages
+from symphony.pit.pool.sharing.keeping import Acquired, KeptGroup
 from symphony.pit.pool.sharing.messages import (
     POOL,
     ForeseeCall,
     Greeting,
     HoldCall,
     InvokeCall,
+    KeepAnswer,
+    KeepCall,
     ModelWanted,
     PoolDiffers,
     ReleaseCall,
@@ -42,6 +47,7 @@ from symphony.ports.models import (
     ModelUnavailable,
     Usage,
 )
+from symphony.ports.pit import ModelHandle
 from symphony.ports.pool import LeaseLost, ModelChanged, ModelPrewarmed, PoolEvent, SharedPool
 from symphony.ports.values import Value
 
@@ -117,6 +123,7 @@ class SharedModels:
         self._needs: dict[str, Mapping[str, int]] = {}
         self._news: dict[str, Mapping[str, int] | None] = {}
         self._telling: asyncio.Task[None] | None = None
+        self._groups: set[KeptGroup] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self._numbers = 0
         self._differing: set[str] = set()
@@ -191,6 +198,62 @@ class SharedModels:
                         f"the process of model {model} ended during the call: {error.message}"
                     ) from error
                 raise
+
+    async def keep(
+        self, models: Collection[str], *, run: str | None = None, priority: int = 0
+    ) -> list[KeptModel]:
+        """Return the models once the owner of the pool has loaded all of them; see `LocalModels.keep`.
+
+        When the owner ends, the next one is asked to load them again.
+        """
+        for model in models:
+            self._spec(model)
+        if not models:
+            return []
+        group = KeptGroup(
+            {model: self._number() for model in sorted(set(models))},
+            partial(self._acquire_kept, run=run, priority=priority),
+        )
+        self._groups.add(group)
+        try:
+            kept = await group.begin()
+        except BaseException:
+            self._let_go(group, *models)
+            raise
+        return [KeptModel(one.handle, partial(self._let_go, group, model)) for model, one in kept.items()]
+
+    def _let_go(self, group: KeptGroup, *models: str) -> None:
+        for model in models:
+            group.release(model)
+        if group.over:
+            self._groups.discard(group)
+
+    async def _acquire_kept(self, leases: Mapping[str, str], *, run: str | None, priority: int) -> Acquired:
+        """Have the owner keep the models, or the pool of this process. Raises as `keep`."""
+
+        async def here() -> Acquired:
+            kept = await self._own.keep(leases, run=run, priority=priority)
+            return Acquired({one.handle.model: one for one in kept}, own=True)
+
+        def there(answer: Value) -> Acquired:
+            warmed_ms = messages.read(KeepAnswer, answer).warmed_ms
+            kept = {
+                model: KeptModel(
+                    ModelHandle(model=model, lease=lease, warmed_ms=warmed_ms.get(lease, 0.0)),
+                    partial(self._release, lease),
+                )
+                for model, lease in leases.items()
+            }
+            return Acquired(kept, own=False)
+
+        wanted = {lease: self._wanted[model] for model, lease in leases.items()}
+        call = KeepCall(wanted=wanted, run=run, priority=priority)
+        try:
+            return await self._asked(min(leases), messages.KEEP, lambda: messages.value_of(call), here, there)
+        except asyncio.CancelledError:
+            for lease in leases.values():
+                self._release(lease)  # they may have been granted just now
+            raise
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
         """Nothing: what runs here costs no money, and its tokens are nobody's to count."""
@@ -281,6 +344,8 @@ class SharedModels:
                 self._ownership.publish(f"{POOL}.owner", {"pid": os.getpid(), "state": "leaves"})
             await self._service.leave(LEAVE_S)
         await self._own.close()
+        for group in self._groups:
+            group.close()
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
@@ -379,10 +444,17 @@ class SharedModels:
             return None
 
     def _release(self, lease: str) -> None:
-        if self._ownership.standing is OwnerRole.MEMBER:
-            self._errand(
-                self._ownership.request(messages.RELEASE, messages.value_of(ReleaseCall(lease=lease)))
+        """Tell the owner that a lease is over; one that is being looked for may turn out to be the same."""
+
+        async def tell() -> Value:
+            if await self._ownership.find() is not OwnerRole.MEMBER:
+                return None
+            return await self._ownership.request(
+                messages.RELEASE, messages.value_of(ReleaseCall(lease=lease))
             )
+
+        if self._ownership.standing in (OwnerRole.MEMBER, OwnerRole.SEEKING) and not self._closed:
+            self._errand(tell())
 
     def _errand(self, request: Coroutine[object, object, Value]) -> None:
         """Send a request whose answer nobody needs."""
@@ -402,6 +474,9 @@ class SharedModels:
         search = self._ownership.search
         self._differing.clear()
         self._moved.set()
+        if standing is not OwnerRole.SEEKING:
+            for group in self._groups:
+                group.renew(own=standing is not OwnerRole.MEMBER)
         if standing is OwnerRole.OWNER and self._component.metrics_enabled:
             self._ownership.publish(f"{POOL}.owner", {"pid": os.getpid(), "state": "took over"})
         match standing:
@@ -473,6 +548,8 @@ def _unpacked(answer: Value) -> Mapping[str, Value]:
 
 def _model_error(error: SymphonyError) -> SymphonyError:
     """Return what the owner's pool raised, of the class that it has there."""
+    if error.code == PoolTooSmall.code:
+        return PoolTooSmall(error.message, details=error.details, hint=error.hint)
     if error.code == ModelUnavailable.code:
         return ModelUnavailable(error.message, details=error.details, hint=error.hint)
     return ModelFailed(error.message, code=error.code, details=error.details, hint=error.hint)
