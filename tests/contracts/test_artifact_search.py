@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.support.packs import damage
 
@@ -12,6 +13,7 @@ from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.artifacts.search.entries import TEXT_BYTES_MAX, Entries
 from symphony.pit.artifacts.search.finding import COMMITTED_FROM, ArtifactFinder
 from symphony.pit.artifacts.search.overlay import OVERLAID_MAX
+from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.artifacts.values.sealed import SEALED_TYPE
 from symphony.ports.artifacts import Provenance, Rating
 from symphony.ports.search import Hit, QueryInvalid, SearchRequest, SearchResults, Sorting
@@ -124,7 +126,7 @@ def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         ("size:[10 TO 30]", {"data.json"}),
         ("created:>1h", {"report.md", "data.json", "blob.bin", "notes.txt"}),
         ("created:<1h", set()),
-        ("quality:>0.9", {"report.md", "data.json", "blob.bin", "notes.txt"}),
+        ("quality:>=0.75", {"report.md", "data.json", "notes.txt"}),
         ("rating:*", set()),
         ("near ++ !", {"report.md", "data.json", "notes.txt"}),
         ("x" * 200, set()),
@@ -198,7 +200,7 @@ def test_options_narrow_a_query(stored: Searched) -> None:
     assert names(size_min=10, size_max=30) == {"data.json"}
     assert names(since_s=0.0, until_s=9e9) == everything
     assert names(until_s=1.0) == set()
-    assert names(quality_min=1.0) == everything
+    assert names(quality_min=0.75) == everything - {"blob.bin"}
     assert names(text="near OR blob", types=["json"]) == {"data.json"}
 
 
@@ -223,6 +225,31 @@ def test_what_is_found_says_how_good_it_is_and_why(searched: Searched) -> None:
     assert found.score is not None
     assert rated.score > found.score
     assert searched.names("rating:>0.5") == ["broken.json"]
+
+
+def test_use_is_what_later_runs_made_of_an_artifact_and_is_counted_as_it_is_now(searched: Searched) -> None:
+    source = searched.put("the source", "source.txt", node="first")
+    value = value_digest(msgspec.structs.replace(source, encoding="text"))
+
+    def made(run: str, body: str) -> None:
+        ref = searched.put(body)
+        by = Provenance(run_id=run, node="next", port="o", operator="p", version="1", inputs={"of": value})
+        searched.store.link(ref, by)
+
+    def use() -> tuple[float | None, str]:
+        parts = {part.name: part for part in searched.hits("name:source")[0].quality.parts}
+        return parts["use"].value, parts["use"].why
+
+    assert use() == (0.0, "no later run has read it")
+    made(RUN, "by the same run")
+    assert use() == (0.0, "no later run has read it")
+    made("2" * 32, "by another run")
+    made("2" * 32, "by that run again")
+    assert use() == (0.5, "1 later run read it")
+    assert searched.names("uses:>=1") == ["source.txt"]
+    made("3" * 32, "by a third run")
+    assert use() == (0.666667, "2 later runs read it")
+    assert searched.hits(sort="quality")[0].record.digest == source.digest
 
 
 def test_what_is_deleted_is_not_found(searched: Searched) -> None:

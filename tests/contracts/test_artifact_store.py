@@ -519,6 +519,14 @@ def test_what_was_made_of_an_artifact_is_found_and_what_it_was_made_of(store: St
     assert store.sources(value) == [data.digest]
     assert [one.digest for one in store.derived(page.digest)] == [table.digest]
     assert store.sources(value_digest(table)) == [table.digest]
+    assert store.sources_of([value, value_digest(table), "2" * 64]) == {data.digest, table.digest}
+    assert store.users(data.digest) == {"r1", "r2"}
+    assert len(store.users(data.digest, limit=1)) == 1
+    assert (store.users(page.digest), store.users(table.digest), store.users(ABSENT)) == (
+        {"r1"},
+        set(),
+        set(),
+    )
     assert store.sources("not a digest") == store.sources("2" * 64) == store.derived(ABSENT) == []
     assert [one.digest for one in store.made_by("r1")] == [page.digest, table.digest]
     assert [one.by for one in store.made_by("r1")] == made[:2]

@@ -1,7 +1,7 @@
 """The artifact seam: bodies by content, what refers to them, and where they came from."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import BinaryIO, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import msgspec
@@ -271,6 +271,17 @@ class ArtifactStore(Protocol):
 
     def sources(self, value: str) -> list[Digest]:
         """Return the bodies that are this value, by the digest that provenance has of an input."""
+        ...
+
+    def sources_of(self, values: Collection[str]) -> set[Digest]:
+        """Return the bodies that are any of these values: quicker than `sources` for each of them."""
+        ...
+
+    def users(self, digest: Digest, *, limit: int = 100) -> set[str]:
+        """Return runs in which something was made of a body directly, the body's own run too; up to `limit`.
+
+        In a body of which more than 10,000 others were made, those are looked at that were made first.
+        """
         ...
 
     def made_by(self, run_id: str, *, limit: int = 1000) -> list[Derivation]:

@@ -1,7 +1,7 @@
 """How good an artifact is, and why."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from symphony.pit.artifacts.search.core.quality import WEIGHTS, quality
@@ -120,6 +120,7 @@ def test_a_body_is_valid_if_it_is_what_its_type_says(
 
 @pytest.mark.parametrize("kind", sorted({kind for kind, *_ in BODIES}))
 @given(body=st.binary(max_size=200), whole=st.booleans())
+@example(body=b"\xa3\x00\x00\x80", whole=True)  # a string of MessagePack that is not UTF-8
 def test_no_body_makes_the_check_fail(kind: str, body: bytes, whole: bool) -> None:
     found = validity(kind, body, whole=whole)
     assert found.share is None or 0 <= found.share <= 1

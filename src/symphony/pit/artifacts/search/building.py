@@ -1,7 +1,7 @@
 """Keeps the index in a folder up to date with its store. One process at a time does; readers go on."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from symphony.commons.integers import INTEGER_MAX
@@ -100,7 +100,8 @@ class IndexBuilder:
         return False
 
     def _apply(self, indexed: Indexed, writer: "IndexWriter", changes: StoreChanges) -> None:
-        for digest in touched(changes, [indexed], indexed.has):
+        used = self._store.sources_of(changes.inputs)
+        for digest in touched(changes, [indexed], indexed.has, used):
             facts = self._entries.find(digest)
             replace(writer, digest, None if facts is None else self._entries.entry(facts))
             self._told()
@@ -167,13 +168,16 @@ class _Prints:
 
 
 def touched(
-    changes: StoreChanges, indexes: Sequence[Indexed], known: Callable[[Digest], bool]
+    changes: StoreChanges,
+    indexes: Sequence[Indexed],
+    known: Callable[[Digest], bool],
+    used: Collection[Digest],
 ) -> list[Digest]:
     """Return the artifacts whose documents may have changed, the last ones last.
 
-    `known` tells whether an artifact has a document now.
+    `known` tells whether an artifact has a document now, `used` of which something was made.
     """
-    found = dict[Digest, None]()
+    found = dict.fromkeys(sorted(used))
     for run in changes.unlinked:
         for indexed in indexes:
             found |= dict.fromkeys(indexed.having("run", term(run)))

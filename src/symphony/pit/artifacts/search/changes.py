@@ -11,6 +11,7 @@ import msgspec
 from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.artifacts.metadata.records import (
     Counting,
+    Linked,
     Marked,
     Opened,
     Pinned,
@@ -40,19 +41,20 @@ class StoreChanges(NamedTuple):
     """Bodies of which something has changed, the last ones last, up to `place`.
 
     `read`: bodies that were read, which takes them out of the trash. `unlinked`: runs whose references are
-    gone. `tags`: tags that have moved.
+    gone. `tags`: tags that have moved. `inputs`: values of which something was made.
     """
 
     digests: dict[Digest, None]
     read: dict[Digest, None]
     unlinked: list[str]
     tags: list[str]
+    inputs: set[str]
     place: LogPlace
 
     @property
     def empty(self) -> bool:
         """True if nothing has changed."""
-        return not (self.digests or self.read or self.unlinked or self.tags)
+        return not (self.digests or self.read or self.unlinked or self.tags)  # inputs come with digests
 
 
 class ChangeLog:
@@ -71,7 +73,7 @@ class ChangeLog:
         The log is another one after the store has rewritten it, and shorter after a power cut.
         """
         if not self._root.is_dir():
-            return StoreChanges({}, {}, [], [], place)
+            return StoreChanges({}, {}, [], [], set(), place)
         with file_lock(self._root / "records.lock", exclusive=False), closing(self._log):
             if not self._attached(place):
                 return None
@@ -81,7 +83,7 @@ class ChangeLog:
         """Return the newest changes, whatever was read before."""
         with file_lock(self._root / "records.lock", exclusive=False), closing(self._log):
             if not self._log.attach(write=False):
-                return StoreChanges({}, {}, [], [], LogPlace())
+                return StoreChanges({}, {}, [], [], set(), LogPlace())
             end = (self._log.present() or (0, 0, 0))[2]
             start = max(end - _LATEST_BYTES, 0)
             if start:
@@ -110,7 +112,7 @@ class ChangeLog:
         return LogPlace(self._log.id, offset, zlib.crc32(self._log.before(offset, _CHECKED)))
 
     def _read(self, offset: int, lines: int | None) -> StoreChanges:
-        found = StoreChanges({}, {}, [], [], LogPlace())
+        found = StoreChanges({}, {}, [], [], set(), LogPlace())
         if not self._log.id:
             return found
         for read in islice(self._log.read(offset), lines):
@@ -137,5 +139,7 @@ def _take(record: Record, found: StoreChanges) -> None:
             found.digests.pop(record.digest, None)
             found.digests[record.digest] = None
         case _:
+            if isinstance(record, Linked):
+                found.inputs.update(record.provenance.inputs.values())
             found.digests.pop(record.digest, None)
             found.digests[record.digest] = None

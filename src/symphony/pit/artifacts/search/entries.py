@@ -25,6 +25,8 @@ from symphony.ports.values import Digest
 
 VERSIONS_MAX: Final = 1_000
 """So many versions of one body are found by their labels, tags and notes."""
+USES_MAX: Final = 100
+"""More later runs than that add nothing to see in a score that comes near 1."""
 TEXT_BYTES_MAX: Final = 1 << 20
 """Of larger bodies the beginning is indexed."""
 
@@ -34,7 +36,7 @@ _encode = msgspec.msgpack.Encoder().encode
 class Entries:
     """Makes entries of the artifacts of one store.
 
-    `uses` tells how many later runs have read an artifact, `outcomes` which runs have ended, and how.
+    `outcomes` tells which runs have ended, and how.
     """
 
     def __init__(
@@ -42,10 +44,9 @@ class Entries:
         store: ArtifactStore,
         *,
         weights: Mapping[str, float] = WEIGHTS,
-        uses: Callable[[ArtifactRecord], int | None] = lambda _: None,
         outcomes: Callable[[Sequence[str]], Mapping[str, bool]] = lambda _: {},
     ) -> None:
-        self._store, self._weights, self._uses, self._outcomes = store, weights, uses, outcomes
+        self._store, self._weights, self._outcomes = store, weights, outcomes
         self.made_by = f"{VERSION} {sorted(weights.items())}"
 
     def find(self, digest: Digest) -> Facts | None:
@@ -68,6 +69,11 @@ class Entries:
             uses=self._uses(record),
             ended=self._outcomes(_distinct(one.run_id for one in record.provenance)),
         )
+
+    def _uses(self, record: ArtifactRecord) -> int:
+        """Return how many later runs have made something of an artifact, up to `USES_MAX`."""
+        own = {one.run_id for one in record.provenance}
+        return min(len(self._store.users(record.digest, limit=USES_MAX + len(own)) - own), USES_MAX)
 
     def print_of(self, facts: Facts) -> int:
         """Return a number that changes when the entry of an artifact would."""

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 COMMITTED_FROM: Final = 64
 """With so many, somebody is asked to commit them."""
 _CHUNKS_MAX: Final = 5
+_USED_MAX: Final = 100
+"""If more was used, who commits counts it: until then the quality of what was used is older."""
 _SPARE: Final = 20
 
 
@@ -119,7 +121,8 @@ class ArtifactFinder:
 
     def _take(self, changes: StoreChanges) -> None:
         indexes = [one for one in (self._indexed, self._overlay.indexed) if one is not None]
-        self._overlay.take(touched(changes, indexes, self._has), self.entries)
+        used = self._store.sources_of(changes.inputs) if len(changes.inputs) <= _USED_MAX else ()
+        self._overlay.take(touched(changes, indexes, self._has, used), self.entries)
         self._place = changes.place
 
     def _has(self, digest: Digest) -> bool:

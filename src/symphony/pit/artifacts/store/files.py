@@ -4,7 +4,7 @@ import hashlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -192,6 +192,16 @@ class FileArtifacts:
         """Return the bodies that are the value with this digest."""
         self._tell_damage()
         return self._ledger.ask(lambda index: sorted(index.links.bodies_of(value)))
+
+    def sources_of(self, values: Collection[str]) -> set[Digest]:
+        """Return the bodies that are any of these values."""
+        self._tell_damage()
+        return self._ledger.ask(lambda index: {one for of in values for one in index.links.bodies_of(of)})
+
+    def users(self, digest: Digest, *, limit: int = 100) -> set[str]:
+        """Return runs in which something was made of a body directly."""
+        self._tell_damage()
+        return self._ledger.ask(lambda index: index.links.users_of(digest, limit))
 
     def made_by(self, run_id: str, *, limit: int = 1000) -> list[Derivation]:
         """Return what a run refers to."""

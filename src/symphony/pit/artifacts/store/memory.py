@@ -4,7 +4,7 @@ import hashlib
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import BinaryIO, Self
 
 import msgspec
@@ -173,6 +173,15 @@ class MemoryArtifacts:
                 for digest, entry in self._entries.items()
                 if value in entry.values or (entry.given and value in given_forms_of(digest))
             )
+
+    def sources_of(self, values: Collection[str]) -> set[Digest]:
+        """Return the bodies that are any of these values. O(values × bodies)."""
+        return {digest for value in values for digest in self.sources(value)}
+
+    def users(self, digest: Digest, *, limit: int = 100) -> set[str]:
+        """Return runs in which something was made of a body directly. O(all that was made)."""
+        made = self.derived(digest, limit=INTEGER_MAX)
+        return set(sorted({one.by.run_id for one in made if one.by is not None})[:limit])
 
     def made_by(self, run_id: str, *, limit: int = 1000) -> list[Derivation]:
         """Return what a run refers to."""
