@@ -28,6 +28,7 @@ _BROKEN = frozenset(
 )
 _BUSY_MS = 10_000
 _AGAIN_S = 0.001
+_MEMORY_KIB = 128 << 10
 Former: TypeAlias = Mapping[int, Callable[[sqlite3.Connection], None] | None]
 """By the mark of an earlier version, what makes this version's tables of its own; None: it is emptied."""
 SUMMED = {
@@ -89,7 +90,10 @@ def database_errors(doing: str) -> Iterator[None]:
 def connect(
     path: Path | None, *, application: int, schema: str, former: Former = MappingProxyType({})
 ) -> sqlite3.Connection:
-    """A connection to the database at `path` (None: in memory), with the tables of `schema`.
+    """A connection to the database at `path`, with the tables of `schema`.
+
+    None: to one of its own that is gone when it is closed. It is in memory, but for what is beyond
+    `_MEMORY_KIB`: SQLite has that in a file without a name, in the system's folder for temporary files.
 
     `application` marks the file as ours, of this version of the tables; one of a `former` version is
     made one of this first. Queries may use `row_sum` of `commons.checksums`. Usable by several threads under
@@ -99,7 +103,7 @@ def connect(
         _make_private(path)
     with database_errors(f"open {path or 'a database in memory'}"):
         connection = sqlite3.connect(
-            path or ":memory:", timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+            path or "", timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
         try:
             connection.create_function("row_sum", -1, row_sum, deterministic=True)
@@ -140,8 +144,12 @@ def _prepare(connection: sqlite3.Connection, application: int, schema: str, form
         marked = _renewed(connection, application, former)
     if marked not in (0, application):
         raise DatabaseBroken(f"it belongs to another application or version ({marked})")
-    _log_ahead(connection)
-    connection.execute("PRAGMA synchronous=NORMAL")
+    if connection.execute("PRAGMA database_list").fetchone()[2]:
+        _log_ahead(connection)
+        connection.execute("PRAGMA synchronous=NORMAL")
+    else:
+        connection.execute("PRAGMA journal_mode=MEMORY")
+        connection.execute(f"PRAGMA cache_size=-{_MEMORY_KIB}")
     if marked == 0:
         _fill(connection, application, schema)
 

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final, TypeVar
 
 import msgspec
@@ -29,6 +30,7 @@ FROM named {} ORDER BY sequence DESC
 _RUNS: Final = f"SELECT digest, run_id, sum = {links.SUM} FROM linked "  # noqa: S608  # constants
 _TAGS: Final = "SELECT digest, tag, sum = row_sum('tags', name, tag, number, digest, at) FROM tags "
 _NUMBERS: Final = "SELECT name, digest, max(number) FROM versions {} GROUP BY name, digest"
+_NO_RUNS: Final = frozenset[str]()
 _AMONG: Final = "WHERE digest IN (SELECT value FROM json_each(?))"
 
 
@@ -51,22 +53,23 @@ def standings(
         names[digest].append(StoredName(name, unclaimed > 0, newer[name], numbers.get((name, digest), 0)))
         kinds.setdefault(digest, kind)
         newer[name] += 1
-    runs = defaultdict[str, set[str]](set)
+    runs, same = dict[str, frozenset[str]](), dict[frozenset[str], frozenset[str]]()
     for digest, run_id, _ in _sound(tuple[str, str, int], connection.execute(f"{_RUNS}{where}", among)):
-        runs[digest].add(run_id)
-    tags = defaultdict[str, set[str]](set)
+        more = runs.get(digest, _NO_RUNS) | {run_id}
+        runs[digest] = same.setdefault(more, more)  # many bodies of few runs: one set for all of them
+    tags, types = defaultdict[str, set[str]](set), dict[str, str]()
     for digest, tag, _ in _sound(tuple[str, str, int], connection.execute(f"{_TAGS}{where}", among)):
         tags[digest].add(tag)
-    rows = connection.execute(f"{_OBJECTS}{where}", among)
-    known = {one[0]: one for one in _sound(tuple[str, int, str, float, int], rows)}
     out = dict[Digest, Standing]()
-    for one in (*known, *(digest for digest in cared if digest not in known)):
-        _, size, kind, at, _ = known.get(one, (one, 0, UNKNOWN_TYPE, 0.0, 1))
+    objects = _sound(tuple[str, int, str, float, int], connection.execute(f"{_OBJECTS}{where}", among))
+    unknown = ((digest, 0, UNKNOWN_TYPE, 0.0, 1) for digest in cared if digest not in out)
+    for one, size, kind, at, _ in chain(objects, unknown):
         found = cared.get(Digest(one)) or care.Care(Digest(one))
+        of = kinds.pop(one, kind)
         out[found.digest] = Standing(
-            digest=found.digest, size=size, content_type=kinds.get(one, kind), put_at=at,
-            names=tuple(names[one]), runs=frozenset(runs[one]), pinned=found.pinned is not None,
-            tags=frozenset(tags[one]),
+            digest=found.digest, size=size, content_type=types.setdefault(of, of), put_at=at,
+            names=tuple(names.pop(one, ())), runs=runs.pop(one, _NO_RUNS), pinned=found.pinned is not None,
+            tags=frozenset(tags.pop(one, ())),
             uses=None if since is None else found.uses, used_at=found.used, counted_since=since,
             trashed_at=found.trashed, restored_at=found.restored,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -337,10 +338,17 @@ class Index:
         with database_errors(f"read {self._path}"):
             return care.news_of(self._connection, digests, now_s)
 
-    def keys(self, query: str) -> set[tuple[str | int, ...]]:
-        """The rows of a query, to be compared with those of another index."""
+    def differs(self, other: sqlite3.Connection, query: str) -> bool:
+        """Return whether another index gives other rows than this one for a query that orders them."""
         with database_errors(f"read {self._path}"):
-            return set(self._connection.execute(query))
+            rows = zip_longest(self._connection.execute(query), other.execute(query))
+            return any(one != another for one, another in rows)
+
+    def digests(self) -> Iterator[Digest]:
+        """Yield the digest of every body that is known, in order."""
+        with database_errors(f"read {self._path}"):
+            for (digest,) in self._connection.execute("SELECT digest FROM objects ORDER BY digest"):
+                yield digest
 
     def count(self) -> int:
         """Return how many records `dump` yields."""

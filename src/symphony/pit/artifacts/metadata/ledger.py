@@ -320,13 +320,12 @@ def read_whole(root: Path, index: Index) -> bool:
     with closing(RecordLog(root / "records.log")) as log:
         if not log.attach(write=False):
             return False
-        damaged = int(log.headless)
-        records = list[Taken]()
-        for read in log.read(0):
-            if read.record is not None:
-                records.append(Taken(read.record, read.end, damaged))
-            damaged += read.record is None and read.whole  # one without an end was torn in a crash
-        index.apply(records, Position(log.id, records[-1].sequence if records else 0, damaged))
+        damaged, lines, last = int(log.headless), log.read(0), 0
+        while batch := list(islice(lines, _BATCH)):
+            # One without an end was torn in a crash.
+            records, damaged = _taken([read for read in batch if read.whole], damaged)
+            last = records[-1].sequence if records else last
+            index.apply(records, Position(log.id, last, damaged))
     return True
 
 

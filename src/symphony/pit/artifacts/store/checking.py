@@ -5,7 +5,7 @@ Looking changes nothing. Repairing deletes nothing that could be good: a damaged
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
 from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.artifacts.base.rules import RECOVERED, UNKNOWN_TYPE
 from symphony.pit.artifacts.bodies.bodies import Bodies
+from symphony.pit.artifacts.bodies.objects import Stored
 from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger, read_whole
 from symphony.pit.artifacts.metadata.records import Gone, Put
@@ -63,21 +64,16 @@ class StoreCheck:
             if self._index_differs(known):
                 yield BodyFault(kind="index", name=str(self._root / "index.db"))
             wrong = wrong_rows(bodies.packs)
-            present, unrecorded = set[Digest](), list[Digest]()
-            for stored in bodies.all():
-                present.add(stored.digest)
-                if not bodies.intact(stored.digest, stored.size):
-                    if bodies.stat(stored.digest) is not None:  # else it was collected meanwhile
-                        yield self._fault("damaged", stored.digest, known)
-                elif not known.knows(stored.digest):
-                    unrecorded.append(stored.digest)
-            recorded = set[Digest]()
-            for record in known.dump():  # that a body is gone is said last
-                if isinstance(record, Put):
-                    recorded.add(record.digest)
-                elif isinstance(record, Gone):
-                    recorded.discard(record.digest)
-            yield from self._confirmed(unrecorded, sorted(recorded - present))
+            unrecorded, missing = list[Digest](), list[Digest]()
+            for digest, stored, recorded in merged(bodies.all(), known.digests()):
+                if stored is None:
+                    missing.append(digest)
+                elif not bodies.intact(digest, stored.size):
+                    if bodies.stat(digest) is not None:  # else it was collected meanwhile
+                        yield self._fault("damaged", digest, known)
+                elif not recorded:
+                    unrecorded.append(digest)
+            yield from self._confirmed(unrecorded, missing)
             yield from self._pack_faults(bodies, wrong)
             yield from (BodyFault(kind="stray", name=str(path)) for path in bodies.old.strays())
 
@@ -145,7 +141,7 @@ class StoreCheck:
                 at = db.execute("SELECT log, offset FROM position").fetchall()
                 if at != [known.position()[:2]]:
                     return False  # it is behind: it catches up
-                return any(set(db.execute(query)) != known.keys(query) for query in KEYS)
+                return any(known.differs(db, query) for query in KEYS)
         return False
 
     def _pack_faults(self, bodies: Bodies, wrong: int) -> Iterator[BodyFault]:
@@ -210,17 +206,39 @@ class StoreCheck:
         return closing(Ledger(self._root, lambda: recovered(self._bodies)))
 
 
+def merged(
+    bodies: Iterable[Stored], recorded: Iterable[Digest]
+) -> Iterator[tuple[Digest, Stored | None, bool]]:
+    """Yield each digest of two sequences in the order of their digests: its body, and whether it is recorded.
+
+    In little memory, however long they are.
+    """
+    have, said = iter(bodies), iter(recorded)
+    one, other = next(have, None), next(said, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one.digest < other):
+            assert one is not None
+            yield one.digest, one, False
+            one = next(have, None)
+        elif one is None or one.digest > other:
+            yield other, None, True
+            other = next(said, None)
+        else:
+            yield other, one, True
+            one, other = next(have, None), next(said, None)
+
+
 _PACKS_INDEX = "packs.db"
 KEYS = (
-    "SELECT digest, size FROM objects",
-    "SELECT name, digest, unclaimed FROM named",
-    "SELECT run_id, node, port, digest FROM linked",
-    "SELECT digest, rater FROM ratings",
-    "SELECT name, number, digest FROM versions",
-    "SELECT name, tag, number FROM tags",
-    "SELECT parent, name, number FROM parents",
+    "SELECT digest, size FROM objects ORDER BY digest",
+    "SELECT name, digest, unclaimed FROM named ORDER BY name, digest",
+    "SELECT run_id, node, port, digest FROM linked ORDER BY run_id, node, port, digest",
+    "SELECT digest, rater FROM ratings ORDER BY digest, rater",
+    "SELECT name, number, digest FROM versions ORDER BY name, number",
+    "SELECT name, tag, number FROM tags ORDER BY name, tag",
+    "SELECT parent, name, number FROM parents ORDER BY parent, name, number",
     "SELECT count(*) FROM inputs",
     "SELECT count(*) FROM given",
-    "SELECT digest, pinned, trashed, restored, uses FROM care",
+    "SELECT digest, pinned, trashed, restored, uses FROM care ORDER BY digest",
 )
 """What an index knows, without what a damaged row would show by its checksum."""

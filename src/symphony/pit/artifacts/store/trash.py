@@ -50,7 +50,7 @@ class Trash:
             found = index.standings()
             here = [
                 msgspec.structs.replace(
-                    found.get(stored.digest) or Standing(digest=stored.digest),
+                    found.pop(stored.digest, Standing(digest=stored.digest)),
                     put_at=stored.changed_at, size=stored.size,
                 )
                 for stored in bodies.all()
