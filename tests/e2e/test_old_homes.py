@@ -128,8 +128,9 @@ def test_a_large_value_is_read_from_the_store(old: OldHome) -> None:
 
 
 def test_runs_without_names_are_found_by_what_is_shown_of_their_ids_and_new_ones_get_names(
-    old: OldHome,
+    tmp_path: Path,
 ) -> None:
+    old = OldHome("format-2", tmp_path)
     for run in old.runs.values():
         listed = {one["run_id"]: one for one in old.json("runs", "list", "--limit", "100")}
         assert listed[run]["name"] is None

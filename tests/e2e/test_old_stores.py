@@ -84,7 +84,8 @@ def test_a_rerun_stores_what_the_types_say(old: OldStore) -> None:
     assert hashlib.sha256(got.out.encode()).hexdigest() == shown["digest"]
 
 
-def test_names_are_kept_where_only_the_index_of_the_version_before_is_left(old: OldStore) -> None:
+def test_names_are_kept_where_only_the_index_of_the_version_before_is_left(tmp_path: Path) -> None:
+    old = OldStore("untyped", tmp_path)
     index = old.home / "artifacts" / "index.db"
     with sqlite3.connect(index) as db:
         names = {name for (name,) in db.execute("SELECT name FROM names")}

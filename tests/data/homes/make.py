@@ -89,6 +89,25 @@ outputs: {key: "${{ key.result }}", said: "${{ said.stdout }}"}
 """,
 }
 
+TOGETHER = """\
+import asyncio, pathlib, sys
+from symphony import Symphony
+
+FLOW = "name: Together\\nnodes: {a: {operator: debug.value, inputs: {value: NUMBER}}}\\n"
+FLOW += "outputs: {a: '${{ a.result }}'}\\n"
+
+async def main():
+    async with Symphony.open() as symphony:
+        for number in range(7):
+            file = pathlib.Path(sys.argv[1], f"together-{number}.yaml")
+            file.write_text(FLOW.replace("NUMBER", str(number)))
+            handle = await symphony.start(file)
+            await handle.result()
+            print(handle.run_id)
+
+asyncio.run(main())
+"""
+"""Runs of one process: the first ones have a journal each, the others share one."""
 ENDS = {"cancelled": None, "killed": signal.SIGKILL, "stopped": signal.SIGTERM}
 """The signal that ends a run in the middle; one without is cancelled by another process."""
 
@@ -117,6 +136,11 @@ def main(name: str) -> None:
                 runs[kind] = json.loads(symphony("run", str(path), "--json").stdout)["run_id"]
         done = symphony("runs", "rerun", runs["failed"], "--json")
         runs["rerun"] = json.loads(done.stdout)["run_id"]
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", TOGETHER, str(folder)],
+            cwd="/", env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        runs |= {f"together-{number}": run for number, run in enumerate(done.stdout.split())}
         for kind, run in runs.items():
             told = json.loads(symphony("runs", "show", run, "--json").stdout)
             statuses = {node: one["status"] for node, one in told["nodes"].items()}
@@ -133,22 +157,22 @@ def stopped(path: Path, environment: dict[str, str], number: signal.Signals | No
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while True:
-        newest = max((Path(environment["SYMPHONY_HOME"]) / "journal").glob("*.db"), key=lambda one: one.stem)
         shown = subprocess.run(
-            [sys.executable, "-P", "-m", "symphony", "runs", "show", newest.stem, "--json"],
-            env=environment, capture_output=True, text=True, check=False,
+            [sys.executable, "-P", "-m", "symphony", "runs", "show", "last", "--json"],
+            cwd="/", env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if shown.returncode == 0 and json.loads(shown.stdout)["workflow"] == path.stem.title():
             nodes = json.loads(shown.stdout)["nodes"]
             if nodes["waits"]["status"] == "running" and nodes["below"]["status"] == "succeeded":
                 break
+    run: str = json.loads(shown.stdout)["run_id"]
     if number is None:
-        words = [sys.executable, "-P", "-m", "symphony", "runs", "cancel", newest.stem]
-        subprocess.run(words, env=environment, stdout=subprocess.DEVNULL, check=True)
+        words = [sys.executable, "-P", "-m", "symphony", "runs", "cancel", run]
+        subprocess.run(words, cwd="/", env=environment, stdout=subprocess.DEVNULL, check=True)
     else:
         running.send_signal(number)
     running.wait()
-    return newest.stem
+    return run
 
 
 main(sys.argv[1])
