@@ -31,7 +31,7 @@ OTHER ?=
 # Extras that `make install` adds: make install EXTRAS="llama nats"
 EXTRAS ?=
 
-.PHONY: help run models install uninstall wheel llama nats otel parquet test lint cores unit crash bench bench-peers docs docs-output picture soak fuzz lock clean
+.PHONY: help run models install uninstall wheel llama nats objects otel parquet test lint cores unit crash bench bench-peers docs docs-output picture soak fuzz lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -58,6 +58,9 @@ llama: $(MADE)/llama ## Add the extra llama to .venv: chat models from GGUF file
 	@:
 
 nats: $(MADE)/nats ## Add the extra nats to .venv: one bus between machines
+	@:
+
+objects: $(MADE)/objects ## Add the extra objects to .venv: artifacts in S3 and the like
 	@:
 
 otel: $(MADE)/otel ## Add the extra otel to .venv: traces of runs
@@ -136,7 +139,7 @@ LOCK_UP := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 lock: ## Rewrite requirements/*.txt (for maintainers; needs uv)
 	@set -e; $(LOCK_UP) requirements/runtime.txt pyproject.toml; \
 	known=$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements/runtime.txt); \
-	for name in llama nats otel parquet; do \
+	for name in llama nats objects otel parquet; do \
 	  $(LOCK_UP) requirements/$$name.txt --extra $$name -c requirements/runtime.txt $$known pyproject.toml; \
 	done; \
 	for name in build dev peers; do $(LOCK_UP) requirements/$$name.txt requirements/$$name.in; done
@@ -174,7 +177,7 @@ $(MADE)/project: pyproject.toml $(MADE)/runtime
 	@echo "Set up. To type symphony in this shell: . $(BIN)/activate; in every shell: make install" >&2
 	@touch $@
 
-$(MADE)/llama $(MADE)/nats $(MADE)/otel $(MADE)/parquet: $(MADE)/%: requirements/%.txt $(MADE)/project
+$(MADE)/llama $(MADE)/nats $(MADE)/objects $(MADE)/otel $(MADE)/parquet: $(MADE)/%: requirements/%.txt $(MADE)/project
 	@$(LOCKED) -r $<
 	@touch $@
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.buckets import BUCKET, S3Service
 from tests.support.storages import FakeStorage
 
 from symphony.commons.errors import SymphonyError, ValidationFailed
@@ -20,10 +21,24 @@ from symphony.ports.object_storage import (
 )
 
 
-@pytest.fixture(params=["directory", "fake"])
+@pytest.fixture(scope="module")
+def service() -> Iterator[S3Service]:
+    made = S3Service()
+    made.start()
+    yield made
+    made.die()
+
+
+@pytest.fixture(params=["directory", "bucket", "fake"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStorage]:
     if request.param == "fake":
         yield FakeStorage()
+    elif request.param == "bucket":
+        service: S3Service = request.getfixturevalue("service")
+        service.client().create_bucket(Bucket=BUCKET)
+        yield service.storage()
+        assert service.uploads() == []
+        service.empty()
     else:
         place = tmp_path / "place"
         place.mkdir()

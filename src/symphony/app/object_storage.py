@@ -1,5 +1,7 @@
 """Opens object storage by its address: the only place that chooses an implementation."""
 
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from symphony.commons.settings import Config
@@ -8,11 +10,22 @@ from symphony.pit.artifacts.places.directory import DirectoryStorage
 from symphony.ports.object_storage import ObjectStorage, StorageRefused
 
 
-def storage_at(address: str, config: Config) -> ObjectStorage:
-    """Return the place with this address. Asks nothing of it. Raises ValidationFailed, StorageRefused."""
+def storage_at(address: str, config: Config, environment: Mapping[str, str]) -> ObjectStorage:
+    """Return the place with this address. Asks nothing of it.
+
+    Raises ValidationFailed for the address, StorageRefused if the library for buckets is not installed.
+    """
     found = parse_address(address)
     if found.path:
         return DirectoryStorage(Path(found.path))
-    raise StorageRefused(
-        f"{found} cannot be opened with the settings of {type(config).__name__}", hint="give a path"
-    )
+    if find_spec("obstore") is None:
+        from symphony.commons import installation
+
+        raise StorageRefused(
+            f"{found} is a bucket, and the library for buckets is not installed",
+            details={"address": str(found)},
+            hint=installation.adding("objects"),
+        )
+    from symphony.pit.artifacts.adapters.buckets import BucketStorage
+
+    return BucketStorage(found.bucket, found.prefix, config.object_storage, environment)

@@ -19,6 +19,7 @@ DISTRIBUTION: Final = "symphony-workflows"
 EXTRAS: Final[Mapping[str, Sequence[str]]] = {
     "llama": ("xllamacpp>=2026.1",),
     "nats": ("nats-py>=2.10",),
+    "objects": ("obstore>=0.10",),
     "otel": ("opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30"),
     "parquet": ("pyarrow>=18",),
 }

@@ -246,6 +246,24 @@ class HttpConfig(Settings, frozen=True, kw_only=True):
     allow: tuple[str, ...] = ()
 
 
+class ObjectStorageConfig(Settings, frozen=True, kw_only=True):
+    """How buckets are reached, wherever the settings name one as `s3://BUCKET/PREFIX`.
+
+    `endpoint`: of a service other than Amazon's, such as http://127.0.0.1:9000. Without keys the standard
+    AWS_ variables have them, or the role of the machine. `timeout`: the longest that one request takes;
+    `patience`: how long a call that fails is tried again. Both in seconds.
+    """
+
+    endpoint: Annotated[
+        str, msgspec.Meta(pattern="^https?://[^/?#@\\s]+/?$", description="an address such as https://HOST:PORT")
+    ] | None = None
+    region: str | None = None
+    access_key_id: Secret | None = None
+    secret_access_key: Secret | None = None
+    timeout: Seconds = 60.0
+    patience: Seconds = 20.0
+
+
 class OperatorsConfig(Settings, frozen=True, kw_only=True):
     """Python files of operators that every workflow may use, beside those that ship with Symphony.
 
@@ -338,6 +356,7 @@ class Config(Settings, frozen=True, kw_only=True):
     logging: LoggingConfig = LoggingConfig()
     logs: LogsConfig = LogsConfig()
     models: dict[str, ModelConfig] = {}
+    object_storage: ObjectStorageConfig = ObjectStorageConfig()
     operators: OperatorsConfig = OperatorsConfig()
     pool: PoolConfig = PoolConfig()
     retention: RetentionConfig = RetentionConfig()
@@ -354,6 +373,8 @@ class Config(Settings, frozen=True, kw_only=True):
         for name, model in self.models.items():
             if why := _wrong_model(name, model):
                 raise ValueError(f"models.{name}: {why}")
+        if (self.object_storage.access_key_id is None) != (self.object_storage.secret_access_key is None):
+            raise ValueError("object_storage: access_key_id and secret_access_key go together")
 
     @property
     def key_names(self) -> frozenset[str]:

@@ -1,0 +1,1 @@
+"""Adapters of the artifact store to outside systems."""

@@ -1,0 +1,47 @@
+"""Which implementation an address gets."""
+
+from pathlib import Path
+
+import pytest
+
+from symphony.app import object_storage
+from symphony.app.object_storage import storage_at
+from symphony.commons.config import load_config
+from symphony.commons.errors import ConfigInvalid, ValidationFailed
+from symphony.commons.settings import Config
+from symphony.pit.artifacts.places.directory import DirectoryStorage
+from symphony.ports.object_storage import StorageRefused
+
+
+def test_a_path_is_a_directory_and_s3_a_bucket(tmp_path: Path) -> None:
+    assert isinstance(storage_at(str(tmp_path), Config(), {}), DirectoryStorage)
+    found = storage_at("s3://bucket/some/prefix/", Config(), {})
+    assert found.address == "s3://bucket/some/prefix"
+
+
+def test_a_typo_is_an_error() -> None:
+    with pytest.raises(ValidationFailed):
+        storage_at("s4://bucket", Config(), {})
+
+
+def test_without_the_library_the_hint_says_how_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_storage, "find_spec", lambda name: None)
+    with pytest.raises(StorageRefused, match="s3://bucket is a bucket, and the library") as caught:
+        storage_at("s3://bucket", Config(), {})
+    assert "objects" in (caught.value.hint or "") or "obstore" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ENDPOINT", "127.0.0.1:9000"),
+        ("ENDPOINT", "https://key:secret@host"),
+        ("ENDPOINT", "ftp://host"),
+        ("ACCESS_KEY_ID", "alone"),
+        ("TIMEOUT", "0"),
+    ],
+)
+def test_settings_that_cannot_be_right_are_refused(variable: str, value: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load_config(variables={f"SYMPHONY__OBJECT_STORAGE__{variable}": value})
+    assert value not in str(caught.value) or value == "0"
