@@ -1,7 +1,7 @@
 """Puts the models of the settings and of the kit together; each provider starts when first needed."""
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -13,6 +13,7 @@ from symphony.ports.values import Value
 if TYPE_CHECKING:
     from symphony.bus import Bus
     from symphony.pit.pool import LocalModels
+    from symphony.pit.pool.keeping import KeptModel
     from symphony.pit.pool.sharing import SharedModels
 
 Provided: TypeAlias = Literal["hosted", "llama", "pool"]
@@ -73,6 +74,17 @@ class AllModels:
         local = {name: stages for name, stages in (needs or {}).items() if self._provider(name) != "hosted"}
         if local or self._local is not None:
             self._pool().foresee(run, None if needs is None else local)
+
+    def local_among(self, models: Collection[str]) -> frozenset[str]:
+        """Return those that run on this machine, or that nobody knows."""
+        return frozenset(model for model in models if self._provider(model) != "hosted")
+
+    async def keep(self, models: Collection[str]) -> "list[KeptModel]":
+        """Return models of this machine once all are loaded, which they stay until they are released.
+
+        Raises ModelUnavailable, PoolTooSmall.
+        """
+        return await self._pool().keep(models)
 
     async def close(self) -> None:
         """Close everything that was opened."""
