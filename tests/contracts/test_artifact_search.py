@@ -10,6 +10,7 @@ import pytest
 from tests.support.packs import damage
 
 from symphony.pit.artifacts import FileArtifacts
+from symphony.pit.artifacts.search.core.parsing import WIDE_MAX
 from symphony.pit.artifacts.search.entries import TEXT_BYTES_MAX, Entries
 from symphony.pit.artifacts.search.finding import COMMITTED_FROM, ArtifactFinder
 from symphony.pit.artifacts.search.overlay import OVERLAID_MAX
@@ -160,6 +161,70 @@ def test_what_cannot_be_looked_for_is_an_error(stored: Searched, text: str) -> N
     assert caught.value.hint
 
 
+CODE = """
+def load_user_profile(path):  # see src/app/profiles.py
+    client = HTTPServerPool2(maxRetries=3)
+    return client.parseHttpRequest(path, utf8Decoder)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("load_user_profile", ["load_user_profile"]),
+        ("LOAD_USER_PROFILE", ["load_user_profile"]),
+        ("user_profile", ["user_profile"]),
+        ("profile", ["profile"]),
+        ("parseHttpRequest", ["parseHttpRequest"]),
+        ("parsehttprequest", ["parseHttpRequest"]),
+        ("HttpRequest", ["parseHttpRequest"]),
+        ("http_request", ["parseHttpRequest"]),
+        ("request", ["parseHttpRequest"]),
+        ("retries", ["maxRetries"]),
+        ("server", ["HTTPServerPool2"]),
+        ("ServerPool2", ["HTTPServerPool2"]),
+        ("parseHttp*", ["parseHttpRequest"]),
+        ("decoder", ["utf8Decoder"]),
+        ("src/app/profiles.py", ["src/app/profiles.py"]),
+        ("app/profiles", ["app/profiles"]),
+        ("profiles.py", ["profiles.py"]),
+        ("identifier:pool2", None),
+        ("client.parseHttpRequest", ["client"]),
+    ],
+)
+def test_identifiers_of_code_are_found_whole_and_by_their_words(
+    searched: Searched, text: str, marked: list[str] | None
+) -> None:
+    searched.put(CODE, "code.py", "text/x-python")
+    searched.put("requests for a pool of servers", "prose.txt")
+    (hit,) = searched.hits(text)
+    assert hit.record.names == ["code.py"]
+    if marked is None:
+        assert hit.snippet is None
+        return
+    assert hit.snippet is not None
+    first, last = hit.snippet.marks[0], hit.snippet.marks[-1]
+    assert {hit.snippet.text[slice(*first)], hit.snippet.text[first[0] : last[1]]} & set(marked)
+
+
+def test_an_artifact_is_found_by_the_words_of_its_name(searched: Searched) -> None:
+    searched.put("nothing", "monthlySalesReport.csv", "text/csv")
+    for text in ("sales", "salesReport", "name:monthlySalesReport", "sales_report"):
+        assert searched.names(text) == ["monthlySalesReport.csv"]
+    assert searched.names('"sales report"') == []
+
+
+@pytest.mark.parametrize("part", ["*a{}*", "a{}*", "a{}~2", "/a{}.*/"])
+def test_a_query_with_too_many_patterns_is_refused_at_the_first_that_is_too_many(
+    stored: Searched, part: str
+) -> None:
+    stored.results(" OR ".join(part.format(number) for number in range(WIDE_MAX)))
+    query = " OR ".join(part.format(number) for number in range(WIDE_MAX + 1))
+    with pytest.raises(QueryInvalid) as caught:
+        stored.results(query)
+    assert caught.value.details["column"] == query.rindex(part.format(WIDE_MAX)) + 1
+
+
 def test_the_best_match_comes_first_and_a_name_counts_more(searched: Searched) -> None:
     searched.put("apple " + "pear " * 50, "long.txt")
     searched.put("apple", "short.txt")
@@ -185,6 +250,34 @@ def test_the_limit_bounds_what_is_shown_not_what_is_counted(searched: Searched) 
         searched.put(f"word {number}", f"{number}")
     found = searched.results("word", limit=7)
     assert (len(found.hits), found.total) == (7, 30)
+
+
+@pytest.mark.parametrize("page", [1, 3, 1_000])
+def test_everything_comes_page_by_page_in_the_order_of_its_times(searched: Searched, page: int) -> None:
+    for number in range(9):
+        searched.put(f"word {number}", f"a{number}")
+    if searched._commit:  # one part in the index, the other over it
+        assert searched.finder.builder().catch_up()
+    for number in range(11):  # of one moment, more than a page
+        searched.store.put(f"word {number} more".encode(), content_type="text/plain", durable=False)
+    searched.store.settle()
+    searched.put("none", "other")
+    found = list(searched.finder.all_of(SearchRequest(text="word", sort="quality"), now_s=0.0, page=page))
+    stored = [one for one in searched.store.records() if one.names != ("other",)]
+    stored.sort(key=lambda one: (one.created_at, one.digest))
+    assert [hit.record.digest for hit in found] == [one.digest for one in stored]
+    assert len(found) == 20
+    assert all(hit.quality.score is not None for hit in found)
+
+
+def test_what_is_put_meanwhile_does_not_prolong_a_list_of_everything(searched: Searched) -> None:
+    for number in range(5):
+        searched.put(f"word {number}", f"a{number}")
+    found = 0
+    for hit in searched.finder.all_of(SearchRequest(), now_s=0.0, page=1):
+        found += 1
+        searched.put(f"more {hit.record.digest}", "more")
+    assert found == 5
 
 
 def test_options_narrow_a_query(stored: Searched) -> None:

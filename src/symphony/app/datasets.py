@@ -95,7 +95,7 @@ class DatasetExporter:
         ArtifactCorrupt, IoFailed, and SymphonyError `not-supported` for Parquet without its library.
         """
         write = writer_of(form)
-        found = self._found(request)
+        found = self._searching.all_of(request)
         written = DatasetWritten()
         beside = target.with_name(f"{target.name}.files") if isinstance(target, Path) else None
         place = replacing(target) if isinstance(target, Path) else nullcontext(target)
@@ -103,16 +103,9 @@ class DatasetExporter:
             write(self._rows(found, beside, inline_bytes, written, progress), stream)
         return written
 
-    def _found(self, request: SearchRequest) -> list[Hit]:
-        one = msgspec.structs.replace(request, sort="oldest", limit=1)
-        total = self._searching.search(one, complete=True).total
-        every = msgspec.structs.replace(one, limit=max(total, 1))
-        hits = self._searching.search(every).hits
-        return sorted(hits, key=lambda hit: (hit.record.created_at, hit.record.digest))
-
     def _rows(
         self,
-        found: Sequence[Hit],
+        found: Iterator[Hit],
         beside: Path | None,
         inline_bytes: int,
         written: DatasetWritten,

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.artifacts import ArtifactRecord, ArtifactStore
 from symphony.ports.clock import Clock
 from symphony.ports.runs import ENDED, RunStatus
-from symphony.ports.search import Quality, SearchRequest, SearchResults
+from symphony.ports.search import Hit, Quality, SearchRequest, SearchResults
 from symphony.ports.values import Digest
 
 _FOLDER: Final = "search"
@@ -56,6 +56,15 @@ class Searching:
             self.index()
         return self._finder.search(msgspec.structs.replace(request, runs=runs), now_s=self._clock.now_s())
 
+    def all_of(self, request: SearchRequest) -> Iterator[Hit]:
+        """Yield all artifacts for `request`, the oldest first; see `ArtifactFinder.all_of`.
+
+        The index is brought up to date first. Errors as `search`.
+        """
+        runs = [self._runs().find(run) for run in request.runs]
+        self.index()
+        yield from self._finder.all_of(msgspec.structs.replace(request, runs=runs), now_s=self._clock.now_s())
+
     def index(self, *, rebuild: bool = False, progress: Callable[[int], None] = lambda _: None) -> int:
         """Bring the index up to date, or build it again from nothing; return how many artifacts it has.
 
@@ -78,11 +87,8 @@ class Searching:
         Raises StorageFull, IoFailed.
         """
         finder = ArtifactFinder(self._store, self._root, self._root / _FOLDER, self._entries)
-        now_s = self._clock.now_s()
-        total = finder.search(SearchRequest(sort="newest", limit=1), now_s=now_s).total
-        found = finder.search(SearchRequest(sort="newest", limit=max(total, 1)), now_s=now_s)
-        scores = {hit.record.digest: hit.quality.score for hit in found.hits}
-        return {digest: score for digest, score in scores.items() if score is not None}
+        found = finder.all_of(SearchRequest(), now_s=self._clock.now_s())
+        return {hit.record.digest: hit.quality.score for hit in found if hit.quality.score is not None}
 
     def _outcomes(self, run_ids: Sequence[str]) -> Mapping[str, bool]:
         """Return which runs have ended, and whether they succeeded."""

@@ -9,6 +9,7 @@ import pytest
 from symphony import Symphony
 from symphony.app.datasets import DatasetExporter, text_in
 from symphony.commons.errors import SymphonyError
+from symphony.pit.stale.adapters.parquet import groups
 from symphony.ports.artifacts import Rating
 from symphony.ports.search import SearchRequest
 
@@ -117,6 +118,14 @@ def test_parquet_has_the_same_columns_or_an_error_says_how_to_add_it(tmp_path: P
     exporter(home).export(SearchRequest(), lines := tmp_path / "out.jsonl")
     (told,), (row,) = pyarrow.parquet.read_table(target).to_pylist(), rows(lines)
     assert {**told, "versions": json.loads(told["versions"])} | {"ratings": [], "provenance": []} == row
+
+
+def test_groups_of_rows_are_bounded_by_rows_and_by_text() -> None:
+    short = [{"text": None} for _ in range(2_500)]
+    assert [len(group) for group in groups(iter(short))] == [1_000, 1_000, 500]
+    long = [{"text": "x" * (8 << 20)} for _ in range(5)]
+    assert [len(group) for group in groups(iter(long))] == [2, 2, 1]
+    assert list(groups(iter([]))) == []
 
 
 @pytest.mark.parametrize(

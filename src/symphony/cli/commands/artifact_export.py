@@ -65,8 +65,9 @@ def export(
     exporter = DatasetExporter(symphony.artifacts, symphony.searching)
     inline_bytes = searches.size(inline, "--inline")
     written = exporter.export(
-        request, sys.stdout.buffer if target is None else target, form=chosen, inline_bytes=inline_bytes
-    )
+        request, sys.stdout.buffer if target is None else target, form=chosen, inline_bytes=inline_bytes,
+        progress=lambda rows: None if rows % _RECORDED else symphony.artifacts.log_reads(),
+    )  # fmt: skip
     symphony.artifacts.log_reads()
     output.flush()
     if as_json:
@@ -79,4 +80,6 @@ def export(
     return 0
 
 
+_RECORDED: Final = 1_000
+"""After so many artifacts were read, that is recorded."""
 COMMANDS: Final = (export,)

@@ -44,9 +44,10 @@ def search(
     """Find artifacts by their text and what is known of them, best first.
 
     All words of QUERY must be there: `near duplicate`; one behind the other in quotes: '"near duplicate"'.
-    `apple OR pear`, `apple -pear`, `dupl*`, `te?t`, `roam~` for misspelt words. Fields: name, type, tag, run,
-    node, port, operator, model, parameter, note, digest, size, created, quality, rating, uses, as in
-    `type:text/markdown tag:report`, `size:>10MB`, `created:2026-01`. Without QUERY the options decide alone.
+    `apple OR pear`, `apple -pear`, `dupl*`, `te?t`, `roam~` for misspelt words; `request` finds
+    `parseHttpRequest`, too. Fields: text, identifier, name, type, tag, run, node, port, operator, model,
+    parameter, note, digest, size, created, quality, rating, uses, as in `type:text/markdown tag:report`,
+    `size:>10MB`, `created:2026-01`. Without QUERY the options decide alone.
     """
     from symphony.app import Symphony, spelling
     from symphony.cli.arguments import searches

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.pit.artifacts.search.core.words import prepared, shown, term
+from symphony.pit.artifacts.search.core.words import (
+    IDENTIFIERS_MAX,
+    apart,
+    identifiers,
+    prepared,
+    shown,
+    term,
+)
 from symphony.pit.artifacts.search.schema import analyzer
 
 
@@ -63,3 +70,34 @@ def test_marks_move_with_what_is_shown_and_join_where_they_touch() -> None:
 def test_a_label_is_found_whatever_its_case() -> None:
     assert term("Text/MARKDOWN") == term("text/markdown")
     assert term("e\u0301") == term("É")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("parseHttpRequest", {"parseHttpRequest": "parse Http Request"}),
+        ("XMLHttpRequest2 of utf8Decoder", {
+            "XMLHttpRequest2": "XML Http Request2", "utf8Decoder": "utf8 Decoder",
+        }),
+        ("HTTPServer", {"HTTPServer": "HTTP Server"}),
+        ("snake_case CONSTANT Word words, a1b2", {}),
+        ("self.maxRetries/onClick", {"maxRetries": "max Retries", "onClick": "on Click"}),
+        ("aB" * 200, {}),
+        ("", {}),
+    ],
+)  # fmt: skip
+def test_identifiers_are_taken_apart_at_their_capitals(text: str, found: dict[str, str]) -> None:
+    assert identifiers(text) == found
+
+
+@given(text=st.text(st.sampled_from("aBcD9 _.é\u4e00"), max_size=60))
+def test_identifiers_taken_apart_have_the_same_letters(text: str) -> None:
+    for whole, parts in identifiers(text).items():
+        assert parts.replace(" ", "") == whole
+        assert whole in text
+    assert apart(text).replace(" ", "") == text.replace(" ", "")
+
+
+def test_the_identifiers_of_a_text_are_bounded_and_found_in_linear_time() -> None:
+    assert len(identifiers(" ".join(f"a{number}Bc" for number in range(6_000)))) == IDENTIFIERS_MAX
+    assert identifiers("aB" * (1 << 19)) == {}

@@ -16,7 +16,7 @@ from symphony.pit.artifacts.search.core.syntax import (
     TextMatch,
     Without,
 )
-from symphony.pit.artifacts.search.core.words import prepared, term
+from symphony.pit.artifacts.search.core.words import apart, prepared, term
 from symphony.pit.artifacts.search.schema import ARTIFACT, HAS, analyzer, schema
 from symphony.ports.search import QueryInvalid
 
@@ -70,7 +70,9 @@ class QueryCompiler:
             case Between():
                 return self._between(query)
             case TextMatch(field=""):
-                found_in = [(name, self._match(query, name)) for name in USUAL]
+                # What is in quotes is not looked for inside of identifiers.
+                usual = [name for name in USUAL if name != "identifier" or query.how != "phrase"]
+                found_in = [(name, self._match(query, name)) for name in usual]
                 weighed = [self._weighed(name, one) for name, one in found_in if one is not None]
                 return self.any_of(weighed) if weighed else None
             case TextMatch():
@@ -123,7 +125,8 @@ class QueryCompiler:
             return self._wildcard(field, query)
         if FIELDS[field] == "label":
             return self._label(field, query)
-        words = analyzer().analyze(prepared(query.text))[:_PHRASE_WORDS_MAX]
+        text = apart(query.text) if field == "identifier" else query.text
+        words = analyzer().analyze(prepared(text))[:_PHRASE_WORDS_MAX]
         if not words:
             # A word that is too long for the index is not there; punctuation is nothing at all.
             return self._made.empty_query() if re.search(r"\w", query.text) else None

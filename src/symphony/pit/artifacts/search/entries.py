@@ -10,7 +10,7 @@ from symphony.pit.artifacts.search.core.contents import text_of
 from symphony.pit.artifacts.search.core.entry import Entry, Facts, StoredHit
 from symphony.pit.artifacts.search.core.quality import WEIGHTS, quality
 from symphony.pit.artifacts.search.core.validity import Validity, validity
-from symphony.pit.artifacts.search.core.words import prepared, term
+from symphony.pit.artifacts.search.core.words import identifiers, prepared, term
 from symphony.pit.artifacts.search.schema import VERSION
 from symphony.pit.artifacts.values.sealed import SEALED_TYPE
 from symphony.ports.artifacts import (
@@ -98,6 +98,11 @@ class Entries:
             digest=record.digest,
             texts={
                 "text": () if text is None else (prepared(text),),
+                "identifier": _distinct(
+                    parts
+                    for one in (text or "", *record.names)
+                    for parts in identifiers(one).values()
+                ),
                 "name": [prepared(name) for name in record.names],
                 "parameter": _distinct(
                     prepared(f"{name} {value}") for one in by for name, value in one.parameters.items()

@@ -2,9 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
 
 from symphony.pit.artifacts.search.building import IndexBuilder, touched
 from symphony.pit.artifacts.search.changes import ChangeLog, LogPlace, StoreChanges
@@ -12,7 +14,7 @@ from symphony.pit.artifacts.search.compiling import QueryCompiler
 from symphony.pit.artifacts.search.core.parsing import parse
 from symphony.pit.artifacts.search.core.ranking import correction, place
 from symphony.pit.artifacts.search.core.requests import asked
-from symphony.pit.artifacts.search.core.syntax import Query
+from symphony.pit.artifacts.search.core.syntax import Between, Query, every
 from symphony.pit.artifacts.search.entries import Entries
 from symphony.pit.artifacts.search.files import IndexFiles, SearchIndexBroken
 from symphony.pit.artifacts.search.indexed import Candidate, Indexed
@@ -33,6 +35,9 @@ _CHUNKS_MAX: Final = 5
 _USED_MAX: Final = 100
 """If more was used, who commits counts it: until then the quality of what was used is older."""
 _SPARE: Final = 20
+_PAGE: Final = 1_000
+
+T = TypeVar("T")
 
 
 class ArtifactFinder:
@@ -70,13 +75,54 @@ class ArtifactFinder:
         query = asked(request, parse(request.text, now_s=now_s))
         self._store.settle()
         with self._mutex:
-            found = self._search(query, request)
+            found = self._unbroken(lambda: self._found(query, request))
             wanted = self._partial or len(self._overlay.hidden) >= COMMITTED_FROM
         if wanted and self._build is not None:
             self._build()
         return found
 
+    def all_of(self, request: SearchRequest, *, now_s: float, page: int = _PAGE) -> Iterator[Hit]:
+        """Yield all artifacts for `request`, without snippets, in the order of their times and digests.
+
+        Its sorting and limit do not count. In the memory of a few pages, however many there are. What is put
+        after the first was found is left out. Errors as `search`.
+        """
+        query = asked(request, parse(request.text, now_s=now_s))
+        newest = msgspec.structs.replace(request, sort="newest", limit=1)
+        last = next((hit.record.created_at for hit in self.search(newest, now_s=now_s).hits), None)
+        low: float | None = None
+        limit = page
+        while last is not None:
+            part = every(query, Between("created", low, last))
+            with self._mutex:
+                found, end = self._unbroken(lambda part=part, limit=limit: self._page(part, limit))  # type: ignore[misc]
+            yield from (hit for hit in found if self._store.size(hit.record.digest) is not None)
+            if end is None:
+                return
+            limit = 2 * limit if end == low else page  # more than a page may be of the same moment
+            low = end
+
     # -- under the mutex
+
+    def _page(self, query: Query, limit: int) -> tuple[list[Hit], float | None]:
+        """Return the oldest artifacts, up to the moment from which on there may be more; None: all."""
+        candidates, ends = list[Candidate](), list[float]()
+        indexes = self._indexes()
+        for number, indexed in enumerate(indexes):
+            best, _ = indexed.best(self._compiled(query, indexes, number), "oldest", limit)
+            candidates += best
+            if len(best) >= limit:
+                ends.append(best[-1].stored.record.created_at)
+        end = min(ends, default=None)
+        found = [
+            Hit(record=one.stored.record, tags=one.stored.tags, score=None, quality=one.stored.quality)
+            for one in candidates
+            if end is None or one.stored.record.created_at < end
+        ]
+        return sorted(found, key=lambda hit: (hit.record.created_at, hit.record.digest)), end
+
+    def _indexes(self) -> list[Indexed]:
+        return [one for one in (self._indexed, self._overlay.indexed) if one is not None]
 
     def _refresh(self) -> None:
         """See what was committed, and what has been put since."""
@@ -120,7 +166,7 @@ class ArtifactFinder:
         self._take(self._changes.latest())
 
     def _take(self, changes: StoreChanges) -> None:
-        indexes = [one for one in (self._indexed, self._overlay.indexed) if one is not None]
+        indexes = self._indexes()
         used = self._store.sources_of(changes.inputs) if len(changes.inputs) <= _USED_MAX else ()
         self._overlay.take(touched(changes, indexes, self._has, used), self.entries)
         self._place = changes.place
@@ -130,20 +176,21 @@ class ArtifactFinder:
         indexed = self._overlay.indexed if digest in self._overlay.hidden else self._indexed
         return indexed is not None and indexed.has(digest)
 
-    def _search(self, query: Query, request: SearchRequest) -> SearchResults:
+    def _unbroken(self, find: Callable[[], T]) -> T:
+        """Return what `find` gives, by what was put last alone if the index is broken."""
         try:
             self._refresh()
-            return self._found(query, request)
+            return find()
         except SearchIndexBroken as error:
             logger.warning("the index %s is unusable: %s", self._files.index, error)
         state = self._state
         self._forget()
         self._state, self._partial = state, True  # until another one is there
         self._overlay_changes()
-        return self._found(query, request)
+        return find()
 
     def _found(self, query: Query, request: SearchRequest) -> SearchResults:
-        indexes = [one for one in (self._indexed, self._overlay.indexed) if one is not None]
+        indexes = self._indexes()
         candidates, total = list[tuple[Candidate, Indexed]](), 0
         for number, indexed in enumerate(indexes):
             compiled = self._compiled(query, indexes, number)

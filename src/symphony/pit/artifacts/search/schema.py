@@ -25,7 +25,7 @@ KEY: Final = "key"
 TOLD: Final = "told"
 WORD_BYTES_MAX: Final = 128
 """Longer words, such as base64, are not found."""
-VERSION: Final = 1
+VERSION: Final = 2
 """Of what is in the documents: an index of another version is built again."""
 
 

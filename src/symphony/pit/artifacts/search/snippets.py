@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from symphony.pit.artifacts.search.compiling import words_of
 from symphony.pit.artifacts.search.core.syntax import Query, TextMatch
-from symphony.pit.artifacts.search.core.words import prepared, shown
+from symphony.pit.artifacts.search.core.words import apart, identifiers, prepared, shown
 from symphony.pit.artifacts.search.indexed import Indexed, broken
 from symphony.pit.artifacts.search.schema import analyzer, schema
 from symphony.ports.search import Snippet
@@ -22,14 +22,12 @@ class Snippets:
     """Finds parts of texts for one query; `indexed` tells which of its words are rare."""
 
     def __init__(self, query: Query, indexed: Indexed) -> None:
-        from tantivy import Occur
-        from tantivy import Query as Compiled
-
-        words = dict.fromkeys(word for match in words_of(query).values() for word in _words(match, indexed))
-        self._generator: SnippetGenerator | None = None
-        if words:
-            parts = [(Occur.Should, Compiled.term_query(schema(), "text", word)) for word in words]
-            self._generator = indexed.snippets_for(Compiled.boolean_query(parts), CHARS)
+        matches = words_of(query).values()
+        self._indexed = indexed
+        sought = [_lower(match.text) for match in matches if match.how in ("words", "prefix")]
+        self._sought = [words for words in sought if words.strip()]
+        words = list(dict.fromkeys(word for match in matches for word in _words(match, indexed)))
+        self._generator = _generator(indexed, words) if words else None
 
     @property
     def wanted(self) -> bool:
@@ -41,14 +39,39 @@ class Snippets:
         if self._generator is None:
             return None
         for part in (text[:_FIRST_CHARS], text) if len(text) > _FIRST_CHARS else (text,):
-            with broken():
-                from tantivy import Document
+            if (found := _snippet(self._generator, part)) is not None:
+                return found
+        holders = [
+            one for one, parts in identifiers(text).items() if any(x in _lower(parts) for x in self._sought)
+        ]
+        if not holders:
+            return None
+        words = [word for one in holders[:_EXPANDED_MAX] for word in analyzer().analyze(one)]
+        return _snippet(_generator(self._indexed, words), text)
 
-                found = self._generator.snippet_from_doc(Document.from_dict({"text": part}, schema()))
-                fragment, marks = found.fragment(), [(one.start, one.end) for one in found.highlighted()]
-            if marks:
-                return shown(fragment, marks) if fragment.isascii() else _of_bytes(fragment, marks)
+
+def _generator(indexed: Indexed, words: Sequence[str]) -> "SnippetGenerator":
+    from tantivy import Occur
+    from tantivy import Query as Compiled
+
+    parts = [(Occur.Should, Compiled.term_query(schema(), "text", word)) for word in words]
+    return indexed.snippets_for(Compiled.boolean_query(parts), CHARS)
+
+
+def _snippet(generator: "SnippetGenerator", text: str) -> Snippet | None:
+    with broken():
+        from tantivy import Document
+
+        found = generator.snippet_from_doc(Document.from_dict({"text": text}, schema()))
+        fragment, marks = found.fragment(), [(one.start, one.end) for one in found.highlighted()]
+    if not marks:
         return None
+    return shown(fragment, marks) if fragment.isascii() else _of_bytes(fragment, marks)
+
+
+def _lower(text: str) -> str:
+    """Return the words of an identifier, as those of a query are compared with them."""
+    return f" {' '.join(analyzer().analyze(apart(text)))}"
 
 
 def _of_bytes(fragment: str, marks: Sequence[tuple[int, int]]) -> Snippet:

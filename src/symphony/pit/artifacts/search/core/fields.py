@@ -13,17 +13,17 @@ Kind: TypeAlias = Literal["text", "label", "number", "size", "moment"]
 """Split into words; one word, whatever is in it; a number, one of bytes, one of seconds since the epoch."""
 
 FIELDS: Final[Mapping[str, Kind]] = MappingProxyType({
-    "text": "text", "name": "text", "parameter": "text", "note": "text",
+    "text": "text", "identifier": "text", "name": "text", "parameter": "text", "note": "text",
     "type": "label", "tag": "label", "version": "label", "run": "label", "node": "label", "port": "label",
     "operator": "label", "model": "label", "digest": "label",
     "size": "size", "created": "moment", "quality": "number", "rating": "number", "uses": "number",
 })  # fmt: skip
 """What a query may name, and of which kind it is."""
 
-USUAL: Final = ("text", "name", "parameter", "note")
+USUAL: Final = ("text", "identifier", "name", "parameter", "note")
 """The fields in which a word without a field is looked for."""
 
-WEIGHTS: Final[Mapping[str, float]] = MappingProxyType({"name": 3.0, "note": 1.5})
+WEIGHTS: Final[Mapping[str, float]] = MappingProxyType({"name": 3.0, "note": 1.5, "identifier": 0.5})
 """How much more than the text a field counts."""
 
 ALIASES: Final[Mapping[str, str]] = MappingProxyType({

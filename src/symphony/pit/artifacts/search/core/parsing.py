@@ -31,6 +31,8 @@ from symphony.ports.search import QueryInvalid
 
 CHARS_MAX: Final = 65_536
 PARTS_MAX: Final = 1_000
+WIDE_MAX: Final = 50
+"""Each part that stands for many words is compared with all words of the index."""
 DEPTH_MAX: Final = 50
 _SHOWN: Final = 30
 
@@ -61,7 +63,7 @@ class _Reader:
     """Reads one query once, from its beginning to its end."""
 
     def __init__(self, text: str, now_s: float) -> None:
-        self._text, self._now_s, self._at, self._parts = text, now_s, 0, 0
+        self._text, self._now_s, self._at, self._parts, self._wide = text, now_s, 0, 0, 0
 
     def all(self) -> Query:
         found = self._either("", 0)
@@ -134,7 +136,7 @@ class _Reader:
             return self._phrase(field)
         if (regex := _REGEX.match(self._text, self._at)) is not None:
             at, self._at = self._at, regex.end()
-            return TextMatch(regex[1].replace("\\/", "/"), "regex", field, at=at + 1)
+            return self._of_many(TextMatch(regex[1].replace("\\/", "/"), "regex", field, at=at + 1))
         return self._word(field)
 
     # -- fields
@@ -164,7 +166,7 @@ class _Reader:
                 return self._phrase(name)
             if (regex := _REGEX.match(self._text, start)) is not None:
                 self._at = regex.end()
-                return TextMatch(regex[1].replace("\\/", "/"), "regex", name, at=at + 1)
+                return self._of_many(TextMatch(regex[1].replace("\\/", "/"), "regex", name, at=at + 1))
             return self._word(name)
         return self._number(name, at)
 
@@ -255,14 +257,25 @@ class _Reader:
             word, wild = body.replace("\0", "") + star, bool(star)
         if (found := _SLACK.match(self._text, self._at)) is not None and not wild:
             self._at = found.end()
-            return TextMatch(word, "fuzzy", field, min(int(found[1] or 1), 2), at=at + 1)
+            slack = min(int(found[1] or 1), 2)
+            return self._of_many(TextMatch(word, "fuzzy", field, slack, at=at + 1))
         if not wild:
             return TextMatch(word, "words", field, at=at + 1)
         if word.strip("\0*") == "":
             return Known(field, at + 1) if field else Everything()
         if word.endswith("\0*") and "\0" not in word[:-2]:
-            return TextMatch(word[:-2], "prefix", field, at=at + 1)
-        return TextMatch(word, "wildcard", field, at=at + 1)
+            return self._of_many(TextMatch(word[:-2], "prefix", field, at=at + 1))
+        return self._of_many(TextMatch(word, "wildcard", field, at=at + 1))
+
+    def _of_many(self, part: TextMatch) -> TextMatch:
+        """Return a part that stands for many words, of which there may not be too many."""
+        self._wide += 1
+        if self._wide > WIDE_MAX:
+            self._at = part.at - 1
+            raise self._invalid(
+                f"more than {WIDE_MAX} parts are unfinished, misspelt or patterns", "search for whole words"
+            )
+        return part
 
     def _boosted(self, part: Query) -> Query:
         found = _BOOST.match(self._text, self._at)

@@ -26,6 +26,11 @@ _PICTURE: Final = re.compile(f"[{_PICTURES}]")
 _CHANGED: Final = re.compile(
     f"(?:\\A|{_SPACE})U([0-9A-F]{{4,5}})(?:{_SPACE}|\\Z)|(\\s{{2,}}|[^\\S ])|{_SPACE}"
 )
+_WORD: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9]{2,63}(?![A-Za-z0-9])")
+_HUMP: Final = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}[a-z]")
+_PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
+IDENTIFIERS_MAX: Final = 5_000
+"""So many identifiers of one text are found by their words."""
 _DOTTED: Final = str.maketrans({"\u0130": "I"})
 
 
@@ -39,6 +44,27 @@ def prepared(text: str) -> str:
     text = unicodedata.normalize("NFC", text).translate(_DOTTED).replace(_SPACE, " ")
     text = text.encode("utf-8", "replace").decode()
     return _APART.sub(_apart, text)
+
+
+def identifiers(text: str) -> dict[str, str]:
+    """Return the identifiers in a text that are several words, such as `parseHttpRequest`, each with those.
+
+    Up to `IDENTIFIERS_MAX` of them. The tokenizer makes one word of such an identifier, while it takes those
+    with underscores, dots or slashes apart.
+    """
+    found = dict[str, str]()
+    for one in _WORD.finditer(text):
+        word = one[0]
+        if word not in found and _HUMP.search(word):
+            found[word] = apart(word)
+            if len(found) >= IDENTIFIERS_MAX:
+                break
+    return found
+
+
+def apart(text: str) -> str:
+    """Return `text` with blanks between the words of identifiers."""
+    return _PART.sub(lambda found: f"{found[0]} ", text).rstrip() if _HUMP.search(text) else text
 
 
 def term(text: str) -> str:
