@@ -8,6 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support.buckets import BUCKET, S3Service
+from tests.support.outside import OutsideArtifacts
+from tests.support.storages import FakeStorage
 
 from symphony.commons.errors import ValidationFailed
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
@@ -29,9 +32,25 @@ Store = FileArtifacts | MemoryArtifacts
 ABSENT = Digest("0" * 64)
 
 
-@pytest.fixture(params=["files", "memory"])
+@pytest.fixture(scope="module")
+def service() -> Iterator[S3Service]:
+    made = S3Service()
+    made.start()
+    made.client().create_bucket(Bucket=BUCKET)
+    yield made
+    made.die()
+
+
+@pytest.fixture(params=["files", "memory", "outside", "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = FileArtifacts(tmp_path / "artifacts") if request.param == "files" else MemoryArtifacts()
+    made: Store = FileArtifacts(tmp_path / "artifacts")
+    if request.param == "memory":
+        made = MemoryArtifacts()
+    elif request.param == "outside":
+        made = OutsideArtifacts(tmp_path / "artifacts", FakeStorage())
+    elif request.param == "bucket":
+        service: S3Service = request.getfixturevalue("service")
+        made = OutsideArtifacts(tmp_path / "artifacts", service.storage(tmp_path.name.replace("[", "-")))
     yield made
     made.close()
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.outside import OutsideArtifacts
+from tests.support.storages import FakeStorage
 
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
 from symphony.ports.artifacts import ArtifactMissing, Provenance
@@ -16,9 +18,13 @@ ANY_AGE = -10.0
 """Nothing is too young."""
 
 
-@pytest.fixture(params=["files", "memory"])
+@pytest.fixture(params=["files", "memory", "outside"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = FileArtifacts(tmp_path / "artifacts") if request.param == "files" else MemoryArtifacts()
+    made: Store = MemoryArtifacts()
+    if request.param == "files":
+        made = FileArtifacts(tmp_path / "artifacts")
+    elif request.param == "outside":
+        made = OutsideArtifacts(tmp_path / "artifacts", FakeStorage())
     yield made
     made.close()
 

@@ -18,6 +18,7 @@ from symphony.commons.filesystem import release_lock, sync_directory
 from symphony.pit.artifacts.base.failures import file_lock, io_errors, no_room
 from symphony.pit.artifacts.base.rules import DIGEST, corrupt, invalid_digest, missing
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles, Stored
+from symphony.pit.artifacts.packs.away import OutsidePlaces
 from symphony.pit.artifacts.packs.files import PackGone
 from symphony.pit.artifacts.packs.frames import ItemKind
 from symphony.pit.artifacts.packs.index import Row
@@ -30,7 +31,7 @@ from symphony.pit.artifacts.packs.packs import (
     framed,
     framed_manifest,
 )
-from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged
+from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged, ItemFar
 from symphony.ports.values import Digest
 
 SPARE_BYTES = 16 << 20
@@ -43,9 +44,9 @@ class Bodies:
     With `look` it changes no file. Errors: ArtifactMissing, ArtifactCorrupt, StorageFull, IoFailed.
     """
 
-    def __init__(self, root: Path, *, look: bool = False) -> None:
-        self._root = root
-        self.packs, self.old = Packs(root, look=look), ObjectFiles(root)
+    def __init__(self, root: Path, *, look: bool = False, outside: OutsidePlaces | None = None) -> None:
+        self._root, self.outside = root, outside
+        self.packs, self.old = Packs(root, look=look, outside=outside), ObjectFiles(root)
 
     def close(self) -> None:
         """Close what is open; the next use opens it again."""
@@ -155,6 +156,19 @@ class Bodies:
                 revive(self.packs, found)
         return self.intact(digest, size)
 
+    def drop_copies(self, digest: Digest) -> bool:
+        """Delete what is kept here of packs outside that a body is in; False if nothing was."""
+        row = self.packs.find(_key(digest))
+        rows = [] if row is None else [row]
+        if row is not None and row.kind == ItemKind.MANIFEST:
+            with suppress(ItemAbsent, ItemDamaged):
+                chunks = self.packs.manifest(row)
+                found = [self.packs.find_item(chunk, ItemKind.CHUNK) for chunk, _ in chunks]
+                rows += [one for one in found if one is not None]
+        names = {self.packs.name_of(one.pack) for one in rows}
+        dropped = [self.packs.files.drop_copy(name) for name in names if name is not None]
+        return any(dropped)
+
     def set_aside(self, digest: Digest, target: Path) -> None:
         """Move what is left of a damaged body into a file. Its chunks that are good stay for others."""
         row = self.packs.find(_key(digest))
@@ -211,8 +225,11 @@ class Bodies:
             return self.old.stream(digest)
         return io.BufferedReader(_Verifying(self.packs, row), CHUNK_BYTES)
 
-    def intact(self, digest: Digest, size: int) -> bool:
-        """Return whether the body is there, whole and unchanged."""
+    def intact(self, digest: Digest, size: int, *, trusting: bool = False) -> bool:
+        """Return whether the body is there, whole and unchanged.
+
+        With `trusting`, what lies outside of the home is taken to be so: nothing is asked for there.
+        """
         row = self.packs.find(_key(digest))
         if row is None:
             return self.old.intact(digest, size)
@@ -220,11 +237,28 @@ class Bodies:
             return False
         hasher = hashlib.sha256()
         try:
-            for part in parts(self.packs, row, alive=True):
+            for part in parts(self.packs, row, alive=True, near=trusting):
                 hasher.update(part)
+        except ItemFar:
+            return self._intact_here(row)
         except (ItemAbsent, ItemDamaged):
             return False
         return hasher.digest() == row.digest
+
+    def _intact_here(self, row: Row) -> bool:
+        """Return whether those parts of a body that are in the home are unchanged, and none is nowhere."""
+        if self.packs.is_away(row):
+            return True
+        reading = self.packs.reading()
+        try:
+            for digest, _ in self.packs.manifest(row, alive=True):
+                with suppress(ItemFar):
+                    chunk = reading.item(digest, ItemKind.CHUNK, alive=True, near=True)
+                    if hashlib.sha256(chunk).digest() != digest:
+                        return False
+        except (ItemAbsent, ItemDamaged):
+            return False
+        return True
 
     def stat(self, digest: Digest) -> Stored | None:
         """Size and age of one body, or None if it is not there."""
@@ -284,7 +318,9 @@ class Chunks:
     def _there(self, digest: bytes) -> bool:
         """Look at a chunk, since a damaged one helps nobody."""
         try:
-            found = self._reading.item(digest, ItemKind.CHUNK, alive=True)
+            found = self._reading.item(digest, ItemKind.CHUNK, alive=True, near=True)
+        except ItemFar:
+            return True
         except (ItemAbsent, ItemDamaged):
             return False
         return hashlib.sha256(found).digest() == digest
@@ -312,7 +348,10 @@ class BodyWriter:
     def end(self) -> Digest:
         """Store what was written, durably. Raises StorageFull, IoFailed."""
         key = self._hasher.digest()
-        if self.size <= WHOLE_MAX:
+        row = self._packs.find(key)
+        if row is not None and row.size == self.size and self._packs.is_away(row):
+            self._packs.touch(key)
+        elif self.size <= WHOLE_MAX:
             self._packs.add([framed(ItemKind.BODY, [(key, self._head)])])
         else:
             for chunk in self._cutter.end():
@@ -333,9 +372,11 @@ class BodyWriter:
                 self._packs.add(self._chunks.taken())
 
 
-def parts(packs: Packs, row: Row, *, alive: bool = False) -> Iterator[bytes]:
-    """The bytes of a body, chunk by chunk. Raises ItemAbsent, ItemDamaged, IoFailed."""
+def parts(packs: Packs, row: Row, *, alive: bool = False, near: bool = False) -> Iterator[bytes]:
+    """The bytes of a body, chunk by chunk. Raises ItemAbsent, ItemDamaged, IoFailed; ItemFar with `near`."""
     reading = packs.reading()
+    if near and packs.is_away(row):
+        raise ItemFar(row.digest.hex())
     if row.kind == ItemKind.BODY:
         yield reading.item(row.digest, ItemKind.BODY, alive=alive)
         return
@@ -343,13 +384,13 @@ def parts(packs: Packs, row: Row, *, alive: bool = False) -> Iterator[bytes]:
     while some := [digest for digest, _ in islice(chunks, _LOOKED_UP)]:
         reading.look_up(some, ItemKind.CHUNK)
         for digest in some:
-            yield chunk_of(reading, digest, alive=alive)
+            yield chunk_of(reading, digest, alive=alive, near=near)
 
 
-def chunk_of(reading: Reading, digest: bytes, *, alive: bool = False) -> bytes:
+def chunk_of(reading: Reading, digest: bytes, *, alive: bool = False, near: bool = False) -> bytes:
     """One chunk of a body, not compared with its digest. Raises ItemDamaged also if it is not there."""
     try:
-        return reading.item(digest, ItemKind.CHUNK, alive=alive)
+        return reading.item(digest, ItemKind.CHUNK, alive=alive, near=near)
     except ItemAbsent:
         raise ItemDamaged("a part of it is gone") from None
 

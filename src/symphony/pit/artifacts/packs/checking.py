@@ -1,14 +1,15 @@
 """Looks for faults in packs and in their index, and puts right what can be put right safely."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from msgspec import Struct
 
 from symphony.commons.filesystem import release_lock, sync_directory
 from symphony.pit.artifacts.base.failures import io_errors
-from symphony.pit.artifacts.packs.files import PackGone, PackReader, write_at
+from symphony.pit.artifacts.packs.away import AwayReader
+from symphony.pit.artifacts.packs.files import PackGone, PackLost, PackReader, write_at
 from symphony.pit.artifacts.packs.frames import (
     ALIVE,
     DEAD,
@@ -20,7 +21,7 @@ from symphony.pit.artifacts.packs.frames import (
     pack_head,
     state_offset,
 )
-from symphony.pit.artifacts.packs.index import ABSENT, Row
+from symphony.pit.artifacts.packs.index import ABSENT, PackIndex, Row
 from symphony.pit.artifacts.packs.packs import Packs
 from symphony.pit.artifacts.packs.scanning import ItemDamaged, raw_of
 
@@ -45,6 +46,8 @@ def pack_faults(packs: Packs) -> Iterator[PackFaults]:
     for name in packs.files.sizes():
         try:
             found = _faults_of(packs, name, packs.reader(name))
+        except PackLost:
+            found = PackFaults(name, [(0, packs.files.sizes().get(name, 1))])
         except PackGone:
             continue
         if found.spans or found.marks or found.unindexed:
@@ -74,7 +77,7 @@ def salvage(packs: Packs, row: Row, name: str) -> bytes:
 def revive(packs: Packs, row: Row) -> None:
     """Set the mark of an item that is needed right. Raises IoFailed."""
     name = packs.name_of(row.pack)
-    if name is None:
+    if name is None or packs.files.away.find(name) is not None:
         return
     with io_errors(f"repair pack {name}"):
         fd = packs.files.opened(name)
@@ -95,10 +98,29 @@ def set_apart(packs: Packs, faults: PackFaults, folder: Path) -> Path:
     return target
 
 
-def _faults_of(packs: Packs, name: str, reader: PackReader) -> PackFaults:
+def give_up(packs: Packs, name: str, folder: Path) -> Path:
+    """Forget a pack that is not where it should be outside. What said so goes into `folder`. Raises IoFailed.
+
+    Bodies that had parts in it are damaged, and what is put from now on is stored again.
+    """
+
+    def drop(index: PackIndex) -> None:
+        number = index.packs().get(name)
+        with index.changes():
+            if number is not None:
+                index.drop_pack(number[0])
+
+    with io_errors(f"forget pack {name}"):
+        target = packs.files.away.set_apart(name, folder)
+    packs.ask(drop)
+    packs.files.forget(name)
+    return target
+
+
+def _faults_of(packs: Packs, name: str, reader: PackReader | AwayReader) -> PackFaults:
     with io_errors(f"read pack {name}"):
         size, found = reader.size(), PackFaults(name, [])
-        locked = packs.files.locked(name)
+        locked, dead = packs.files.locked(name), packs.files.away.dead(name)
         if locked is not None:
             release_lock(locked.fd)
         if reader.read(0, PACK_HEAD_BYTES) != pack_head(name):
@@ -110,13 +132,17 @@ def _faults_of(packs: Packs, name: str, reader: PackReader) -> PackFaults:
             elif isinstance(frame, PackFrame):
                 found.marks += sum(item.state not in (ALIVE, DEAD) for item in frame.items)
                 if locked is not None:
-                    found.unindexed += _unindexed(packs, frame)
+                    found.unindexed += _unindexed(packs, frame, dead)
     return found
 
 
-def _unindexed(packs: Packs, frame: PackFrame) -> int:
+def _unindexed(packs: Packs, frame: PackFrame, dead: Collection[tuple[int, int]]) -> int:
     """How many items of a frame are alive that the index does not know."""
-    alive = [item for item in frame.items if item.state == ALIVE and item.kind in _KINDS]
+    alive = [
+        item
+        for place, item in enumerate(frame.items)
+        if item.state == ALIVE and item.kind in _KINDS and (frame.offset, place) not in dead
+    ]
     return packs.ask(lambda index: sum(index.find(one.digest, ItemKind(one.kind)) is None for one in alive))
 
 

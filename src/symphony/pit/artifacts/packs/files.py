@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from symphony.commons.filesystem import release_lock, sync_directory
 from symphony.pit.artifacts.base.failures import io_errors
+from symphony.pit.artifacts.packs.away import AwayPacks, AwayReader, OutsidePlaces
+from symphony.pit.artifacts.packs.away import PackGone as PackGone
+from symphony.pit.artifacts.packs.away import PackLost as PackLost
 from symphony.pit.artifacts.packs.frames import (
     DEAD,
     PACK_HEAD_BYTES,
@@ -28,10 +31,6 @@ _OPEN_AT_ONCE = 32
 _NAME_CHARS = 16
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
-
-
-class PackGone(Exception):
-    """There is no such pack, or not any more."""
 
 
 class PackReader:
@@ -72,9 +71,9 @@ class PackFiles:
     Errors: OSError, PackGone.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._readers = OrderedDict[str, PackReader]()
+    def __init__(self, folder: Path, outside: OutsidePlaces) -> None:
+        self.folder, self.away = folder, AwayPacks(folder, outside)
+        self._readers = OrderedDict[str, PackReader | AwayReader]()
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.pack"
@@ -89,23 +88,45 @@ class PackFiles:
                     with suppress(ValueError, FileNotFoundError):
                         bytes.fromhex(name)
                         found[name] = entry.stat(follow_symlinks=False).st_size
+        for name in self.away.names():
+            if (away := self.away.find(name)) is not None:
+                found[name] = away.size
         return dict(sorted(found.items()))
 
-    def reader(self, name: str) -> PackReader:
-        """An open pack. Raises PackGone."""
+    def reader(self, name: str) -> PackReader | AwayReader:
+        """An open pack, here or outside. Raises PackGone."""
         found = self._readers.get(name)
         if found is None:
             try:
-                found = self._readers[name] = PackReader(self.path(name))
+                found = PackReader(self.path(name))
             except FileNotFoundError:
-                raise PackGone(name) from None
+                found = self.away.reader(name)
+                if found is None:
+                    raise PackGone(name) from None
+            self._readers[name] = found
             if len(self._readers) > _OPEN_AT_ONCE:
                 self._readers.popitem(last=False)
         self._readers.move_to_end(name)
         return found
 
+    def is_only_away(self, name: str) -> bool:
+        """Return whether a pack is outside, and not here as well."""
+        return not self.path(name).exists() and self.away.find(name) is not None
+
+    def drop_copy(self, name: str) -> bool:
+        """Delete what is kept here of a pack that is outside; False if nothing was."""
+        if self.away.find(name) is None:
+            return False
+        self.forget(name)
+        dropped = self.away.drop(name)
+        if self.path(name).exists():
+            self.path(name).unlink(missing_ok=True)
+            dropped = True
+        return dropped
+
     def forget(self, name: str | None = None) -> None:
         """Close what is open, or one pack, once its users are done."""
+        self.away.forget(name)
         if name is None:
             self._readers.clear()
         else:
@@ -139,9 +160,10 @@ class PackFiles:
                 return Appended(name, fd, PACK_HEAD_BYTES)
 
     def locked(self, name: str) -> Appended | None:
-        """A pack that is there already, if nobody else appends to it."""
+        """A pack that is there already, here or outside, if nobody else appends to it."""
+        away = self.away.find(name)
         try:
-            fd = os.open(self.path(name), _WRITE)
+            fd = os.open(self.path(name) if away is None else self.away.marker(name), _WRITE)
         except OSError:
             return None
         try:
@@ -153,7 +175,10 @@ class PackFiles:
         if not status.st_nlink or not stat.S_ISREG(status.st_mode):
             release_lock(fd)
             return None
-        return Appended(name, fd, status.st_size)
+        if away is None and self.away.find(name) is not None:  # sent meanwhile
+            release_lock(fd)
+            return None
+        return Appended(name, fd, status.st_size if away is None else away.size)
 
     def appendable(self, name: str) -> Appended | None:
         """A pack that is there already and whole at its head, if nobody else appends to it."""
@@ -177,12 +202,20 @@ class PackFiles:
 
     def unlink(self, name: str) -> None:
         self.forget(name)
+        away = self.away.find(name) is not None
+        if away:
+            self.away.retire(name)
         with suppress(FileNotFoundError):
             self.path(name).unlink()
         sync_directory(self.folder)
+        if away:
+            self.away.clear()
 
     def mark_dead(self, name: str, places: list[tuple[int, int]]) -> None:
         """Mark items, by the offset of their frame and their number in it, as not needed. Best effort."""
+        if self.away.find(name) is not None:
+            self.away.mark_dead(name, places)
+            return
         try:
             fd = self.opened(name)
         except OSError:

@@ -254,6 +254,13 @@ class PackIndex:
         with database_errors("read the index of the packs"):
             return [Row(*found) for found in self._db.execute(_UNUSED, (limit,))]
 
+    def holds(self, pack: int) -> bool:
+        """Return whether anything is found in a pack. Looks at all items."""
+        with database_errors("read the index of the packs"):
+            return (
+                self._db.execute("SELECT 1 FROM items WHERE pack = ? LIMIT 1", (pack,)).fetchone() is not None
+            )
+
     def live_bytes(self) -> dict[int, int]:
         """By number of the pack, the bytes that are needed."""
         with database_errors("read the index of the packs"):

@@ -14,8 +14,16 @@ from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import release_lock
 from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
 from symphony.pit.artifacts.base.failures import file_lock, io_errors
+from symphony.pit.artifacts.packs.away import AwayReader, OutsidePlaces
 from symphony.pit.artifacts.packs.codecs import encoded
-from symphony.pit.artifacts.packs.files import PACK_BYTES, Appended, PackFiles, PackGone, PackReader, append
+from symphony.pit.artifacts.packs.files import (
+    PACK_BYTES,
+    Appended,
+    PackFiles,
+    PackGone,
+    PackReader,
+    append,
+)
 from symphony.pit.artifacts.packs.frames import (
     ALIVE,
     DEAD,
@@ -31,8 +39,10 @@ from symphony.pit.artifacts.packs.manifests import Manifest, ManifestDamaged
 from symphony.pit.artifacts.packs.scanning import (
     ItemAbsent,
     ItemDamaged,
+    ItemFar,
     Scanned,
     item_of,
+    lost_is_damaged,
     raw_of,
     row_of,
     scan,
@@ -102,9 +112,11 @@ class Packs:
     Errors: ItemAbsent, ItemDamaged, StorageFull, IoFailed.
     """
 
-    def __init__(self, root: Path, *, look: bool = False) -> None:
+    def __init__(self, root: Path, *, look: bool = False, outside: OutsidePlaces | None = None) -> None:
         self._root = root
-        self.files = PackFiles(root / "packs")
+        self.files = PackFiles(root / "packs", outside or OutsidePlaces())
+        self.on_full: Callable[[], None] | None = None
+        """Called when this store has filled a pack."""
         self._index_path, self._lock = root / "packs.db", root / "packs.lock"
         self._index: PackIndex | None = None
         self._nothing: PackIndex | None = None
@@ -189,6 +201,8 @@ class Packs:
         self.ask(lambda index: enter(index, self._number, found))
         if pack.size >= PACK_BYTES:
             self._let_go()
+            if self.on_full is not None:
+                self.on_full()
 
     def _appendable(self) -> Appended:
         """A pack that only this store appends to."""
@@ -238,10 +252,15 @@ class Packs:
         """Where an item is, without looking at it."""
         return self.ask(lambda index: index.find(digest, kind))
 
-    def reader(self, name: str) -> PackReader:
+    def reader(self, name: str) -> PackReader | AwayReader:
         """An open pack. Raises PackGone."""
         with self._mutex:
             return self.files.reader(name)
+
+    def is_away(self, row: Row) -> bool:
+        """Return whether reading an item would ask for it outside."""
+        name = self.name_of(row.pack)
+        return name is not None and self.files.is_only_away(name)
 
     def reading(self) -> "Reading":
         """Reads items; those of one frame cost little more than one of them."""
@@ -426,7 +445,10 @@ class Packs:
             number = index.add_pack(name, 0)
         with io_errors(f"read pack {name}"):
             touched = self._root.stat().st_mtime if self._read_only else self.now()
-            found = scan(name, number, self.files.reader(name), start, touched)
+            dead = self.files.away.dead(name)
+            found = scan(name, number, self.files.reader(name), start, touched, dead)
+        if (away := self.files.away.find(name)) is not None:
+            found = found._replace(end=away.size)
         self._enter_found(index, number, found)
         return number
 
@@ -471,8 +493,8 @@ class Packs:
                 return None
             body = item_of(self.files.reader(name), frame, frame.items[row.number])
             return Manifest.decoded(body, row.size)
-        except (PackGone, OSError, ItemDamaged, ManifestDamaged):
-            return None
+        except (PackGone, OSError, IoFailed, ItemDamaged, ManifestDamaged):
+            return None  # its references count on: what they keep stays too long, never too short
 
     def _discard(self, why: DatabaseBroken) -> None:
         self._close_index()
@@ -510,10 +532,11 @@ class Reading:
         rows = self._packs.ask(lambda index: index.find_all(digests, kind))
         self._known = {row.digest: row for row in rows if row is not None}
 
-    def item(self, digest: bytes, kind: ItemKind, *, alive: bool = False) -> bytes:
+    def item(self, digest: bytes, kind: ItemKind, *, alive: bool = False, near: bool = False) -> bytes:
         """The bytes of an item, compared with their checksum, not with the digest.
 
-        With `alive`, one that is marked as dead counts as damaged. Raises ItemAbsent, ItemDamaged, IoFailed.
+        With `alive`, one that is marked as dead counts as damaged. With `near`, nothing is asked for outside.
+        Raises ItemAbsent, ItemDamaged, IoFailed; ItemFar with `near`.
         """
         for again in (False, True):
             row = self._known.get(digest)
@@ -522,7 +545,7 @@ class Reading:
             if row is None:
                 break
             try:
-                return self._at(row, alive)
+                return self._at(row, alive, near)
             except PackGone:  # it was rewritten, or somebody took it away
                 if again:
                     break
@@ -530,9 +553,11 @@ class Reading:
                 self._known = {}
         raise ItemAbsent(digest.hex())
 
-    def _at(self, row: Row, alive: bool) -> bytes:
+    def _at(self, row: Row, alive: bool, near: bool) -> bytes:
         place = (row.pack, row.offset)
         if place not in self._frames:
+            if near and self._packs.is_away(row):
+                raise ItemFar(row.digest.hex())
             self._frames[place] = self._frame(row)
             if len(self._frames) > _FRAMES_KEPT:
                 self._frames.popitem(last=False)
@@ -549,7 +574,7 @@ class Reading:
         if name is None:
             raise PackGone(str(row.pack))
         reader = self._packs.reader(name)
-        with io_errors(f"read pack {name}"):
+        with io_errors(f"read pack {name}"), lost_is_damaged():
             found = reader.read(row.offset, row.stored + _GUESSED_BYTES)
             if len(found) > head_bytes(0):
                 needed = head_bytes(int.from_bytes(found[6:8], "little"))

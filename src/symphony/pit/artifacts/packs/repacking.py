@@ -5,18 +5,22 @@ before the old pack is deleted. A reader that has it open goes on; one that look
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from symphony.commons.filesystem import release_lock
 from symphony.pit.artifacts.base.failures import io_errors
-from symphony.pit.artifacts.packs.files import PackReader
+from symphony.pit.artifacts.packs.away import AwayReader
+from symphony.pit.artifacts.packs.files import PackLost, PackReader
 from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, ItemKind, Lost, PackFrame, frames
 from symphony.pit.artifacts.packs.index import PackIndex, Row
 from symphony.pit.artifacts.packs.packs import Packs, PendingFrame, framed
 from symphony.pit.artifacts.packs.scanning import ItemDamaged, raw_of
+from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 
 LIVE_SHARE_MIN = 0.5
+SMALL_BYTES = 8 << 20
+SMALL_MANY = 16
 _BATCH_BYTES = 16 << 20
 
 logger = logging.getLogger(__name__)
@@ -35,12 +39,23 @@ def repack(
     """
     packs.release()
     live, before = packs.ask(lambda index: index.live_bytes()), packs.files.sizes()
+    small = _small(packs, before)
     for name, (number, _) in packs.ask(lambda index: index.packs()).items():
         needed, there = live.get(number, 0), before.get(name, 0) - PACK_HEAD_BYTES
-        if there > 0 and needed < there * live_share_min:
-            with exclusively():
-                rewrite(packs, name)
+        if there > 0 and (needed < there * live_share_min or name in small):
+            try:
+                with exclusively():
+                    rewrite(packs, name)
+            except (StorageUnreachable, StorageRefused) as error:
+                logger.warning("packs outside are not rewritten for now: %s", error)
+                break
     return sum(before.values()) - sum(packs.files.sizes().values())
+
+
+def _small(packs: Packs, sizes: Mapping[str, int]) -> set[str]:
+    """The packs outside that should become one, since each process sends what it has, however little."""
+    found = {name for name in packs.files.away.names() if sizes.get(name, SMALL_BYTES) < SMALL_BYTES}
+    return found if len(found) >= SMALL_MANY else set()
 
 
 def rewrite(packs: Packs, name: str, *, lossy: bool = False) -> bool:
@@ -55,9 +70,13 @@ def rewrite(packs: Packs, name: str, *, lossy: bool = False) -> bool:
         number = packs.caught_up(locked)
         with io_errors(f"rewrite pack {name}"):
             try:
-                _move(packs, name, number, packs.reader(name), lossy=lossy)
+                if not packs.files.is_only_away(name) or packs.ask(lambda index: index.holds(number)):
+                    _move(packs, name, number, packs.reader(name), lossy=lossy)
             except ItemDamaged as why:
                 logger.warning("pack %s cannot be rewritten: an artifact in it is damaged: %s", name, why)
+                return False
+            except PackLost as why:
+                logger.warning("pack %s cannot be rewritten: %s", name, why)
                 return False
 
             def forget(index: PackIndex) -> None:
@@ -86,7 +105,7 @@ def _give_up(packs: Packs, rows: list[Row], *, lossy: bool) -> None:
     packs.ask(forget)
 
 
-def _move(packs: Packs, name: str, number: int, reader: PackReader, *, lossy: bool) -> None:
+def _move(packs: Packs, name: str, number: int, reader: PackReader | AwayReader, *, lossy: bool) -> None:
     batch, places, size = list[PendingFrame](), list[Row](), 0
     for frame in frames(name, reader.read, PACK_HEAD_BYTES, reader.size()):
         if isinstance(frame, Lost):
@@ -118,7 +137,7 @@ def needed(packs: Packs, frame: PackFrame, number: int) -> list[Row]:
     return packs.ask(found)
 
 
-def _kept(reader: PackReader, frame: PackFrame, rows: list[Row]) -> PendingFrame:
+def _kept(reader: PackReader | AwayReader, frame: PackFrame, rows: list[Row]) -> PendingFrame:
     """A frame of those items of another one that are needed. Raises ItemDamaged, OSError."""
     raw = raw_of(reader, frame)
     if len(rows) == len(frame.items):

@@ -1,7 +1,10 @@
 """Reads packs from end to end: what the index is made of."""
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
+from symphony.pit.artifacts.packs.away import AwayReader, PackLost
 from symphony.pit.artifacts.packs.codecs import PayloadDamaged, decoded
 from symphony.pit.artifacts.packs.files import PackReader
 from symphony.pit.artifacts.packs.frames import (
@@ -24,6 +27,19 @@ class ItemDamaged(Exception):
     """An item is not what was stored."""
 
 
+class ItemFar(Exception):
+    """An item is outside of the home, and was not asked for there."""
+
+
+@contextmanager
+def lost_is_damaged() -> Iterator[None]:
+    """A pack that is not where it should be as damage."""
+    try:
+        yield
+    except PackLost as why:
+        raise ItemDamaged(str(why)) from why
+
+
 Manifests: TypeAlias = dict[bytes, Manifest]
 
 
@@ -35,8 +51,18 @@ class Scanned(NamedTuple):
     manifests: Manifests
 
 
-def scan(name: str, number: int, reader: PackReader, start: int, touched: float) -> Scanned:
-    """Everything in a pack from `start` on that is alive and sound. Raises OSError."""
+def scan(
+    name: str,
+    number: int,
+    reader: PackReader | AwayReader,
+    start: int,
+    touched: float,
+    dead: Collection[tuple[int, int]] = (),
+) -> Scanned:
+    """Everything in a pack from `start` on that is alive and sound, but for items that are known to be dead.
+
+    Those are given by the offset of their frame and their number in it. Raises OSError.
+    """
     size = reader.size()
     start = max(start, min(PACK_HEAD_BYTES, size))
     found = Scanned(start, [], {})
@@ -45,7 +71,7 @@ def scan(name: str, number: int, reader: PackReader, start: int, touched: float)
             continue
         found = found._replace(end=frame.end)
         for place, item in enumerate(frame.items):
-            if item.state == DEAD:
+            if item.state == DEAD or (frame.offset, place) in dead:
                 continue
             if item.kind == ItemKind.MANIFEST:
                 try:
@@ -62,7 +88,7 @@ def row_of(frame: PackFrame, item: Item, place: int, pack: int, touched: float) 
     return Row(item.digest, item.kind, pack, frame.offset, place, stored, item.size, 0, touched)
 
 
-def raw_of(reader: PackReader, frame: PackFrame, known: bytes = b"") -> bytes:
+def raw_of(reader: PackReader | AwayReader, frame: PackFrame, known: bytes = b"") -> bytes:
     """The raw payload of a frame, of which the first bytes may be known. Raises ItemDamaged, OSError."""
     payload = known[frame.head : frame.head + frame.stored]
     if len(payload) < frame.stored:
@@ -75,6 +101,6 @@ def raw_of(reader: PackReader, frame: PackFrame, known: bytes = b"") -> bytes:
         raise ItemDamaged(str(error)) from error
 
 
-def item_of(reader: PackReader, frame: PackFrame, item: Item) -> bytes:
+def item_of(reader: PackReader | AwayReader, frame: PackFrame, item: Item) -> bytes:
     """One item of a frame. Raises ItemDamaged, OSError."""
     return raw_of(reader, frame)[item.start : item.start + item.length]

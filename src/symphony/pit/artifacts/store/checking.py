@@ -20,7 +20,8 @@ from symphony.pit.artifacts.bodies.objects import Stored
 from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger, read_whole
 from symphony.pit.artifacts.metadata.records import Gone, Put
-from symphony.pit.artifacts.packs.checking import pack_faults, set_apart, wrong_rows
+from symphony.pit.artifacts.packs.away import OutsidePlaces, PackLost
+from symphony.pit.artifacts.packs.checking import give_up, pack_faults, set_apart, wrong_rows
 from symphony.pit.artifacts.packs.repacking import rewrite
 from symphony.pit.artifacts.store.files import recovered
 from symphony.ports.values import Digest
@@ -46,17 +47,21 @@ class BodyFault:
     known_as: str | None = None
 
 
+_READ_AGAIN = "the copy here was deleted; it is read from outside again"
+
+
 class StoreCheck:
     """A check of the store in `root`. Not thread-safe. Stores in use may be checked and repaired."""
 
-    def __init__(self, root: Path) -> None:
-        self._root, self._bodies = root, Bodies(root)
+    def __init__(self, root: Path, outside: OutsidePlaces | None = None) -> None:
+        self._root, self._outside = root, outside
+        self._bodies = Bodies(root, outside=outside)
 
     def faults(self) -> Iterator[BodyFault]:
         """Every fault, each once. Reads every body. Raises IoFailed."""
         if not self._root.is_dir():
             return
-        with closing(Index(None)) as known, closing(Bodies(self._root, look=True)) as bodies:
+        with closing(Index(None)) as known, closing(self._looking()) as bodies:
             if damaged := self._read_log(known):
                 yield BodyFault(kind="log", name=str(self._root / "records.log"), count=damaged)
             for label in dict.fromkeys((*known.versions.conflicts, *known.versions.unknown_tags())):
@@ -162,6 +167,8 @@ class StoreCheck:
             found = self._bodies.stat(digest)
             if found is None or self._bodies.intact(digest, found.size):
                 return "stored again meanwhile"
+            if self._bodies.drop_copies(digest) and self._bodies.intact(digest, found.size):
+                return _READ_AGAIN
             if self._bodies.revive(digest, found.size):
                 return "its mark in the pack was repaired"
             target = private_directory(self._root / "quarantine") / digest
@@ -180,7 +187,13 @@ class StoreCheck:
             packs.release()
             for faults in pack_faults(packs):
                 if faults.name == name and (faults.spans or faults.marks):
-                    apart = set_apart(packs, faults, private_directory(self._root / "quarantine"))
+                    if packs.files.drop_copy(name):
+                        return _READ_AGAIN
+                    try:
+                        apart = set_apart(packs, faults, private_directory(self._root / "quarantine"))
+                    except PackLost:
+                        apart = give_up(packs, name, private_directory(self._root / "quarantine"))
+                        return f"forgotten; where it was is in {apart}"
                     done = f"rewritten without them; they were copied to {apart}"
                     return done if rewrite(packs, name, lossy=True) else ""
         return "rewritten meanwhile"
@@ -201,6 +214,9 @@ class StoreCheck:
             if self._bodies.stat(digest) is None:
                 ledger.append(Gone(digest), durable=True)
         return "its record was dropped"
+
+    def _looking(self) -> Bodies:
+        return Bodies(self._root, look=True, outside=self._outside)
 
     def _ledger(self) -> "closing[Ledger]":
         return closing(Ledger(self._root, lambda: recovered(self._bodies)))

@@ -39,10 +39,13 @@ from symphony.pit.artifacts.metadata.records import (
     Unlinked,
     Untagged,
 )
+from symphony.pit.artifacts.packs.away import OutsidePlaces, Sent
+from symphony.pit.artifacts.packs.sending import unsent
 from symphony.pit.artifacts.store.adding import new_version, number_of
 from symphony.pit.artifacts.store.deriving import derived
 from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
 from symphony.pit.artifacts.store.reads import PendingReads
+from symphony.pit.artifacts.store.sender import Sender
 from symphony.pit.artifacts.store.trash import Trash
 from symphony.pit.artifacts.store.unsettled import Unsettled
 from symphony.pit.artifacts.values.codec import value_digest
@@ -82,9 +85,10 @@ class FileArtifacts:
     bad digests, names and types.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, outside: OutsidePlaces | None = None) -> None:
         self.root = root
-        self._bodies = Bodies(root)
+        self._bodies = Bodies(root, outside=outside)
+        self._sender = Sender(self._bodies.packs)
         self._ledger = Ledger(root, lambda: recovered(self._bodies))
         self._trash = Trash(root, self._bodies, self._ledger)
         self._reads = PendingReads()
@@ -412,10 +416,26 @@ class FileArtifacts:
                 if records := self._ledger.ask(lambda index: index.news_of(digests, now_s)):
                     self._ledger.append(*records, durable=False)
 
+    @property
+    def wrote(self) -> bool:
+        """Return whether this process has stored anything."""
+        return self._ready
+
+    def send(self) -> Sent:
+        """Send all that was stored to where the settings say; see `packs.sending`."""
+        self.settle()
+        return self._sender.send() if self.root.is_dir() else Sent(0, 0)
+
+    def unsent(self) -> Sent:
+        """Return how much has not been sent."""
+        found = unsent(self._bodies.packs)
+        return Sent(len(found), sum(found.values()))
+
     def close(self) -> None:
         """Settle, and close what is open; the next use opens it again."""
         self.settle()
         self.log_reads()
+        self._sender.close()
         self._ledger.close()
         self._bodies.close()
 
@@ -494,7 +514,7 @@ class FileArtifacts:
         """Have bodies where they belong; when each was put there, in seconds since the epoch."""
         new = dict[Digest, bytes]()
         for digest, body in bodies.items():
-            if not self._bodies.intact(digest, len(body)) or not self._bodies.touch(digest):
+            if not self._bodies.intact(digest, len(body), trusting=True) or not self._bodies.touch(digest):
                 new[digest] = body
         if new:
             self._bodies.require_room(sum(map(len, new.values())))
@@ -503,7 +523,7 @@ class FileArtifacts:
 
     def _refreshed(self, digest: Digest, size: int, name: str | None, content_type: str) -> bool:
         """Return whether an intact body was there already. Then it counts as put now."""
-        if not self._bodies.intact(digest, size):
+        if not self._bodies.intact(digest, size, trusting=True):
             return False
         with self._sharing():
             if not self._bodies.touch(digest):

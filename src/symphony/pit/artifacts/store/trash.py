@@ -42,7 +42,7 @@ class Trash:
 
     def standings(self) -> Standings:
         """Return the facts about every body that is there, by the log alone. Writes nothing."""
-        with closing(Bodies(self._root, look=True)) as bodies:
+        with closing(Bodies(self._root, look=True, outside=self._bodies.outside)) as bodies:
             return self._standings(bodies)
 
     def _standings(self, bodies: Bodies) -> Standings:
