@@ -292,7 +292,9 @@ def test_options_narrow_a_query(stored: Searched) -> None:
     assert names(runs=[RUN]) == {"report.md"}
     assert names(size_min=10, size_max=30) == {"data.json"}
     assert names(since_s=0.0, until_s=9e9) == everything
-    assert names(until_s=1.0) == set()
+    assert names(since_s=0.0) == names(until_s=9e9) == everything
+    assert names(since_s=9e9) == names(until_s=1.0) == set()
+    assert names(size_min=1) == names(size_max=1 << 40) == everything
     assert names(quality_min=0.75) == everything - {"blob.bin"}
     assert names(text="near OR blob", types=["json"]) == {"data.json"}
 

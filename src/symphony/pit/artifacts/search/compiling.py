@@ -113,8 +113,9 @@ class QueryCompiler:
         if query.low is None and query.high is None:
             return self.labelled(HAS, query.field)
         found = self._made.range_query(
-            schema(), query.field, FieldType.Float, query.low, query.high, query.low_in, query.high_in
-        )
+            schema(), query.field, FieldType.Float, query.low, query.high,
+            query.low is None or query.low_in, query.high is None or query.high_in,
+        )  # fmt: skip  # Tantivy refuses an open end that is not part of the range
         return self._made.const_score_query(found, 0.0)
 
     def _match(self, query: TextMatch, field: str) -> "Compiled | None":
