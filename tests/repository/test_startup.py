@@ -90,12 +90,22 @@ SLOW = {"dataclasses", "difflib", "importlib.resources", "logging.handlers", "to
 RARE = SLOW | {
     "cel_expr_python", "symphony.app.exporting", "symphony.app.foreseeing", "symphony.app.rerunning",
     "symphony.cli.actions.answering", "symphony.cli.actions.live_views", "symphony.commons.installation",
-    "symphony.commons.log_files", "symphony.pit.pool", "symphony.pit.tracker.engine.reruns.rerun_steps",
+    "symphony.commons.log_files", "symphony.pit.arbitration", "symphony.pit.artifacts.bodies",
+    "symphony.pit.artifacts.metadata", "symphony.pit.artifacts.packs", "symphony.pit.artifacts.search",
+    "symphony.pit.artifacts.store", "symphony.pit.pool", "symphony.pit.stale",
+    "symphony.pit.tracker.engine.reruns.rerun_steps",
     "symphony.pit.tracker.insight.history", "symphony.pit.tracker.insight.outline", "symphony.ports.metrics",
-    "symphony.sdk.reading.module", "symphony.workflow.remedies", "symphony.workflow.templates",
+    "symphony.ports.search", "symphony.sdk.reading.module", "symphony.workflow.remedies",
+    "symphony.workflow.templates",
     "symphony.workflow.validation.remedies",
 }  # fmt: skip
 """What only some workflows, errors, options and terminals need, of a run that goes straight through."""
+BESIDE_RUNS = {
+    "symphony.cli.views.versions", "symphony.pit.arbitration", "symphony.pit.artifacts.packs",
+    "symphony.pit.artifacts.search", "symphony.pit.pool", "symphony.pit.stale", "symphony.ports.retention",
+    "symphony.ports.search",
+}  # fmt: skip
+"""What commands that look at runs need not know."""
 READING = {
     "symphony.ipc.codecs", "symphony.pit.artifacts.store.files", "symphony.pit.tracker.insight.reader",
     "symphony.workflow.expressions", "symphony.workflow.files",
@@ -106,10 +116,10 @@ READING = {
 @pytest.mark.parametrize(
     ("arguments", "without"),
     [
-        (["runs", "list"], STARTING | READING),
-        (["runs", "show", "last"], STARTING | READING),
-        (["runs", "events", "last"], STARTING),
-        (["runs", "logs", "last"], STARTING | READING),
+        (["runs", "list"], STARTING | READING | BESIDE_RUNS),
+        (["runs", "show", "last"], STARTING | READING | BESIDE_RUNS),
+        (["runs", "events", "last"], STARTING | BESIDE_RUNS),
+        (["runs", "logs", "last"], STARTING | READING | BESIDE_RUNS),
     ],
 )
 def test_commands_that_look_at_runs_bring_in_nothing_that_begins_them(

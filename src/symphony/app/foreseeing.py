@@ -17,8 +17,8 @@ from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.insight.reader import Insight
 from symphony.pit.tracker.nodes.caching import Cache
 from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.resources import RunBodies
 from symphony.pit.tracker.store.runs import Runs
-from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
 from symphony.ports.forecast import Forecast
 from symphony.ports.runs import short_id
@@ -34,7 +34,7 @@ PATIENCE_S = 3.0
 def foresee(
     prepared: Prepared,
     home: Path | None,
-    executor: Callable[[Cache | None, ArtifactStore], Executor],
+    executor: Callable[[Cache | None, RunBodies], Executor],
     clock: Clock,
     reusable: Reusable | None = None,
 ) -> Forecast:
@@ -46,7 +46,7 @@ def foresee(
     past = Past()
     cache: Cache | None = None
     run_of: Callable[[str], str] = short_id
-    artifacts: ArtifactStore = MemoryArtifacts(clock.now_s)
+    artifacts: RunBodies = MemoryArtifacts(clock.now_s)
     if home is not None:
         artifacts = FileArtifacts(home / "artifacts")
         runs = Runs(home, clock, artifacts.unlink_run)

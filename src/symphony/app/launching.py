@@ -43,7 +43,7 @@ from symphony.pit.tracker.nodes.contents import plain_name
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.prints import Prints, code_prints, read_any, read_prints, same_print
-from symphony.pit.tracker.nodes.resources import LogWriter
+from symphony.pit.tracker.nodes.resources import LogWriter, RunBodies
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
 from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
@@ -52,7 +52,7 @@ from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture
 from symphony.pit.tracker.store.names import check_name
 from symphony.pit.tracker.store.runs import end_escaped
 from symphony.pit.tracker.store.sharing import SegmentStore
-from symphony.ports.artifacts import ArtifactStore, Provenance
+from symphony.ports.artifacts import Provenance
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.runs import ENDED, RunResult
 from symphony.ports.values import Value
@@ -87,7 +87,7 @@ class Launcher:
     def _replanning(self) -> "RerunPlanner":
         from symphony.app.rerunning import RerunPlanner  # most sessions rerun nothing
 
-        artifacts = self._parts.artifacts
+        artifacts = self._parts.bodies
         return RerunPlanner(
             self._parts,
             self.readying,
@@ -315,7 +315,7 @@ class Launcher:
         found = found.kept(executor)
         for step, result in found.results.items():
             self._keep(new.meta, step, result)
-        await asyncio.to_thread(self._parts.artifacts.settle)
+        await asyncio.to_thread(self._parts.bodies.settle)
         handle = await self.begin(
             new, {step: written(result, new.sealer) for step, result in found.results.items()}
         )
@@ -348,7 +348,7 @@ class Launcher:
                 version="",
                 created_at=meta.created_at,
             )
-            self._parts.artifacts.link(ref, provenance, durable=False)
+            self._parts.bodies.link(ref, provenance, durable=False)
 
     def _prepared(
         self,
@@ -383,11 +383,11 @@ class Launcher:
             sealer.stream if sealer else None,
         )
         cache = self._parts.cache if prepared.meta.cache and self._parts.home is not None else None
-        executor = self._executor(prepared, log, cache, self._parts.artifacts)
+        executor = self._executor(prepared, log, cache, self._parts.bodies)
         return Engine(job, store, executor, self._parts.clock, os.getpid()), log
 
     def _executor(
-        self, prepared: Prepared, log: LogWriter, cache: Cache | None, artifacts: ArtifactStore
+        self, prepared: Prepared, log: LogWriter, cache: Cache | None, artifacts: RunBodies
     ) -> Executor:
         job = prepared.job
         return Executor(

@@ -5,13 +5,13 @@ Each part is imported and made when first needed: commands that only look at run
 """
 
 import os
+import threading
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symphony.app.at_once import AtOnce
 from symphony.app.configured_operators import configured_files, configured_infos
 from symphony.app.pools import Pools
 from symphony.commons.errors import SymphonyError
@@ -20,16 +20,15 @@ from symphony.commons.quantities import size_bytes
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock
 from symphony.pit.tracker.store.runs import Runs
-from symphony.ports.arbiter import Arbiter
 from symphony.ports.clock import Clock
 from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
-from symphony.ports.retention import RetainedStore
 from symphony.ports.tracing import Tracing
 from symphony.workflow.catalog import Catalog, ModelInfo
 from symphony.workflow.model import OnFinish
 
 if TYPE_CHECKING:
+    from symphony.app.bodies_at_need import BodiesAtNeed
     from symphony.app.journals import Journals
     from symphony.app.live import LiveBus
     from symphony.app.searching import Searching
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from symphony.pit.arbitration.local import PitArbiter
     from symphony.pit.arbitration.sharing import SharedArbiter
     from symphony.pit.artifacts import ResultCache
+    from symphony.ports.arbiter import Arbiter
+    from symphony.ports.retention import RetainedStore
     from symphony.sdk import Operator
 
 
@@ -60,6 +61,8 @@ class Parts:
         self.environment: ChainMap[str, str] = ChainMap({}, os.environ)
         self.pools = Pools(listen_idle=isinstance(self.clock, SystemClock))
         self.attended: Callable[[Sequence[str]], bool] | None = None
+        self._artifacts: RetainedStore | None = None
+        self._opening = threading.Lock()
         self._journals: Journals | None = None
         self._settings, self._given = settings, tuple(operators)
         self._models, self._more_models = models, catalog or {}
@@ -134,13 +137,29 @@ class Parts:
         """Draw traces there, in place of where the settings say. It is closed with the rest."""
         self._traces_known, self._tracing = True, tracing
 
-    @cached_property
-    def artifacts(self) -> RetainedStore:
-        """Where large and declared values go."""
-        from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+    @property
+    def artifacts(self) -> "RetainedStore":
+        """Where large and declared values go. Thread-safe."""
+        with self._opening:
+            if self._artifacts is None:
+                self._artifacts = self._opened_artifacts()
+            return self._artifacts
 
+    @cached_property
+    def bodies(self) -> "BodiesAtNeed":
+        """The artifacts, for runs: the store is opened for the first body of any of them."""
+        from symphony.app.bodies_at_need import BodiesAtNeed
+
+        folder = None if self.home is None else self.home / "artifacts"
+        return BodiesAtNeed(lambda: self.artifacts, lambda: self._artifacts is not None, folder)
+
+    def _opened_artifacts(self) -> "RetainedStore":
         if self.home is None:
+            from symphony.pit.artifacts import MemoryArtifacts
+
             return MemoryArtifacts(self.clock.now_s)
+        from symphony.pit.artifacts import FileArtifacts
+
         private_directory(self.home)
         made = FileArtifacts(self.home / "artifacts")
         self._stores.append(made.close)
@@ -200,11 +219,13 @@ class Parts:
         return self._models
 
     @cached_property
-    def arbiter(self) -> Arbiter:
+    def arbiter(self) -> "Arbiter":
         """Grants what the runs share; one arbiter for all processes of the home, if anything is limited."""
         from symphony.app.arbitration import arbiter_of, limits_anything
 
         if not limits_anything(self.config):
+            from symphony.app.at_once import AtOnce
+
             return AtOnce()
         self._arbiter = arbiter_of(self.config, self.home, self.clock, self._reach_bus)
         return self._arbiter

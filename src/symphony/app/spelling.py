@@ -1,7 +1,7 @@
 """Spells values, results, events and problems in JSON. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 import msgspec
 
@@ -10,7 +10,6 @@ from symphony.ipc.values import spelled as spelled_by
 from symphony.ports.artifacts import ArtifactRecord, ArtifactVersion, Provenance, Rating
 from symphony.ports.models import Usage, usage_value
 from symphony.ports.runs import FailureCause, NodeResult, RunError, RunEvent, RunResult, RunSummary, short_id
-from symphony.ports.search import Hit, Quality, SearchResults
 from symphony.ports.values import JSON as Json
 from symphony.ports.values import ArtifactRef, StoredValue
 from symphony.workflow.model import (
@@ -22,6 +21,9 @@ from symphony.workflow.model import (
     SubWorkflowNode,
 )
 from symphony.workflow.problems import Problem, ValidationReport
+
+if TYPE_CHECKING:
+    from symphony.ports.search import Hit, Quality, SearchResults
 
 JSON: TypeAlias = Json
 
@@ -197,7 +199,7 @@ def rating(given: Rating) -> dict[str, JSON]:
     }  # fmt: skip
 
 
-def quality(found: Quality) -> dict[str, JSON]:
+def quality(found: "Quality") -> dict[str, JSON]:
     """Return how good an artifact is, and why."""
     parts: dict[str, JSON] = {
         one.name: {"value": one.value, "weight": one.weight, "why": one.why} for one in found.parts
@@ -205,7 +207,7 @@ def quality(found: Quality) -> dict[str, JSON]:
     return {"score": found.score, "parts": parts}
 
 
-def search_results(found: SearchResults) -> dict[str, JSON]:
+def search_results(found: "SearchResults") -> dict[str, JSON]:
     """Return what `artifacts search --json` prints."""
     return {
         "total": found.total,
@@ -215,7 +217,7 @@ def search_results(found: SearchResults) -> dict[str, JSON]:
     }
 
 
-def _hit(found: Hit) -> dict[str, JSON]:
+def _hit(found: "Hit") -> dict[str, JSON]:
     snippet: JSON = None
     if found.snippet is not None:
         snippet = {"text": found.snippet.text, "marks": [list(mark) for mark in found.snippet.marks]}

@@ -20,7 +20,6 @@ from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.clock import Clock
 from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
-from symphony.ports.retention import Clearing, RetainedStore
 from symphony.ports.runs import ENDED, RunResult, RunStatus
 from symphony.ports.steering import Pruned
 from symphony.ports.tracing import Tracing
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from symphony.app.upkeep import Upkeep
     from symphony.pit.artifacts import ResultCache
     from symphony.ports.forecast import Forecast
+    from symphony.ports.retention import Clearing, RetainedStore
     from symphony.sdk import Operator
     from symphony.workflow.nesting import Nested
 
@@ -172,7 +172,7 @@ class Symphony:
         return self.parts.tracing
 
     @property
-    def artifacts(self) -> RetainedStore:
+    def artifacts(self) -> "RetainedStore":
         """Where large and declared values go."""
         return self.parts.artifacts
 
@@ -240,7 +240,7 @@ class Symphony:
         """Forget cached results beyond the limits of the settings; return how many. Blocking."""
         return self._upkeep.prune_cache()
 
-    def clear(self, *, at_once: bool = False, dry_run: bool = False) -> Clearing:
+    def clear(self, *, at_once: bool = False, dry_run: bool = False) -> "Clearing":
         """Move artifacts that may go to the trash, and delete those that were there for long enough.
 
         The settings under `retention` say which may go; without rules, those that no run refers to and nobody

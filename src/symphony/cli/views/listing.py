@@ -8,7 +8,6 @@ from symphony.app import spelling
 from symphony.cli.console import output, signs
 from symphony.cli.console.tables import Heading, room, table
 from symphony.cli.views.ending import names, node_word
-from symphony.cli.views.versions import version_lines
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
 from symphony.ports.runs import NodeStatus, RunStatus, short_id, titled
@@ -222,7 +221,12 @@ def artifact_text(
 
     `run_of` gives what a run is called, `label_of` the label of one of its steps.
     """
-    lines = [] if record.version is None else version_lines(record.version, run_of)
+    if record.version is None:
+        lines = []
+    else:
+        from symphony.cli.views.versions import version_lines
+
+        lines = version_lines(record.version, run_of)
     lines += [
         f"digest   {record.digest}",
         f"size     {output.size(record.size)} ({record.size:,} bytes)",

@@ -15,6 +15,8 @@ from symphony.ports.artifacts import StorageFull
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _LOCK_WAIT_S = 60.0
+SPARE_BYTES = 16 << 20
+"""Room that bodies leave on the disk, so that journals and indexes can still be written."""
 
 
 @contextmanager
@@ -27,6 +29,18 @@ def io_errors(doing: str) -> Iterator[None]:
             raise no_room(doing, reason=error.strerror or "no room") from error
         hint = "check who owns the directory and whether it is mounted read-only"
         raise IoFailed.of(error, doing, hint=hint if error.errno in _REFUSED else None) from error
+
+
+def require_room(place: Path, size: int = 0) -> None:
+    """Raise StorageFull if `size` bytes more at `place` would leave less than `SPARE_BYTES`."""
+    try:
+        disk = os.statvfs(place)
+    except OSError:
+        return
+    free = disk.f_bavail * disk.f_frsize
+    if disk.f_blocks and free < size + SPARE_BYTES:
+        doing = f"store {size} bytes in {place}" if size else f"store anything in {place}"
+        raise no_room(doing, needed=size, free=free, kept=SPARE_BYTES)
 
 
 def no_room(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from symphony.commons.cutting import beginning
 from symphony.commons.errors import ValidationFailed
@@ -15,8 +16,10 @@ from symphony.ports.artifacts import (
     Rating,
     is_label,
 )
-from symphony.ports.retention import ArtifactTrashed
 from symphony.ports.values import Digest
+
+if TYPE_CHECKING:
+    from symphony.ports.retention import ArtifactTrashed
 
 MIN_AGE_S = 3600.0
 READ_AGAIN_S = 3600.0
@@ -101,7 +104,10 @@ def deleted(label: str) -> ArtifactDeleted:
     )
 
 
-def trashed(digest_or_name: str, digest: str) -> ArtifactTrashed:
+def trashed(digest_or_name: str, digest: str) -> "ArtifactTrashed":
+    """The error for what is in the trash."""
+    from symphony.ports.retention import ArtifactTrashed
+
     return ArtifactTrashed(
         f"artifact {digest_or_name[:LABEL_CHARS_MAX]} is in the trash",
         details={"artifact": digest_or_name[:LABEL_CHARS_MAX], "digest": digest},

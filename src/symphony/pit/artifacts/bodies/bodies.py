@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from symphony.commons.filesystem import release_lock, sync_directory
-from symphony.pit.artifacts.base.failures import file_lock, io_errors, no_room
+from symphony.pit.artifacts.base.failures import file_lock, io_errors, require_room
 from symphony.pit.artifacts.base.rules import DIGEST, corrupt, invalid_digest, missing
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles, Stored
 from symphony.pit.artifacts.packs.away import OutsidePlaces
@@ -33,9 +33,6 @@ from symphony.pit.artifacts.packs.packs import (
 )
 from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged, ItemFar
 from symphony.ports.values import Digest
-
-SPARE_BYTES = 16 << 20
-"""Room that bodies leave on the disk, so that journals and indexes can still be written."""
 
 
 class Bodies:
@@ -85,15 +82,8 @@ class Bodies:
         self.packs.add([*cut.taken(), *frames])
 
     def require_room(self, size: int) -> None:
-        """Raise StorageFull if `size` bytes more would leave less than `SPARE_BYTES`."""
-        try:
-            disk = os.statvfs(self._root)
-        except OSError:
-            return
-        free = disk.f_bavail * disk.f_frsize
-        if disk.f_blocks and free < size + SPARE_BYTES:
-            doing = f"store {size} bytes in {self._root}" if size else f"store anything in {self._root}"
-            raise no_room(doing, needed=size, free=free, kept=SPARE_BYTES)
+        """Raise StorageFull if `size` bytes more would leave less than what is spared."""
+        require_room(self._root, size)
 
     def touch(self, digest: Digest) -> bool:
         """Make a body count as put just now; False if it is not there."""

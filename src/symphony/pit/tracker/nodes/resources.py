@@ -13,9 +13,10 @@ from symphony.pit.tracker.nodes.limits import HEAVY_STEPS, VALUE_BYTES_MAX
 from symphony.pit.tracker.nodes.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.ports.arbiter import Arbiter
-from symphony.ports.artifacts import ArtifactStore
+from symphony.ports.artifacts import Provenance
 from symphony.ports.clock import Clock
 from symphony.ports.models import Models
+from symphony.ports.values import ArtifactRef, Digest
 
 if TYPE_CHECKING:
     from symphony.pit.workers import Workers
@@ -29,13 +30,33 @@ class LogWriter(Protocol):
     def __call__(self, node: str, text: str, stream: Literal["stdout", "stderr", "tokens"]) -> None: ...
 
 
+class RunBodies(Protocol):
+    """What a run asks of the artifact store. Every `symphony.ports.artifacts.ArtifactStore` is one."""
+
+    def put(
+        self,
+        body: bytes,
+        *,
+        content_type: str,
+        name: str | None = None,
+        encoding: str = "bytes",
+        durable: bool = True,
+    ) -> ArtifactRef: ...
+    def get(self, digest: Digest) -> bytes: ...
+    def size(self, digest: Digest) -> int | None: ...
+    def holds(self, ref: ArtifactRef) -> bool: ...
+    def link(self, ref: ArtifactRef, provenance: Provenance, *, durable: bool = True) -> None: ...
+    def require_room(self) -> None: ...
+    def settle(self) -> None: ...
+
+
 class RunResources(msgspec.Struct, frozen=True, kw_only=True):
     """Everything outside the run that its nodes use."""
 
     run_id: str
     cwd: Path
     base: Path
-    artifacts: ArtifactStore
+    artifacts: RunBodies
     models: Models
     arbiter: Arbiter
     clock: Clock
