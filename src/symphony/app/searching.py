@@ -78,7 +78,7 @@ class Searching:
         self._finder.builder().catch_up()
 
     def quality(self, record: ArtifactRecord) -> Quality:
-        """Return how good an artifact is, and why. Raises ArtifactMissing, ArtifactCorrupt."""
+        """Return how good an artifact is, and why. Raises ArtifactMissing."""
         return self._entries.quality(record)
 
     def qualities(self) -> Mapping[Digest, float]:

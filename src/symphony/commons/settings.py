@@ -254,9 +254,15 @@ class ObjectStorageConfig(Settings, frozen=True, kw_only=True):
     `patience`: how long a call that fails is tried again. Both in seconds.
     """
 
-    endpoint: Annotated[
-        str, msgspec.Meta(pattern="^https?://[^/?#@\\s]+/?$", description="an address such as https://HOST:PORT")
-    ] | None = None
+    endpoint: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                pattern="^https?://[^/?#@\\s]+/?$", description="an address such as https://HOST:PORT"
+            ),
+        ]
+        | None
+    ) = None
     region: str | None = None
     access_key_id: Secret | None = None
     secret_access_key: Secret | None = None

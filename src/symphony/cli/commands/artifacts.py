@@ -1,7 +1,9 @@
 """`symphony artifacts`: bodies by content, with names and provenance."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +11,9 @@ from symphony.cli.arguments import completing, options
 from symphony.cli.commands import artifact_export, artifact_retention, artifact_versions, searching
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
+
+if TYPE_CHECKING:
+    from symphony.app import Symphony
 
 
 @click.group("artifacts", cls=CommandGroup)
@@ -62,9 +67,10 @@ for _one in (
 @click.option(
     "--sort",
     "order",
-    type=click.Choice(["newest", "oldest", "largest", "smallest", "name"]),
+    type=click.Choice(["newest", "oldest", "largest", "smallest", "name", "quality"]),
     default="newest",
     show_default=True,
+    help="By quality is what `artifacts search` lists, the best first.",
 )
 @options.limit(50)
 @options.as_json("Print a JSON list.")
@@ -88,6 +94,11 @@ def list_artifacts(
     from symphony.cli.views import listing
 
     symphony = Symphony.open()
+    if order == "quality":
+        return _best(
+            symphony, names, types=types, tags=tags, runs=runs, since=since, until=until, limit=limit,
+            as_json=as_json,
+        )  # fmt: skip
     where = chosen(
         names=names, tags=tags, types=types, runs=[symphony.runs.find(run) for run in runs], since=since,
         until=until, order=order, now=symphony.parts.clock.now_s,
@@ -102,20 +113,64 @@ def list_artifacts(
     return 0
 
 
+def _best(
+    symphony: "Symphony",
+    names: Sequence[str],
+    *,
+    types: Sequence[str],
+    tags: Sequence[str],
+    runs: Sequence[str],
+    since: str | None,
+    until: str | None,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """List by quality, which the index of the search knows."""
+    from symphony.app import spelling
+    from symphony.cli.arguments import searches
+    from symphony.cli.console.failures import BadUsage
+    from symphony.cli.views import found as view
+
+    if names:
+        raise BadUsage(
+            "--sort quality does not go with --name",
+            hint="type symphony artifacts search name:PATTERN --sort quality",
+        )
+    request = searches.request(
+        "", types=types, tags=tags, runs=runs, since=since, until=until, min_size=None, max_size=None,
+        min_quality=None, sort="quality", limit=limit, now=symphony.parts.clock.now_s,
+    )  # fmt: skip
+    results = symphony.searching.search(request)
+    if as_json:
+        output.say_json(
+            [
+                spelling.artifact(hit.record) | {"quality": spelling.quality(hit.quality)}
+                for hit in results.hits
+            ]
+        )
+    else:
+        output.say(view.results_text(results) if results.hits else "")
+    if results.partial:
+        output.note(view.partial_text(results))
+    return 0
+
+
 @command.command()
 @options.artifact_argument
 @options.as_json()
 def show(artifact: str, as_json: bool) -> int:
-    """Show an artifact's size, type, names and origin."""
+    """Show an artifact's size, type, names and origin, its quality and why."""
     from symphony.app import Symphony, spelling
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.views import listing
+    from symphony.cli.views.found import quality_lines
     from symphony.ports.runs import short_id
 
     opened = Symphony.open()
     record = found(opened.artifacts, artifact)
+    quality = opened.searching.quality(record)
     if as_json:
-        output.say_json(spelling.artifact(record))
+        output.say_json({**spelling.artifact(record), "quality": spelling.quality(quality)})
     else:
         labels = cache(opened.runs.labels)
         said = listing.artifact_text(
@@ -123,7 +178,7 @@ def show(artifact: str, as_json: bool) -> int:
             lambda run: opened.runs.label(run) if opened.runs.has(run) else short_id(run),
             lambda run, node: labels(run).of(node),
         )
-        output.say(said)
+        output.say(said + "".join(f"{line}\n" for line in quality_lines(quality)))
     return 0
 
 

@@ -84,11 +84,9 @@ class Entries:
         """Return the entry of an artifact; None if its body is gone. A damaged one has no text."""
         record, versions = facts.record, facts.versions
         try:
-            body, whole = self.head(record)
+            body, whole = self._head(record)
         except ArtifactMissing:
             return None
-        except ArtifactCorrupt:
-            body, whole = b"", False
         text = text_of(record.content_type, body, whole=whole)
         scored = self._quality(facts, body, whole=whole)
         by = record.provenance
@@ -129,13 +127,23 @@ class Entries:
         )  # fmt: skip
 
     def quality(self, record: ArtifactRecord) -> Quality:
-        """Return how good an artifact is. Raises ArtifactMissing, ArtifactCorrupt."""
-        body, whole = self.head(record)
+        """Return how good an artifact is; of a damaged one it is not known how valid it is.
+
+        Raises ArtifactMissing.
+        """
+        body, whole = self._head(record)
         return self._quality(self.facts(record), body, whole=whole)
 
     def head(self, record: ArtifactRecord) -> tuple[bytes, bool]:
         """Return the beginning of a body, and whether that is all of it."""
         return self._store.peek(record.digest, TEXT_BYTES_MAX), record.size <= TEXT_BYTES_MAX
+
+    def _head(self, record: ArtifactRecord) -> tuple[bytes, bool]:
+        """Return the beginning of a body, nothing of a damaged one. Raises ArtifactMissing."""
+        try:
+            return self.head(record)
+        except ArtifactCorrupt:
+            return b"", False
 
     def text(self, record: ArtifactRecord) -> str | None:
         """Return the text of an artifact as it was indexed. Raises ArtifactMissing, ArtifactCorrupt."""
