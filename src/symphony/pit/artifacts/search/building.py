@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from symphony.commons.errors import IoFailed
 from symphony.commons.integers import INTEGER_MAX
 from symphony.pit.artifacts.search.changes import ChangeLog, LogPlace, StoreChanges
 from symphony.pit.artifacts.search.core.words import term
@@ -60,9 +61,14 @@ class IndexBuilder:
         try:
             return self._read_on()
         except SearchIndexBroken as error:
+            self._files.require_room()  # what cannot be written is not broken, and is better than none
             logger.warning("the index %s was unusable (%s): it is built again", self._files.index, error)
-            self._files.discard()
+        self._files.discard()
+        try:
             return self._read_on()
+        except SearchIndexBroken as error:
+            self._files.require_room()
+            raise IoFailed(f"cannot build the index {self._files.index}: {error}") from error
 
     def _read_on(self) -> int:
         indexed = self._opened()

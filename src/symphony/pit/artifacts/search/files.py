@@ -18,10 +18,12 @@ from typing import Final
 import msgspec
 
 from symphony.commons.filesystem import private_directory, release_lock, write_atomic
-from symphony.pit.artifacts.base.failures import io_errors
+from symphony.pit.artifacts.base.failures import io_errors, no_room
 
 _FOOTER_MAGIC: Final = 1337
 _READ_BYTES: Final = 1 << 20
+_PROBE_BYTES: Final = 4 << 20
+_SPARE_BYTES: Final = 64 << 20
 _TRIES: Final = 5
 _ENDINGS: Final = ("idx", "pos", "term", "store", "fast", "fieldnorm")
 """The files of a segment, beside the one that tells which of its documents are gone."""
@@ -109,6 +111,20 @@ class IndexFiles:
                 path.unlink(missing_ok=True)
             for path in self.folder.glob("gone-*"):
                 shutil.rmtree(path, ignore_errors=True)
+
+    def require_room(self) -> None:
+        """Raise StorageFull or IoFailed if an index of this size could not be written here."""
+        with io_errors(f"write {self.folder}"):
+            size = sum(path.stat().st_size for path in self.index.glob("*") if path.is_file())
+            disk = os.statvfs(self.folder)
+            needed, free = 2 * size + _SPARE_BYTES, disk.f_bavail * disk.f_frsize
+            if disk.f_blocks and free < needed:
+                raise no_room(f"write {self.folder}", needed=needed, free=free)
+            probe = self.folder / f"probe-{os.getpid()}"
+            try:
+                write_atomic(probe, bytes(_PROBE_BYTES), mode=0o600)
+            finally:
+                probe.unlink(missing_ok=True)
 
     @contextmanager
     def writing(self, *, wait: bool) -> Iterator[bool]:
