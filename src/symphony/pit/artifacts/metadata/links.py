@@ -40,7 +40,8 @@ ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608
 _FOUND = f"SELECT id, digest, provenance, value, sum = {SUM} FROM linked WHERE "  # noqa: S608
 _USERS = """
-SELECT DISTINCT run_id FROM (SELECT link FROM inputs WHERE value = ? LIMIT ?) JOIN linked ON id = link LIMIT ?
+SELECT DISTINCT run_id FROM (SELECT link FROM inputs WHERE value IN ({}) LIMIT ?)
+JOIN linked ON id = link LIMIT ?
 """
 _LOOKED_AT = 10_000
 _PLACES = "SELECT id, provenance FROM linked WHERE "
@@ -170,11 +171,9 @@ class LinkTables:
         """Return up to `limit` runs in which something was made of a body. O(1): it looks at no more links
         than `_LOOKED_AT`, whatever was made of it.
         """
-        found = set[str]()
-        for key in sorted(key for value in self.values_of(digest) if (key := _key(value)) is not None):
-            for (run_id,) in self._rows.all(tuple[str], _USERS, key, _LOOKED_AT, limit):
-                found.add(run_id)
-        return set(sorted(found)[:limit])
+        keys = sorted(key for value in self.values_of(digest) if (key := _key(value)) is not None)
+        query = _USERS.format(", ".join("?" * len(keys)))
+        return {run_id for (run_id,) in self._rows.all(tuple[str], query, *keys, _LOOKED_AT, limit)}
 
     def made_by(self, run_id: str, limit: int) -> list[tuple[Digest, Provenance]]:
         """Return what a run refers to, in the order in which it was made."""
