@@ -201,7 +201,7 @@ def main() -> None:
             found = measure(Home(Path(folder) / "home"), artifacts, without)
         figures = [Figure(what, value, unit) for what, (value, unit) in found.items()]
         for what, (value, _) in found.items():
-            if what in before and not what.startswith("stored"):
+            if before.get(what, (0,))[0] and not what.startswith("stored"):
                 tens = len(str(artifacts // smaller)) - 1 or 1
                 growth = (value / before[what][0]) ** (1 / tens)
                 name, _, kind = what.partition(", ")

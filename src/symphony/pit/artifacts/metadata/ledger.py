@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -139,6 +139,8 @@ class Ledger:
             self._catch_up(write=True)
             judge, self._judge = self._judge or Index(None), None
             with closing(judge), _broken_is_final():
+                if not self._worth_compacting():
+                    return
                 self._read_log(judge, write=False)
                 position, needed = judge.position(), judge.count()
                 if position.damaged or position.offset < _COMPACT_BYTES:
@@ -146,6 +148,15 @@ class Ledger:
                 if sum(1 for _ in self._log.read(0)) > 2 * needed:
                     self._log.replace(judge.dump())
                     self._catch_up(write=True)
+
+    def _worth_compacting(self) -> bool:
+        """Return whether the log may be twice as long as needed, as the index has it: that is quick to tell.
+
+        What is written then is judged by the log alone.
+        """
+        with suppress(DatabaseBroken):
+            return self._log.lines() > 2 * self._opened().count()
+        return True
 
     def close(self) -> None:
         """Close the files; the next use opens them again."""

@@ -294,6 +294,14 @@ class RecordLog:
         if rest:
             yield LoggedRecord(None, offset + len(rest), whole=False)
 
+    def lines(self) -> int:
+        """Return how many lines there are, damaged ones included."""
+        count = offset = 0
+        with io_errors(f"read {self.path}"):
+            while chunk := os.pread(self._fd, _READ_BYTES, offset):
+                count, offset = count + chunk.count(b"\n"), offset + len(chunk)
+        return count
+
     def before(self, offset: int, length: int) -> bytes:
         """The last `length` bytes before `offset`, or as many as there are."""
         start = max(offset - length, 0)
