@@ -117,8 +117,15 @@ class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name}@{self.number}"
 
 
+RECORDED_MAX: Final = 1_000
+"""So many links and names of one body are in its record."""
+
+
 class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of one artifact in the index: the newest name first, every provenance, ratings by rater.
+    """The record of one artifact in the index: the newest name first, provenance, ratings by rater.
+
+    A body that many runs have made has the provenance of the first `RECORDED_MAX` links, and as many of its
+    newest names. What keeps a body, and what a run has made, counts all of them.
 
     `labels` are the names with the number of the newest version that is this body, such as `report@3`.
     `version` is the one that was asked for, if it was asked for by a name.

@@ -34,7 +34,7 @@ from symphony.pit.artifacts.metadata.records import (
 )
 from symphony.pit.artifacts.metadata.rows import IndexRows, require_sound
 from symphony.pit.artifacts.metadata.selecting import select
-from symphony.ports.artifacts import ArtifactFilter, ArtifactRecord, Rating
+from symphony.ports.artifacts import RECORDED_MAX, ArtifactFilter, ArtifactRecord, Rating
 from symphony.ports.retention import Standing
 from symphony.ports.values import Digest
 
@@ -110,7 +110,7 @@ FROM objects WHERE sequence < ? AND {care.NOT_TRASHED} ORDER BY sequence DESC LI
 """  # noqa: S608  # constants
 _NAMES_OF = """
 SELECT name, content_type, sum = row_sum('named', name, digest, sequence, unclaimed, content_type)
-FROM named WHERE digest = ? ORDER BY sequence DESC
+FROM named WHERE digest = ? ORDER BY sequence DESC LIMIT ?
 """
 _NAMED = """
 SELECT digest, sum = row_sum('named', name, digest, sequence, unclaimed, content_type)
@@ -278,8 +278,8 @@ class Index:
         found = self._rows.sound(tuple[int, str, float, int | None], _OBJECT, digest)
         if not found:
             return None
-        names = self._rows.sound(tuple[str, str, int | None], _NAMES_OF, digest)
-        provenance = self.links.of_body(digest)
+        names = self._rows.sound(tuple[str, str, int | None], _NAMES_OF, digest, RECORDED_MAX)
+        provenance = self.links.of_body(digest, RECORDED_MAX)
         rated = self._rows.sound(tuple[bytes, int | None], _RATINGS_OF, digest)
         with database_errors(f"read {self._path}"):
             ratings = [_rating.decode(rating) for rating, _ in rated]

@@ -139,14 +139,15 @@ class LinkTables:
 
     # -- questions
 
-    def of_body(self, digest: Digest) -> list[Provenance]:
-        """Return where a body came from, in each run that refers to it."""
-        return [by for _, by, _ in self._sound("digest = ?", digest)]
+    def of_body(self, digest: Digest, limit: int) -> list[Provenance]:
+        """Return where a body came from, in runs that refer to it: the first up to `limit`."""
+        return [by for _, by, _ in self._sound("digest = ? ORDER BY id LIMIT ?", digest, limit)]
 
     def values_of(self, digest: Digest) -> set[str]:
         """Return the digests of all values that a body is known to be, or may be."""
-        said = {value for _, _, value in self._sound("digest = ?", digest) if value}
-        return said | forms_of(digest)
+        query = "SELECT DISTINCT value FROM (SELECT value FROM linked WHERE digest = ? LIMIT ?)"
+        said = self._rows.all(tuple[bytes], query, digest, _LOOKED_AT)
+        return {value.hex() for (value,) in said if value} | forms_of(digest)
 
     def bodies_of(self, value: str) -> set[Digest]:
         """Return the bodies that are this value."""

@@ -11,6 +11,7 @@ def chosen(
     where: ArtifactFilter,
     types_of: Callable[[ArtifactRecord], Collection[str]],
     tags_of: Callable[[ArtifactRecord], Collection[str]],
+    runs_of: Callable[[ArtifactRecord], Collection[str]],
 ) -> list[ArtifactRecord]:
     """Return the records that `where` lets through; they are given newest first."""
     found = [
@@ -19,7 +20,7 @@ def chosen(
         if _fits(where.names, one.names)
         and set(where.tags) <= set(tags_of(one))
         and _fits([p for kind in where.types for p in (kind, f"{kind};*")], types_of(one), lower=True)
-        and (not where.runs or any(by.run_id in where.runs for by in one.provenance))
+        and (not where.runs or not set(where.runs).isdisjoint(runs_of(one)))
         and (where.since_s is None or one.created_at >= where.since_s)
         and (where.until_s is None or one.created_at < where.until_s)
     ]

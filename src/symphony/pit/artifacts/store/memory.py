@@ -5,6 +5,7 @@ import io
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import BinaryIO, Self
 
 import msgspec
@@ -35,6 +36,7 @@ from symphony.pit.artifacts.store.memory_versions import MemoryVersions
 from symphony.pit.artifacts.store.unchanged import compared
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.ports.artifacts import (
+    RECORDED_MAX,
     ArtifactFilter,
     ArtifactRecord,
     ArtifactVersion,
@@ -270,7 +272,8 @@ class MemoryArtifacts:
             shown = [digest for digest, entry in self._entries.items() if entry.trashed_at is None]
             if where is not None:
                 every = map(self._record, reversed(shown))
-                return iter(chosen(every, where, self._types_of, self._tags_of)[: max(limit, 0)])
+                found = chosen(every, where, self._types_of, self._tags_of, self._runs_of)
+                return iter(found[: max(limit, 0)])
             newest = shown[::-1][: max(limit, 0)]
             return iter([self._record(digest) for digest in newest])
 
@@ -383,6 +386,9 @@ class MemoryArtifacts:
         entry = self._entries[record.digest]
         return [entry.content_type, *entry.types.values()]
 
+    def _runs_of(self, record: ArtifactRecord) -> set[str]:
+        return {run_id for run_id, _, _ in self._entries[record.digest].links}
+
     def _tags_of(self, record: ArtifactRecord) -> list[str]:
         return [tag for one in self._versions.of_body(record.digest, INTEGER_MAX) for tag in one.tags]
 
@@ -450,14 +456,14 @@ class MemoryArtifacts:
     def _record(self, digest: Digest, name: str | None = None) -> ArtifactRecord:
         entry = self._entries[digest]
         by = sorted(entry.links.values(), key=lambda p: (p.created_at, p.run_id, p.node, p.port))
-        types = dict(reversed(entry.types.items()))
+        types = dict(islice(reversed(entry.types.items()), RECORDED_MAX))
         return ArtifactRecord(
             digest=digest,
             size=len(entry.body),
             content_type=types.get(name or "", next(iter(types.values()), entry.content_type)),
             names=tuple(types),
             created_at=entry.created_at,
-            provenance=tuple(by),
+            provenance=tuple(by[:RECORDED_MAX]),
             labels=tuple(f"{called}@{self._versions.newest_of(called, digest)}" for called in types),
             ratings=tuple(rating for _, rating in sorted(entry.ratings.items())),
         )
