@@ -18,7 +18,7 @@ from symphony.pit.artifacts.packs.index import PackIndex
 from symphony.pit.artifacts.packs.packs import Packs
 from symphony.pit.artifacts.store.checking import BodyFault, StoreCheck
 from symphony.pit.artifacts.store.files import FileArtifacts
-from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance
+from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance, Rating
 from symphony.ports.values import ArtifactRef, Digest
 
 
@@ -304,6 +304,51 @@ def test_damaged_lines_of_the_log_are_told_and_nothing_is_dropped_for_them(store
     assert repaired(store) == ["", ""]
     assert [fault.kind for fault in faults(store)] == ["log", "stale"]
     assert store.get(idle.digest) == b"idle"
+
+
+@pytest.mark.parametrize("kind", ["put", "linked", "tagged", "rated", "pinned"])
+def test_damaged_lines_of_the_log_are_restored_from_an_index_that_had_read_them(
+    store: FileArtifacts, kind: str
+) -> None:
+    def known() -> object:
+        found = list(store.records()), store.versions("name"), store.find("name@best").digest
+        store.close()
+        return found
+
+    ref = put(store, b"a body", "name", "r1")
+    store.tag("name", 1, "best")
+    put(store, b"another", "name", "r2")
+    store.rate(ref.digest, Rating(by="ann", score=0.5, at=1.0))
+    store.pin(ref.digest)
+    before = known()
+    log = store.root / "records.log"
+    damaged = log.read_bytes().replace(b'"kind":"%b"' % kind.encode(), b'"kind":"%b"' % (b"?" * len(kind)))
+    log.write_bytes(damaged)
+    assert any(fault.kind == "log" for fault in faults(store))
+    done = repaired(store)
+    assert all(done)
+    aside = store.root / "quarantine" / "records.log.damaged-0"
+    assert done[0] == f"written anew from the index, which had read it before; the damaged one is {aside}"
+    assert aside.read_bytes() == damaged
+    assert faults(store) == []
+    assert known() == before
+    (store.root / "index.db").unlink()
+    assert known() == before
+
+
+def test_a_damaged_log_is_not_written_anew_of_an_index_that_lacks_what_it_says(store: FileArtifacts) -> None:
+    put(store, b"a body", "name", "r1")
+    put(store, b"another", "name", "r2")
+    store.close()
+    log = store.root / "records.log"
+    log.write_bytes(log.read_bytes().replace(b'"linked"', b'"l1nked"', 1))
+    with closing(sqlite3.connect(store.root / "index.db")) as db, db:
+        db.create_function("row_sum", -1, row_sum, deterministic=True)
+        db.execute("DELETE FROM versions WHERE number = 2")
+    before = log.read_bytes()
+    assert repaired(store)[0] == ""
+    assert log.read_bytes() == before
+    assert [one.number for one in store.versions("name")] == [2, 1]
 
 
 @pytest.mark.parametrize("table", ["objects", "named", "linked", "versions"])

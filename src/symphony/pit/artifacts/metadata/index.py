@@ -122,6 +122,15 @@ SELECT digest, rating, sum = row_sum('ratings', digest, rater, rating) FROM rati
 _RATINGS_OF = """
 SELECT rating, sum = row_sum('ratings', digest, rater, rating) FROM ratings WHERE digest = ? ORDER BY rater
 """
+_COVERED = (
+    "SELECT digest, size FROM objects ORDER BY digest",
+    "SELECT name, digest FROM named ORDER BY name, digest",
+    "SELECT run_id, node, port, digest FROM linked ORDER BY run_id, node, port, digest",
+    "SELECT digest, rater FROM ratings ORDER BY digest, rater",
+    "SELECT name, number, digest FROM versions ORDER BY name, number",
+    "SELECT name, tag FROM tags ORDER BY name, tag",
+    "SELECT digest FROM care WHERE pinned ORDER BY digest",
+)
 _DUMPED = ("objects", "ratings", "linked", "versions", "tags")
 _COUNTED = " + ".join(f"(SELECT count(*) FROM {table})" for table in _DUMPED)  # noqa: S608  # constants
 _COUNT = f"SELECT {_COUNTED} + {care.COUNT}"
@@ -343,6 +352,16 @@ class Index:
         with database_errors(f"read {self._path}"):
             rows = zip_longest(self._connection.execute(query), other.execute(query))
             return any(one != another for one, another in rows)
+
+    def covers(self, other: "Index") -> bool:
+        """Return whether this index knows every body, name, version, tag, link, rating and pin of another."""
+        with database_errors(f"read {self._path}"):
+            for query in _COVERED:
+                here = self._connection.execute(query)
+                # Both come in one order: what is passed over while looking for a row is not in the other.
+                if not all(row in here for row in other._connection.execute(query)):  # noqa: SLF001
+                    return False
+        return True
 
     def digests(self) -> Iterator[Digest]:
         """Yield the digest of every body that is known, in order."""

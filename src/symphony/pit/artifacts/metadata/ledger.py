@@ -149,6 +149,30 @@ class Ledger:
                     self._log.replace(judge.dump())
                     self._catch_up(write=True)
 
+    def restore(self, keep: Callable[[Path], object]) -> bool:
+        """Write a damaged log anew, of an index that had read its lines before they were damaged.
+
+        `keep` is called with the path of the damaged one before. False if no index knows better: it has read
+        damaged lines itself, is damaged, has not read all, or lacks what a line that is still good says.
+        """
+        with self._mutex, file_lock(self._lock, exclusive=True):
+            self._check_fork()
+            if not self._log.attach(write=False) or not self._index_path.is_file():
+                return False
+            self._close_index()
+            try:
+                with closing(Index(self._index_path)) as known, closing(Index(None)) as judge:
+                    known.check()
+                    self._read_log(judge, write=False)
+                    if known.position() != judge.position()._replace(damaged=0) or not known.covers(judge):
+                        return False
+                    keep(self._log.path)
+                    self._log.replace(known.dump())
+            except DatabaseBroken:
+                return False
+            self._catch_up(write=True)
+            return True
+
     def _worth_compacting(self) -> bool:
         """Return whether the log may be twice as long as needed, as the index has it: that is quick to tell.
 

@@ -4,6 +4,7 @@ Looking changes nothing. Repairing deletes nothing that could be good: a damaged
 `quarantine/`, an unrecorded one is recorded, and only rows are dropped that tell of nothing.
 """
 
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from symphony.commons.filesystem import private_directory
+from symphony.commons.filesystem import private_directory, replacing
 from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
-from symphony.pit.artifacts.base.failures import file_lock
+from symphony.pit.artifacts.base.failures import file_lock, io_errors
 from symphony.pit.artifacts.base.rules import RECOVERED, UNKNOWN_TYPE
 from symphony.pit.artifacts.bodies.bodies import Bodies
 from symphony.pit.artifacts.bodies.objects import Stored
@@ -47,6 +48,7 @@ class BodyFault:
     known_as: str | None = None
 
 
+_ANEW = "the log was written anew meanwhile"
 _READ_AGAIN = "the copy here was deleted; it is read from outside again"
 
 
@@ -64,7 +66,7 @@ class StoreCheck:
         with closing(Index(None)) as known, closing(self._looking()) as bodies:
             if damaged := self._read_log(known):
                 yield BodyFault(kind="log", name=str(self._root / "records.log"), count=damaged)
-            for label in dict.fromkeys((*known.versions.conflicts, *known.versions.unknown_tags())):
+            for label in _odd_versions(known):
                 yield BodyFault(kind="version", name=label)
             if self._index_differs(known):
                 yield BodyFault(kind="index", name=str(self._root / "index.db"))
@@ -97,14 +99,18 @@ class StoreCheck:
             case "index" if fault.name.endswith(_PACKS_INDEX):
                 return self._index_packs()
             case "index":
-                with file_lock(self._root / "records.lock", exclusive=True):
-                    set_aside(Path(fault.name), "it differs from its log")
-                return "rebuilt from the log when it is next used"
+                return self._index_log(Path(fault.name))
+            case "log":
+                return self._restore_log()
             case "pack":
                 return self._rewrite(Path(fault.name).stem)
             case "stray":
                 return "deleted" if self._bodies.old.clear_strays() or not Path(fault.name).exists() else ""
-            case "missing" | "log" | "version":
+            case "version":
+                with closing(Index(None)) as known:
+                    self._read_log(known)
+                    return "" if fault.name in _odd_versions(known) else _ANEW
+            case "missing":
                 return ""
 
     # -- looking
@@ -175,6 +181,30 @@ class StoreCheck:
             self._bodies.set_aside(digest, target)
         return f"moved to {target}"
 
+    def _index_log(self, path: Path) -> str:
+        with closing(Index(None)) as known:
+            self._read_log(known)
+            if not self._index_differs(known):
+                return _ANEW
+        with file_lock(self._root / "records.lock", exclusive=True):
+            set_aside(path, "it differs from its log")
+        return "rebuilt from the log when it is next used"
+
+    def _restore_log(self) -> str:
+        kept = list[Path]()
+
+        def keep(log: Path) -> None:
+            folder = private_directory(self._root / "quarantine")
+            names = (folder / f"{log.name}.damaged-{number}" for number in range(1_000_000))
+            kept.append(next(name for name in names if not name.exists()))
+            with io_errors(f"write {kept[0]}"), log.open("rb") as stream, replacing(kept[0]) as copy:
+                shutil.copyfileobj(stream, copy)
+
+        with self._ledger() as ledger, file_lock(self._root / "collect.lock", exclusive=True):
+            if not ledger.restore(keep):
+                return ""
+        return f"written anew from the index, which had read it before; the damaged one is {kept[0]}"
+
     def _index_packs(self) -> str:
         with file_lock(self._root / "packs.lock", exclusive=True):
             self._bodies.close()
@@ -220,6 +250,11 @@ class StoreCheck:
 
     def _ledger(self) -> "closing[Ledger]":
         return closing(Ledger(self._root, lambda: recovered(self._bodies)))
+
+
+def _odd_versions(known: Index) -> list[str]:
+    """Return the numbers that the log gives to two bodies, and the tags on versions that never were."""
+    return list(dict.fromkeys((*known.versions.conflicts, *known.versions.unknown_tags())))
 
 
 def merged(
