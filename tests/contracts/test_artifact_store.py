@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.support.buckets import BUCKET, S3Service
+from tests.support.encryption import keys
 from tests.support.outside import OutsideArtifacts
 from tests.support.storages import FakeStorage
 
@@ -41,10 +42,12 @@ def service() -> Iterator[S3Service]:
     made.die()
 
 
-@pytest.fixture(params=["files", "memory", "outside", "bucket"])
+@pytest.fixture(params=["files", "encrypted", "memory", "outside", "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made: Store = FileArtifacts(tmp_path / "artifacts")
-    if request.param == "memory":
+    if request.param == "encrypted":
+        made = FileArtifacts(tmp_path / "artifacts", keys=keys(tmp_path / "artifacts"))
+    elif request.param == "memory":
         made = MemoryArtifacts()
     elif request.param == "outside":
         made = OutsideArtifacts(tmp_path / "artifacts", FakeStorage())

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.encryption import PASSPHRASE, keys
 from tests.support.packs import age, damage, flip, frames_of, pack_files
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.encryption.sources import VARIABLE
 from symphony.pit.artifacts.metadata.records import Unlinked, line_of
 from symphony.pit.artifacts.packs.frames import head_bytes
 from symphony.pit.artifacts.packs.packs import FRAME_BYTES
@@ -21,9 +23,13 @@ from symphony.ports.values import ArtifactRef
 BODY = b"a body of some length\n" * 100
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[FileArtifacts]:
-    made = FileArtifacts(tmp_path / "home" / "artifacts")
+@pytest.fixture(params=["plain", "encrypted"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FileArtifacts]:
+    monkeypatch.setenv(VARIABLE, PASSPHRASE)  # for other stores of the same folder
+    root = tmp_path / "home" / "artifacts"
+    made = FileArtifacts(root, keys=keys(root, encrypts=request.param == "encrypted"))
     yield made
     made.close()
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.encryption import PASSPHRASE, keys
 from tests.support.packs import age, frames_of, old_object, pack_files
 
+from symphony.pit.artifacts.encryption.sources import VARIABLE
 from symphony.pit.artifacts.packs import packs as packs_module
 from symphony.pit.artifacts.packs.repacking import rewrite
 from symphony.pit.artifacts.store.checking import StoreCheck
@@ -17,9 +19,13 @@ from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenanc
 from symphony.ports.values import ArtifactRef
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[FileArtifacts]:
-    made = FileArtifacts(tmp_path / "home" / "artifacts")
+@pytest.fixture(params=["plain", "encrypted"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FileArtifacts]:
+    monkeypatch.setenv(VARIABLE, PASSPHRASE)  # for other stores of the same folder
+    root = tmp_path / "home" / "artifacts"
+    made = FileArtifacts(root, keys=keys(root, encrypts=request.param == "encrypted"))
     yield made
     made.close()
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.encryption import keys
 from tests.support.outside import OutsideArtifacts
 from tests.support.storages import FakeStorage
 
@@ -18,11 +19,13 @@ ANY_AGE = -10.0
 """Nothing is too young."""
 
 
-@pytest.fixture(params=["files", "memory", "outside"])
+@pytest.fixture(params=["files", "encrypted", "memory", "outside"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made: Store = MemoryArtifacts()
     if request.param == "files":
         made = FileArtifacts(tmp_path / "artifacts")
+    elif request.param == "encrypted":
+        made = FileArtifacts(tmp_path / "artifacts", keys=keys(tmp_path / "artifacts"))
     elif request.param == "outside":
         made = OutsideArtifacts(tmp_path / "artifacts", FakeStorage())
     yield made

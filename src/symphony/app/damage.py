@@ -12,6 +12,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.base.database import SUMMED, DatabaseBroken, check_structure, database_errors
 from symphony.pit.artifacts.bodies.bodies import Bodies
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES
+from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, RecordLog, Unlinked
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.following import replay_of
@@ -43,7 +44,7 @@ class Examined:
     damages: list[Damage] = field(default_factory=list)
 
 
-def examine_home(home: Path, clock: Clock, *, bodies: bool = True) -> Examined:
+def examine_home(home: Path, clock: Clock, *, bodies: bool = True, keys: StoreKeys | None = None) -> Examined:
     """Look at everything in `home`; with `bodies` every artifact is read and compared with its digest.
 
     Raises IoFailed where something may not be read.
@@ -56,7 +57,7 @@ def examine_home(home: Path, clock: Clock, *, bodies: bool = True) -> Examined:
     _database(artifacts / "packs.db", "index", found)
     referred = _log(artifacts / "records.log", found)
     if bodies:
-        with closing(Bodies(artifacts, look=True)) as stored:
+        with closing(Bodies(artifacts, look=True, keys=keys)) as stored:
             _bodies(stored, referred, found)
     return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from symphony.app.preparing import Prepared
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.tracker.engine.reruns.reused import Reusable
 from symphony.pit.tracker.insight.forecast import Past, forecast
 from symphony.pit.tracker.insight.foresight import Foresight, ReadOnlyCache, TakenOver
@@ -37,10 +38,11 @@ def foresee(
     executor: Callable[[Cache | None, RunBodies], Executor],
     clock: Clock,
     reusable: Reusable | None = None,
+    keys: StoreKeys | None = None,
 ) -> Forecast:
     """Return the forecast of a prepared run; `home` is None where there is nothing to look into.
 
-    `reusable` is what a rerun takes.
+    `reusable` is what a rerun takes, `keys` open encrypted artifacts.
     """
     outline = Outline(prepared.job.workflow, prepared.meta.recorded())
     past = Past()
@@ -48,7 +50,7 @@ def foresee(
     run_of: Callable[[str], str] = short_id
     artifacts: RunBodies = MemoryArtifacts(clock.now_s)
     if home is not None:
-        artifacts = FileArtifacts(home / "artifacts")
+        artifacts = FileArtifacts(home / "artifacts", keys=keys)
         runs = Runs(home, clock, artifacts.unlink_run)
         run_of = functools.cache(runs.label)
         for other in _earlier(runs, clock):

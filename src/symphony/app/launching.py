@@ -122,7 +122,7 @@ class Launcher:
         prepared = self.prepared(workflow, inputs, cwd, cache, environment=environment, load=False)
         at = parts.home if parts.home is not None and parts.home.is_dir() else None
         executor = functools.partial(self._executor, prepared, lambda *_: None)
-        return foresee(prepared, at, executor, parts.clock)
+        return foresee(prepared, at, executor, parts.clock, keys=None if at is None else parts.store_keys)
 
     def prepared(
         self,
@@ -332,7 +332,8 @@ class Launcher:
         parts.environment.update(environment or {})
         new, found, _ = self._replanning.planned(run_id, asked, load=False)
         executor = functools.partial(self._executor, new, lambda *_: None)
-        return foresee(new, parts.home, executor, parts.clock, found)
+        keys = None if parts.home is None else parts.store_keys
+        return foresee(new, parts.home, executor, parts.clock, found, keys)
 
     def _keep(self, meta: RunMeta, name: str, result: "ReusedResult") -> None:
         """Claim the artifacts in a reused result, so that deleting the old run leaves them.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from symphony.pit.arbitration.local import PitArbiter
     from symphony.pit.arbitration.sharing import SharedArbiter
     from symphony.pit.artifacts import ResultCache
+    from symphony.pit.artifacts.encryption.keys import StoreKeys
     from symphony.ports.arbiter import Arbiter
     from symphony.ports.retention import RetainedStore
     from symphony.sdk import Operator
@@ -137,6 +138,17 @@ class Parts:
         """Draw traces there, in place of where the settings say. It is closed with the rest."""
         self._traces_known, self._tracing = True, tracing
 
+    @cached_property
+    def store_keys(self) -> "StoreKeys":
+        """Opens what artifacts are encrypted with. Raises SymphonyError for a Symphony in memory."""
+        from symphony.app.key_sources import store_keys
+
+        if self.home is None:
+            raise SymphonyError(
+                "a Symphony in memory encrypts nothing", code="no-home", hint="give it a home"
+            )
+        return store_keys(self.config.encryption, self.home, self.environment)
+
     @property
     def artifacts(self) -> "RetainedStore":
         """Where large and declared values go. Thread-safe."""
@@ -151,6 +163,8 @@ class Parts:
         from symphony.app.bodies_at_need import BodiesAtNeed
 
         folder = None if self.home is None else self.home / "artifacts"
+        if folder is not None and self.config.encryption.enabled and self.store_keys.asks:
+            _ = self.artifacts  # asks for the passphrase, before anything else is on the terminal
         return BodiesAtNeed(lambda: self.artifacts, lambda: self._artifacts is not None, folder)
 
     def _opened_artifacts(self) -> "RetainedStore":
@@ -161,7 +175,8 @@ class Parts:
         from symphony.pit.artifacts import FileArtifacts
 
         private_directory(self.home)
-        made = FileArtifacts(self.home / "artifacts")
+        made = FileArtifacts(self.home / "artifacts", keys=self.store_keys)
+        made.make_ready_to_encrypt()
         self._stores.append(made.close)
         return made
 
@@ -172,7 +187,10 @@ class Parts:
 
         if self.home is None:
             raise SymphonyError("a Symphony in memory has no search", code="no-home", hint="give it a home")
-        return Searching(self.home, self.artifacts, self.config.search, self.clock, lambda: self.runs)
+        return Searching(
+            self.home, self.artifacts, self.config.search, self.clock, lambda: self.runs,
+            encrypted=self.config.encryption.enabled,
+        )  # fmt: skip
 
     @cached_property
     def cache(self) -> "ResultCache":

@@ -35,10 +35,14 @@ class Searching:
         config: SearchConfig,
         clock: Clock,
         runs: Callable[[], Runs],
+        *,
+        encrypted: bool = False,
     ) -> None:
+        """`encrypted`: the artifacts are. Then the index has no words of theirs, unless settings say so."""
         self._home, self._clock, self._runs = home, clock, runs
+        self.texts = not encrypted if config.text is None else config.text
         weights = msgspec.structs.asdict(config.quality)
-        self._entries = Entries(store, weights=weights, outcomes=self._outcomes)
+        self._entries = Entries(store, weights=weights, texts=self.texts, outcomes=self._outcomes)
         self._succeeded = set[str]()
         self._store, self._root = store, home / "artifacts"
         folder = self._root / _FOLDER

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.store.checking import BodyFault, StoreCheck
 from symphony.ports.runs import short_id
 
@@ -21,12 +22,12 @@ class StoreFault:
     """True if there is something left for the user to do."""
 
 
-def check_store(home: Path, *, repair: bool = False) -> Iterator[StoreFault]:
+def check_store(home: Path, keys: StoreKeys | None = None, *, repair: bool = False) -> Iterator[StoreFault]:
     """Yield every fault of the artifact store of `home`. With `repair`, what can be repaired safely is.
 
     Raises StorageFull, IoFailed.
     """
-    check = StoreCheck(home / "artifacts")
+    check = StoreCheck(home / "artifacts", keys=keys)
     for fault in list(check.faults()):
         repaired = check.repair(fault) if repair else ""
         lost = fault.kind == "damaged" and (fault.run or fault.known_as) is not None
@@ -42,6 +43,8 @@ def _problem(fault: BodyFault) -> str:
     match fault.kind:
         case "damaged":
             return f"artifact {fault.name}{known}{referring} is not what was stored"
+        case "tampered":
+            return f"somebody has tampered with artifact {fault.name}{known}{referring.rstrip(',')}"
         case "missing":
             return f"artifact {fault.name}{known}{referring} is not there"
         case "stale":
@@ -71,6 +74,8 @@ def _fix(fault: BodyFault, *, repaired: bool) -> str:
             return f"{aside}{again}restore it from a copy with `symphony artifacts put FILE`"
         case "damaged" | "missing":
             return f"{again}restore it from a copy with `symphony artifacts put FILE`"
+        case "tampered":
+            return "find out who can write there, and restore the folder artifacts from a copy"
         case "version":
             return "the first counts: store what you miss again, with `symphony artifacts put` or `tag`"
         case "log":

@@ -10,6 +10,7 @@ import click
 from symphony.cli.console import exits, output
 from symphony.cli.lazy import LazyGroup
 from symphony.commons.collector import seldom_collected
+from symphony.commons.prompting import prompt_with
 
 PROGRAM: Final = "symphony"
 COMPLETE_VARIABLE: Final = "_SYMPHONY_COMPLETE"
@@ -45,6 +46,7 @@ def root() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's) and return its exit status."""
     output.prepare()
+    prompt_with(_passphrase)
     words = list(sys.argv[1:] if arguments is None else arguments)
     end = words.index("--") if "--" in words else len(words)
     debug = "--debug" in words[:end]
@@ -60,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  (the edge of the program: everything ends as words)
         status = stopped() if _was_stopped(error) else _explained(error, words, debug=debug)
     return status
+
+
+def _passphrase(new: bool) -> str | None:
+    from symphony.cli.console import asking
+
+    return asking.passphrase(new)
 
 
 def _was_stopped(error: Exception) -> bool:

@@ -100,6 +100,19 @@ class DatabaseConfig(Settings, frozen=True, kw_only=True):
     url: Secret | None = None
 
 
+class EncryptionConfig(Settings, frozen=True, kw_only=True):
+    """Whether the contents of artifacts are encrypted on the disk, and what opens their key.
+
+    `passphrase` is the name of an environment variable, never the passphrase. In its place, `key_file` names
+    a file with a random key, or `key_command` a program, with its arguments, that prints one.
+    """
+
+    enabled: bool = False
+    passphrase: str = "SYMPHONY_PASSPHRASE"  # noqa: S105  (the name of a variable)
+    key_file: str | None = None
+    key_command: tuple[str, ...] = ()
+
+
 class LogsConfig(Settings, frozen=True, kw_only=True):
     """What nodes print. `node_mb` and `run_mb` bound one node and one run, in megabytes.
 
@@ -124,8 +137,9 @@ class QualityConfig(Settings, frozen=True, kw_only=True):
 
 
 class SearchConfig(Settings, frozen=True, kw_only=True):
-    """The search of artifacts."""
+    """The search of artifacts. `text`: whether their words are in the index; unset, if they are plain."""
 
+    text: bool | None = None
     quality: QualityConfig = QualityConfig()
 
 
@@ -358,6 +372,7 @@ class Config(Settings, frozen=True, kw_only=True):
     budget: BudgetConfig = BudgetConfig()
     bus: BusConfig = BusConfig()
     database: DatabaseConfig = DatabaseConfig()
+    encryption: EncryptionConfig = EncryptionConfig()
     http: HttpConfig = HttpConfig()
     logging: LoggingConfig = LoggingConfig()
     logs: LogsConfig = LogsConfig()
@@ -376,6 +391,8 @@ class Config(Settings, frozen=True, kw_only=True):
             raise ValueError("budget.currency must be three capital letters, such as USD")
         if why := _wrong_bus(self.bus):
             raise ValueError(f"bus.{why}")
+        if why := _wrong_encryption(self.encryption):
+            raise ValueError(f"encryption.{why}")
         for name, model in self.models.items():
             if why := _wrong_model(name, model):
                 raise ValueError(f"models.{name}: {why}")
@@ -384,8 +401,9 @@ class Config(Settings, frozen=True, kw_only=True):
 
     @property
     def key_names(self) -> frozenset[str]:
-        """Return the variables that hold the keys of models and of the bus."""
+        """Return the variables that hold the keys of models, of the bus and of the artifacts."""
         names = {model.key for model in self.models.values()} | {self.bus.token, self.bus.nkey}
+        names.add(self.encryption.passphrase if self.encryption.enabled else None)
         return frozenset(name for name in names if name is not None)
 
 
@@ -412,6 +430,15 @@ def _wrong_bus(bus: BusConfig) -> str | None:
         return "token and nkey do not go together: a server asks for one of them"
     if (bus.cert is None) != (bus.cert_key is None):
         return "cert and cert_key go together"
+    return None
+
+
+def _wrong_encryption(encryption: EncryptionConfig) -> str | None:
+    """Return what is wrong with how the key of the artifacts is opened; None if nothing is."""
+    if not KEY_NAME.fullmatch(encryption.passphrase):
+        return "passphrase must be the name of an environment variable, not the passphrase itself"
+    if encryption.key_file is not None and encryption.key_command:
+        return "key_file and key_command do not go together: the key comes from one of them"
     return None
 
 

@@ -40,6 +40,12 @@ class ArtifactCorrupt(SymphonyError):
     code = "artifact-corrupt"
 
 
+class ArtifactTampered(ArtifactCorrupt):
+    """The body is encrypted, and somebody has changed what is stored of it. No accident looks like that."""
+
+    code = "artifact-tampered"
+
+
 class ArtifactAmbiguous(SymphonyError):
     """Several stored bodies begin with this digest prefix; `details["digests"]` lists some."""
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from symphony.cli.arguments import completing, options
-from symphony.cli.commands import artifact_export, artifact_retention, artifact_versions, searching
+from symphony.cli.commands import (
+    artifact_export,
+    artifact_key,
+    artifact_retention,
+    artifact_versions,
+    searching,
+)
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
 
@@ -30,6 +36,7 @@ for _one in (
     *artifact_versions.COMMANDS,
     *artifact_retention.COMMANDS,
     *artifact_export.COMMANDS,
+    artifact_key.command,
 ):
     command.add_command(_one)
 
@@ -224,9 +231,10 @@ def fsck(repair: bool, as_json: bool) -> int:
     from symphony.app.store_checks import check_store
     from symphony.cli.console import exits
 
-    home = Symphony.open().home
+    opened = Symphony.open()
+    home = opened.home
     assert home is not None
-    found = list(check_store(home, repair=repair))
+    found = list(check_store(home, opened.parts.store_keys, repair=repair))
     left = sum(one.left for one in found)
     if as_json:
         faults: list[spelling.JSON] = [

@@ -18,9 +18,10 @@ def command(as_json: bool) -> int:
     from symphony.cli.console import exits
     from symphony.commons.time import SystemClock
 
-    home = Symphony.open().home
+    opened = Symphony.open()
+    home = opened.home
     assert home is not None
-    found = examine_home(home, SystemClock())
+    found = examine_home(home, SystemClock(), keys=opened.parts.store_keys)
     if as_json:
         damaged: list[spelling.JSON] = [
             {"kind": one.kind, "name": one.name, "problem": one.problem, "fix": one.fix}

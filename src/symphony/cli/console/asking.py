@@ -33,6 +33,21 @@ def agreed(question: str) -> bool:
                 return False
 
 
+def passphrase(new: bool) -> str | None:
+    """Return a passphrase that a person types, twice if it is a new one; None without a terminal."""
+    if not asks(yes=False):
+        return None
+    import getpass
+
+    while True:
+        typed = getpass.getpass(
+            "New passphrase for the artifacts: " if new else "Passphrase of the artifacts: "
+        )
+        if not new or getpass.getpass("Again: ") == typed:
+            return typed or None
+        output.note("the two differ")
+
+
 def _line() -> str:
     """Return the line that is typed; empty at the end of the input."""
     if sys.platform != "win32":

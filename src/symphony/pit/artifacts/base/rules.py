@@ -13,6 +13,7 @@ from symphony.ports.artifacts import (
     ArtifactCorrupt,
     ArtifactDeleted,
     ArtifactMissing,
+    ArtifactTampered,
     Rating,
     is_label,
 )
@@ -121,6 +122,14 @@ def corrupt(digest: str, why: str) -> ArtifactCorrupt:
         details={"digest": digest},
         hint="check the disk, then set it aside with symphony artifacts fsck --repair, and run again: what "
         "made it runs again",
+    )
+
+
+def tampered(digest: str, why: str) -> ArtifactTampered:
+    return ArtifactTampered(
+        f"artifact {digest} cannot be trusted: {why}",
+        details={"digest": digest},
+        hint="find out who can write there, and restore the folder artifacts from a copy; nothing repairs it",
     )
 
 

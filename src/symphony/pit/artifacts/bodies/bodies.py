@@ -16,22 +16,21 @@ from typing import BinaryIO
 
 from symphony.commons.filesystem import release_lock, sync_directory
 from symphony.pit.artifacts.base.failures import file_lock, io_errors, require_room
-from symphony.pit.artifacts.base.rules import DIGEST, corrupt, invalid_digest, missing
+from symphony.pit.artifacts.base.rules import DIGEST, corrupt, invalid_digest, missing, tampered
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles, Stored
+from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.packs.away import OutsidePlaces
 from symphony.pit.artifacts.packs.files import PackGone
 from symphony.pit.artifacts.packs.frames import ItemKind
+from symphony.pit.artifacts.packs.framing import PendingFrame
 from symphony.pit.artifacts.packs.index import Row
 from symphony.pit.artifacts.packs.manifests import WHOLE_MAX, Cutter, Manifest
 from symphony.pit.artifacts.packs.packs import (
     FRAME_BYTES,
     Packs,
-    PendingFrame,
     Reading,
-    framed,
-    framed_manifest,
 )
-from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged, ItemFar
+from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged, ItemFar, ItemTampered
 from symphony.ports.values import Digest
 
 
@@ -41,9 +40,16 @@ class Bodies:
     With `look` it changes no file. Errors: ArtifactMissing, ArtifactCorrupt, StorageFull, IoFailed.
     """
 
-    def __init__(self, root: Path, *, look: bool = False, outside: OutsidePlaces | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        look: bool = False,
+        outside: OutsidePlaces | None = None,
+        keys: StoreKeys | None = None,
+    ) -> None:
         self._root, self.outside = root, outside
-        self.packs, self.old = Packs(root, look=look, outside=outside), ObjectFiles(root)
+        self.packs, self.old = Packs(root, look=look, outside=outside, keys=keys), ObjectFiles(root)
 
     def close(self) -> None:
         """Close what is open; the next use opens it again."""
@@ -68,7 +74,7 @@ class Bodies:
         for digest, body in bodies.items():
             key = bytes.fromhex(digest)
             if len(body) <= WHOLE_MAX:
-                frames.append(framed(ItemKind.BODY, [(key, body)]))
+                frames.append(self.packs.framing.framed(ItemKind.BODY, [(key, body)]))
                 continue
             if len(body) > _FLUSHED_BYTES:
                 writer = BodyWriter(self.packs)
@@ -78,7 +84,7 @@ class Bodies:
             cutter, manifest = Cutter(), Manifest()
             for chunk in (*cutter.feed(body), *cutter.end()):
                 cut.add(chunk, manifest)
-            frames.append(framed_manifest(key, manifest))
+            frames.append(self.packs.framing.framed_manifest(key, manifest))
         self.packs.add([*cut.taken(), *frames])
 
     def require_room(self, size: int) -> None:
@@ -188,11 +194,9 @@ class Bodies:
                 yield b"" if name is None else salvage(self.packs, one, name)
 
     def _same(self, row: Row) -> bool:
-        hasher = hashlib.sha256()
         with suppress(ItemAbsent, ItemDamaged):
-            for part in parts(self.packs, row):
-                hasher.update(part)
-            return hasher.digest() == row.digest
+            require_same(self.packs, row)
+            return True
         return False
 
     # -- reading
@@ -250,6 +254,18 @@ class Bodies:
             return False
         return True
 
+    def tampered(self, digest: Digest) -> bool:
+        """Return whether somebody has changed what is stored of a body, and made it look right."""
+        row = self.packs.find(_key(digest))
+        try:
+            for _ in () if row is None else parts(self.packs, row):
+                pass
+        except ItemTampered:
+            return True
+        except (ItemAbsent, ItemDamaged):
+            return False
+        return False
+
     def stat(self, digest: Digest) -> Stored | None:
         """Size and age of one body, or None if it is not there."""
         row = self.packs.find(_key(digest))
@@ -301,7 +317,7 @@ class Chunks:
         return frames
 
     def _close_frame(self) -> None:
-        self._frames.append(framed(ItemKind.CHUNK, self._frame))
+        self._frames.append(self._packs.framing.framed(ItemKind.CHUNK, self._frame))
         self.size += len(self._frames[-1].payload)
         self._frame, self._raw = [], 0
 
@@ -342,11 +358,11 @@ class BodyWriter:
         if row is not None and row.size == self.size and self._packs.is_away(row):
             self._packs.touch(key)
         elif self.size <= WHOLE_MAX:
-            self._packs.add([framed(ItemKind.BODY, [(key, self._head)])])
+            self._packs.add([self._packs.framing.framed(ItemKind.BODY, [(key, self._head)])])
         else:
             for chunk in self._cutter.end():
                 self._chunks.add(chunk, self._manifest)
-            self._packs.add([*self._chunks.taken(), framed_manifest(key, self._manifest)])
+            self._packs.add([*self._chunks.taken(), self._packs.framing.framed_manifest(key, self._manifest)])
         return _digest(key)
 
     @property
@@ -375,6 +391,15 @@ def parts(packs: Packs, row: Row, *, alive: bool = False, near: bool = False) ->
         reading.look_up(some, ItemKind.CHUNK)
         for digest in some:
             yield chunk_of(reading, digest, alive=alive, near=near)
+
+
+def require_same(packs: Packs, row: Row) -> None:
+    """Raise ItemDamaged unless a body has its digest; ItemAbsent, IoFailed."""
+    hasher = hashlib.sha256()
+    for part in parts(packs, row):
+        hasher.update(part)
+    if hasher.digest() != row.digest:
+        raise ItemDamaged("its bytes have changed")
 
 
 def chunk_of(reading: Reading, digest: bytes, *, alive: bool = False, near: bool = False) -> bytes:
@@ -426,6 +451,8 @@ def refusals(digest: Digest) -> Iterator[None]:
         yield
     except ItemAbsent:
         raise missing(digest) from None
+    except ItemTampered as why:
+        raise tampered(digest, str(why)) from why
     except ItemDamaged as why:
         raise corrupt(digest, str(why)) from why
 

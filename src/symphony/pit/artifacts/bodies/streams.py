@@ -10,7 +10,7 @@ from typing import Self
 
 from symphony.pit.artifacts.base.failures import io_errors
 from symphony.pit.artifacts.base.rules import corrupt, require_range, writer_closed
-from symphony.pit.artifacts.bodies.bodies import Bodies, BodyWriter, chunk_of, refusals
+from symphony.pit.artifacts.bodies.bodies import Bodies, BodyWriter, chunk_of, refusals, require_same
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles
 from symphony.pit.artifacts.packs.frames import ItemKind
 from symphony.pit.artifacts.packs.index import Row
@@ -88,6 +88,9 @@ class PackRanges:
                 self._chunks.add(row.digest, row.size)
             else:
                 self._chunks = packs.manifest(row)
+                if packs.keys.encrypts and not packs.encrypted(row):
+                    # Anybody could have written this list: the digest of the body alone proves it.
+                    require_same(packs, row)
         start = 0
         for _, length in self._chunks:
             self._starts.append(start)

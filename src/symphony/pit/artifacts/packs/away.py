@@ -23,6 +23,7 @@ import msgspec
 
 from symphony.commons.errors import IoFailed
 from symphony.commons.filesystem import sync_directory, write_atomic
+from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.ports.object_storage import (
     ObjectExists,
     ObjectMissing,
@@ -73,8 +74,8 @@ class AwayPacks:
     Errors: PackGone, PackLost; StorageUnreachable, StorageRefused; OSError for files of the home.
     """
 
-    def __init__(self, folder: Path, outside: OutsidePlaces) -> None:
-        self._folder, self._outside = folder, outside
+    def __init__(self, folder: Path, outside: OutsidePlaces, keys: StoreKeys) -> None:
+        self._folder, self._outside, self.keys = folder, outside, keys
         self._cache = folder.parent / "away"
         self._known: dict[str, AwayPack] = {}
         self._opened: dict[str, ObjectStorage] = {}
@@ -266,7 +267,7 @@ class AwayReader:
     """One pack that is outside. Thread-safe. Its errors are those of `AwayPacks`."""
 
     def __init__(self, packs: AwayPacks, name: str, pack: AwayPack) -> None:
-        self._packs, self._name, self._pack = packs, name, pack
+        self._packs, self._name, self._pack, self.keys = packs, name, pack, packs.keys
         self._last = (-1, b"")
 
     def read(self, offset: int, length: int) -> bytes:

@@ -65,6 +65,8 @@ def salvage(packs: Packs, row: Row, name: str) -> bytes:
     reader = packs.reader(name)
     with io_errors(f"read pack {name}"):
         frame = packs.files.frame(name, row.offset)
+        if frame is not None and frame.encrypted:  # the folder quarantine must not hold what was encrypted
+            return reader.read(frame.offset, frame.end - frame.offset)
         if frame is not None and row.number < len(frame.items):
             item = frame.items[row.number]
             try:

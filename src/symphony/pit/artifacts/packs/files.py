@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from symphony.commons.filesystem import release_lock, sync_directory
 from symphony.pit.artifacts.base.failures import io_errors
+from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.packs.away import AwayPacks, AwayReader, OutsidePlaces
 from symphony.pit.artifacts.packs.away import PackGone as PackGone
 from symphony.pit.artifacts.packs.away import PackLost as PackLost
@@ -36,7 +37,9 @@ _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 class PackReader:
     """One open pack. It is closed with its last user; what it reads stays what it was, even once deleted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keys: StoreKeys) -> None:
+        self.keys = keys
+        """Open what is encrypted in it."""
         self._fd = -1
         self._fd = os.open(path, _READ)
 
@@ -71,8 +74,8 @@ class PackFiles:
     Errors: OSError, PackGone.
     """
 
-    def __init__(self, folder: Path, outside: OutsidePlaces) -> None:
-        self.folder, self.away = folder, AwayPacks(folder, outside)
+    def __init__(self, folder: Path, outside: OutsidePlaces, keys: StoreKeys) -> None:
+        self.folder, self.away, self._keys = folder, AwayPacks(folder, outside, keys), keys
         self._readers = OrderedDict[str, PackReader | AwayReader]()
 
     def path(self, name: str) -> Path:
@@ -98,7 +101,7 @@ class PackFiles:
         found = self._readers.get(name)
         if found is None:
             try:
-                found = PackReader(self.path(name))
+                found = PackReader(self.path(name), self._keys)
             except FileNotFoundError:
                 found = self.away.reader(name)
                 if found is None:

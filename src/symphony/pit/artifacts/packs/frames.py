@@ -5,7 +5,7 @@ A frame describes itself, so that the index of all packs can be made of the pack
     magic 4 | codec 1 | reserved 1 | items 2 | stored bytes 4 | raw bytes 4 | CRC-32 of the payload 4 |
     CRC-32 of this head and of the table 4
     for each item: state 1 | kind 1 | SHA-256 32 | raw bytes 4 | bytes of the body 8
-    the payload: the items one after the other, compressed, perhaps encrypted
+    the payload: the items one after the other, compressed, and encrypted if the codec says so
 
 Numbers are little-endian. The checksums begin with the name of the pack, so that a pack inside a body is not
 mistaken for a part of the pack that the body is in. Only the states, which are outside of the checksum, are
@@ -21,12 +21,15 @@ from typing import NamedTuple
 MAGIC = b"\xd5SyF"
 PACK_MAGIC = b"symphony pack 1\n"
 ALIVE, DEAD = 0x00, 0xFF
+ENCRYPTED = 0x80
+"""Added to the codec of a payload that is encrypted, after it was compressed."""
 FRAME_ITEMS_MAX = 0xFFFF
 RAW_BYTES_MAX = 0xFFFFFFFF
 
 _HEAD = struct.Struct("<4sBBHIIII")
 _ITEM = struct.Struct("<BB32sIQ")
 _UNSUMMED = struct.Struct("<4sBBHIII")
+_BOUND = struct.Struct("<BHI")
 _SEARCHED_BYTES = 1 << 20
 _READ_BYTES = 4 << 20
 
@@ -76,6 +79,16 @@ class PackFrame(NamedTuple):
         """Where the next frame may begin."""
         return self.offset + self.head + self.stored
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether its payload is."""
+        return bool(self.codec & ENCRYPTED)
+
+    @property
+    def bound(self) -> bytes:
+        """What its payload is bound to, if that is encrypted."""
+        return bound_to(self.codec, self.raw, self.items)
+
     def intact(self, payload: bytes) -> bool:
         """Return whether `payload` is what was written."""
         return len(payload) == self.stored and zlib.crc32(payload) == self.payload_sum
@@ -120,6 +133,15 @@ def frame_head(pack: str, codec: int, raw: int, payload: bytes, items: Sequence[
     return _HEAD.pack(*head, _sum(pack, _UNSUMMED.pack(*head), table)) + table
 
 
+def bound_to(codec: int, raw: int, items: Sequence[Item]) -> bytes:
+    """Return what an encrypted payload is bound to: that its items are these, and nothing else of it changes.
+
+    Not its place, so that it can be moved to another pack as it is.
+    """
+    table = b"".join(_ITEM.pack(ALIVE, one.kind, one.digest, one.length, one.size) for one in items)
+    return _BOUND.pack(codec, len(items), raw) + table
+
+
 def frame_at(pack: str, offset: int, found: bytes) -> PackFrame | None:
     """Return the frame that begins with `found`, which has its whole head, or None if that is damaged."""
     if len(found) < _HEAD.size:
@@ -159,6 +181,18 @@ def frames(pack: str, read: ReadAt, start: int, end: int) -> Iterator[PackFrame 
         at = _next_magic(read, at + 1, end)
     if gap is not None:
         yield Gap(gap, end)
+
+
+def heads(pack: str, read: ReadAt, start: int, end: int) -> Iterator[PackFrame]:
+    """Yield the frames between two offsets that have sound heads. No payload is read."""
+    at = start
+    while at < end:
+        found = read_frame(pack, read, at)
+        if found is None:
+            at = _next_magic(read, at + 1, end)
+        else:
+            yield found
+            at = found.end
 
 
 def payload_sound(read: ReadAt, frame: PackFrame) -> bool:

@@ -8,14 +8,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import release_lock
 from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
 from symphony.pit.artifacts.base.failures import file_lock, io_errors
+from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.packs.away import AwayReader, OutsidePlaces
-from symphony.pit.artifacts.packs.codecs import encoded
 from symphony.pit.artifacts.packs.files import (
     PACK_BYTES,
     Appended,
@@ -27,13 +27,13 @@ from symphony.pit.artifacts.packs.files import (
 from symphony.pit.artifacts.packs.frames import (
     ALIVE,
     DEAD,
-    Item,
     ItemKind,
     PackFrame,
     frame_at,
     frame_head,
     head_bytes,
 )
+from symphony.pit.artifacts.packs.framing import FrameMaker, PendingFrame
 from symphony.pit.artifacts.packs.index import PackIndex, Row
 from symphony.pit.artifacts.packs.manifests import Manifest, ManifestDamaged
 from symphony.pit.artifacts.packs.scanning import (
@@ -64,35 +64,6 @@ _abandoned: list[object] = []
 logger = logging.getLogger(__name__)
 
 
-class PendingFrame(NamedTuple):
-    """A frame that has no place yet; `manifest` if its one item is that."""
-
-    codec: int
-    raw: int
-    payload: bytes
-    items: tuple[Item, ...]
-    manifest: Manifest | None = None
-
-
-def framed(kind: ItemKind, bodies: Sequence[tuple[bytes, bytes]]) -> PendingFrame:
-    """A frame of several items, each given as its digest and its bytes."""
-    items, start = [], 0
-    for digest, body in bodies:
-        items.append(Item(digest, kind, start, len(body), len(body)))
-        start += len(body)
-    raw = bodies[0][1] if len(bodies) == 1 else b"".join(body for _, body in bodies)
-    codec, payload = encoded(raw)
-    return PendingFrame(codec, len(raw), payload, tuple(items))
-
-
-def framed_manifest(digest: bytes, manifest: Manifest) -> PendingFrame:
-    """A frame of the list of a body's chunks."""
-    raw = manifest.encoded()
-    codec, payload = encoded(raw)
-    item = Item(digest, ItemKind.MANIFEST, 0, len(raw), manifest.size)
-    return PendingFrame(codec, len(raw), payload, (item,), manifest)
-
-
 class _Ticket:
     """Frames that wait for their turn."""
 
@@ -112,9 +83,18 @@ class Packs:
     Errors: ItemAbsent, ItemDamaged, StorageFull, IoFailed.
     """
 
-    def __init__(self, root: Path, *, look: bool = False, outside: OutsidePlaces | None = None) -> None:
-        self._root = root
-        self.files = PackFiles(root / "packs", outside or OutsidePlaces())
+    def __init__(
+        self,
+        root: Path,
+        *,
+        look: bool = False,
+        outside: OutsidePlaces | None = None,
+        keys: StoreKeys | None = None,
+    ) -> None:
+        self._root, self.keys = root, StoreKeys(root) if keys is None else keys
+        outside = outside or OutsidePlaces()
+        self.files = PackFiles(root / "packs", outside, self.keys)
+        self.framing = FrameMaker(self.files.folder, outside, self.keys)
         self.on_full: Callable[[], None] | None = None
         """Called when this store has filled a pack."""
         self._index_path, self._lock = root / "packs.db", root / "packs.lock"
@@ -272,6 +252,14 @@ class Packs:
             return Manifest.decoded(self.reading().item(row.digest, ItemKind.MANIFEST, alive=alive), row.size)
         except ManifestDamaged as error:
             raise ItemDamaged(str(error)) from error
+
+    def encrypted(self, row: Row) -> bool:
+        """Return whether an item is encrypted; False also if it is not at its place any more."""
+        name = self.name_of(row.pack)
+        with self._mutex, suppress(PackGone), io_errors(f"read pack {name}"):
+            frame = None if name is None else self.files.frame(name, row.offset)
+            return frame is not None and frame.encrypted
+        return False
 
     def bodies(self) -> Iterator[Row]:
         """Every body, in order of the digests."""

@@ -13,8 +13,9 @@ from symphony.pit.artifacts.base.failures import io_errors
 from symphony.pit.artifacts.packs.away import AwayReader
 from symphony.pit.artifacts.packs.files import PackLost, PackReader
 from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, ItemKind, Lost, PackFrame, frames
+from symphony.pit.artifacts.packs.framing import PendingFrame
 from symphony.pit.artifacts.packs.index import PackIndex, Row
-from symphony.pit.artifacts.packs.packs import Packs, PendingFrame, framed
+from symphony.pit.artifacts.packs.packs import Packs
 from symphony.pit.artifacts.packs.scanning import ItemDamaged, raw_of
 from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 
@@ -113,7 +114,7 @@ def _move(packs: Packs, name: str, number: int, reader: PackReader | AwayReader,
         rows = needed(packs, frame, number) if isinstance(frame, PackFrame) else []
         if not rows or not isinstance(frame, PackFrame):
             continue
-        batch.append(_kept(reader, frame, rows))
+        batch.append(_kept(packs, reader, frame, rows))
         places += rows
         size += len(batch[-1].payload)
         if size > _BATCH_BYTES:
@@ -137,15 +138,14 @@ def needed(packs: Packs, frame: PackFrame, number: int) -> list[Row]:
     return packs.ask(found)
 
 
-def _kept(reader: PackReader | AwayReader, frame: PackFrame, rows: list[Row]) -> PendingFrame:
+def _kept(packs: Packs, reader: PackReader | AwayReader, frame: PackFrame, rows: list[Row]) -> PendingFrame:
     """A frame of those items of another one that are needed. Raises ItemDamaged, OSError."""
     raw = raw_of(reader, frame)
-    if len(rows) == len(frame.items):
+    if len(rows) == len(frame.items) and frame.encrypted == packs.keys.encrypts:
         payload = reader.read(frame.offset + frame.head, frame.stored)
         return PendingFrame(frame.codec, frame.raw, payload, frame.items)
     items = [frame.items[row.number] for row in rows]
-    bodies = [(item.digest, raw[item.start : item.start + item.length]) for item in items]
-    return framed(ItemKind(items[0].kind), bodies)
+    return packs.framing.framed_items([(item, raw[item.start : item.start + item.length]) for item in items])
 
 
 _KINDS = frozenset(ItemKind)

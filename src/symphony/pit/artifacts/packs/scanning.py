@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
+from symphony.pit.artifacts.encryption.core.payloads import PayloadTampered
 from symphony.pit.artifacts.packs.away import AwayReader, PackLost
 from symphony.pit.artifacts.packs.codecs import PayloadDamaged, decoded
 from symphony.pit.artifacts.packs.files import PackReader
 from symphony.pit.artifacts.packs.frames import (
     DEAD,
+    ENCRYPTED,
     PACK_HEAD_BYTES,
     Item,
     ItemKind,
@@ -25,6 +27,10 @@ class ItemAbsent(Exception):
 
 class ItemDamaged(Exception):
     """An item is not what was stored."""
+
+
+class ItemTampered(ItemDamaged):
+    """An item is whole, and yet not what was encrypted: somebody changed it, and made it look right."""
 
 
 class ItemFar(Exception):
@@ -89,14 +95,21 @@ def row_of(frame: PackFrame, item: Item, place: int, pack: int, touched: float) 
 
 
 def raw_of(reader: PackReader | AwayReader, frame: PackFrame, known: bytes = b"") -> bytes:
-    """The raw payload of a frame, of which the first bytes may be known. Raises ItemDamaged, OSError."""
+    """The raw payload of a frame, of which the first bytes may be known.
+
+    Raises ItemDamaged, ItemTampered, OSError, and what is wrong with the key.
+    """
     payload = known[frame.head : frame.head + frame.stored]
     if len(payload) < frame.stored:
         payload += reader.read(frame.offset + frame.head + len(payload), frame.stored - len(payload))
     if not frame.intact(payload):
         raise ItemDamaged("its bytes have changed")
     try:
-        return decoded(frame.codec, payload, frame.raw)
+        if frame.encrypted:
+            payload = reader.keys.decrypt(payload, frame.bound)
+        return decoded(frame.codec & ~ENCRYPTED, payload, frame.raw)
+    except PayloadTampered as error:
+        raise ItemTampered(f"somebody has tampered with it: {error}") from error
     except PayloadDamaged as error:
         raise ItemDamaged(str(error)) from error
 

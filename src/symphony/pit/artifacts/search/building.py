@@ -72,6 +72,10 @@ class IndexBuilder:
 
     def _read_on(self) -> int:
         indexed = self._opened()
+        mark = indexed.mark()
+        if mark is not None and self._entries.refuses(mark.made_by):
+            self._files.discard()  # what is only replaced stays in the files for a while
+            indexed = self._opened()
         writer = indexed.writer(HEAP_BYTES)
         for _ in range(_ROUNDS_MAX):  # others may put faster than we read: the next one goes on
             if self._round(indexed, writer):

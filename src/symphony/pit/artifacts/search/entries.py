@@ -30,13 +30,15 @@ USES_MAX: Final = 100
 TEXT_BYTES_MAX: Final = 1 << 20
 """Of larger bodies the beginning is indexed."""
 
+_WITHOUT_TEXTS: Final = " without texts"
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Entries:
     """Makes entries of the artifacts of one store.
 
-    `outcomes` tells which runs have ended, and how.
+    Without `texts` no words of bodies are in them. `outcomes` tells which runs have ended, and how.
     """
 
     def __init__(
@@ -44,10 +46,16 @@ class Entries:
         store: ArtifactStore,
         *,
         weights: Mapping[str, float] = WEIGHTS,
+        texts: bool = True,
         outcomes: Callable[[Sequence[str]], Mapping[str, bool]] = lambda _: {},
     ) -> None:
         self._store, self._weights, self._outcomes = store, weights, outcomes
-        self.made_by = f"{VERSION} {sorted(weights.items())}"
+        self.texts = texts
+        self.made_by = f"{VERSION} {sorted(weights.items())}{'' if texts else _WITHOUT_TEXTS}"
+
+    def refuses(self, made_by: str) -> bool:
+        """Return whether an index that was made so holds words that must not lie there any more."""
+        return not self.texts and bool(made_by) and not made_by.endswith(_WITHOUT_TEXTS)
 
     def find(self, digest: Digest) -> Facts | None:
         """Return what is known of a body; None of one that is gone, or not for people."""
@@ -95,7 +103,7 @@ class Entries:
         return Entry(
             digest=record.digest,
             texts={
-                "text": () if text is None else (prepared(text),),
+                "text": (prepared(text),) if text is not None and self.texts else (),
                 "identifier": _distinct(
                     parts
                     for one in (text or "", *record.names)

@@ -18,6 +18,7 @@ from symphony.pit.artifacts.base.failures import file_lock, io_errors
 from symphony.pit.artifacts.base.rules import RECOVERED, UNKNOWN_TYPE
 from symphony.pit.artifacts.bodies.bodies import Bodies
 from symphony.pit.artifacts.bodies.objects import Stored
+from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger, read_whole
 from symphony.pit.artifacts.metadata.records import Gone, Put
@@ -28,13 +29,13 @@ from symphony.pit.artifacts.store.files import recovered
 from symphony.ports.values import Digest
 
 FaultKind: TypeAlias = Literal[
-    "damaged", "missing", "stale", "unrecorded", "log", "version", "index", "pack", "stray"
+    "damaged", "tampered", "missing", "stale", "unrecorded", "log", "version", "index", "pack", "stray"
 ]
-"""A body that is not what was stored; one that a run or a person refers to and that is gone; a record of one
-that nobody refers to and that is gone; a body without a record; damaged lines of the log; a number of a
-version that the log gives to two bodies, or a tag on a version that never was; an index that says something
-else than what it is made of; a pack with bytes that are damaged, or were torn in a crash; a file that a dead
-writer of an earlier version left behind."""
+"""A body that is not what was stored; one that somebody has changed who hides it; one that a run or a person
+refers to and that is gone; a record of one that nobody refers to and that is gone; a body without a record;
+damaged lines of the log; a number of a version that the log gives to two bodies, or a tag on a version that
+never was; an index that says something else than what it is made of; a pack with bytes that are damaged, or
+were torn in a crash; a file that a dead writer of an earlier version left behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +56,12 @@ _READ_AGAIN = "the copy here was deleted; it is read from outside again"
 class StoreCheck:
     """A check of the store in `root`. Not thread-safe. Stores in use may be checked and repaired."""
 
-    def __init__(self, root: Path, outside: OutsidePlaces | None = None) -> None:
+    def __init__(
+        self, root: Path, outside: OutsidePlaces | None = None, keys: StoreKeys | None = None
+    ) -> None:
         self._root, self._outside = root, outside
-        self._bodies = Bodies(root, outside=outside)
+        self._keys = StoreKeys(root) if keys is None else keys
+        self._bodies = Bodies(root, outside=outside, keys=self._keys)
 
     def faults(self) -> Iterator[BodyFault]:
         """Every fault, each once. Reads every body. Raises IoFailed."""
@@ -77,7 +81,8 @@ class StoreCheck:
                     missing.append(digest)
                 elif not bodies.intact(digest, stored.size):
                     if bodies.stat(digest) is not None:  # else it was collected meanwhile
-                        yield self._fault("damaged", digest, known)
+                        kind: FaultKind = "tampered" if bodies.tampered(digest) else "damaged"
+                        yield self._fault(kind, digest, known)
                 elif not recorded:
                     unrecorded.append(digest)
             yield from self._confirmed(unrecorded, missing)
@@ -110,7 +115,7 @@ class StoreCheck:
                 with closing(Index(None)) as known:
                     self._read_log(known)
                     return "" if fault.name in _odd_versions(known) else _ANEW
-            case "missing":
+            case "missing" | "tampered":
                 return ""
 
     # -- looking
@@ -246,7 +251,7 @@ class StoreCheck:
         return "its record was dropped"
 
     def _looking(self) -> Bodies:
-        return Bodies(self._root, look=True, outside=self._outside)
+        return Bodies(self._root, look=True, outside=self._outside, keys=self._keys)
 
     def _ledger(self) -> "closing[Ledger]":
         return closing(Ledger(self._root, lambda: recovered(self._bodies)))

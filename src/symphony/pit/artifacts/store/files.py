@@ -29,6 +29,7 @@ from symphony.pit.artifacts.base.rules import (
 from symphony.pit.artifacts.bodies.bodies import Bodies, BodyWriter
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, Stored
 from symphony.pit.artifacts.bodies.streams import PackWriter, ranges
+from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.metadata.ledger import Ledger
 from symphony.pit.artifacts.metadata.records import (
     Linked,
@@ -42,6 +43,7 @@ from symphony.pit.artifacts.metadata.records import (
 from symphony.pit.artifacts.packs.away import OutsidePlaces, Sent
 from symphony.pit.artifacts.packs.sending import unsent
 from symphony.pit.artifacts.store.adding import new_version, number_of
+from symphony.pit.artifacts.store.converting import adopt_old
 from symphony.pit.artifacts.store.deriving import derived
 from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
 from symphony.pit.artifacts.store.reads import PendingReads
@@ -85,9 +87,14 @@ class FileArtifacts:
     bad digests, names and types.
     """
 
-    def __init__(self, root: Path, outside: OutsidePlaces | None = None) -> None:
-        self.root = root
-        self._bodies = Bodies(root, outside=outside)
+    def __init__(
+        self, root: Path, outside: OutsidePlaces | None = None, *, keys: StoreKeys | None = None
+    ) -> None:
+        """`keys`: whether and with what bodies are encrypted. Without, encrypted ones are read with the
+        passphrase in SYMPHONY_PASSPHRASE.
+        """
+        self.root, self.keys = root, StoreKeys(root) if keys is None else keys
+        self._bodies = Bodies(root, outside=outside, keys=self.keys)
         self._sender = Sender(self._bodies.packs)
         self._ledger = Ledger(root, lambda: recovered(self._bodies))
         self._trash = Trash(root, self._bodies, self._ledger)
@@ -402,6 +409,11 @@ class FileArtifacts:
             return Collected(0, 0)
         return self._tidied(self._trash.sweep(found, min_age_s))
 
+    def make_ready_to_encrypt(self) -> None:
+        """Open the key now if a person must be asked for the passphrase, or make it. Blocks meanwhile."""
+        if self.keys.encrypts and self.keys.asks:
+            self._bodies.packs.framing.make_ready()
+
     def pin(self, digest: Digest, *, pinned: bool = True) -> bool:
         """Pin an artifact: it stays whatever rules say; whether that changed anything."""
         if not self._ready_to_clear():
@@ -470,10 +482,7 @@ class FileArtifacts:
     def _tidied(self, collected: Collected) -> Collected:
         """Move bodies of an earlier version into packs, and free what bodies that are gone have taken."""
         if not self._trash.damaged():
-            old = [stored.digest for stored in self._bodies.old.all()]
-            for start in range(0, len(old), _PAGE):
-                with self._alone():
-                    self._bodies.adopt(old[start : start + _PAGE])
+            adopt_old(self._bodies, self._alone)
             self._bodies.tidy(self._alone)
         return collected
 

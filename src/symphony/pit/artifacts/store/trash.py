@@ -42,7 +42,8 @@ class Trash:
 
     def standings(self) -> Standings:
         """Return the facts about every body that is there, by the log alone. Writes nothing."""
-        with closing(Bodies(self._root, look=True, outside=self._bodies.outside)) as bodies:
+        looked = Bodies(self._root, look=True, outside=self._bodies.outside, keys=self._bodies.packs.keys)
+        with closing(looked) as bodies:
             return self._standings(bodies)
 
     def _standings(self, bodies: Bodies) -> Standings:

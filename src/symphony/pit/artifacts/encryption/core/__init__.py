@@ -1,0 +1,1 @@
+"""Pure: how payloads are encrypted, and how the key of a store is wrapped."""
