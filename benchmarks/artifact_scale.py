@@ -6,7 +6,7 @@ an artifact from which all others are made, search, a gc that finds nothing to d
 one step. Then artifacts stored a second, and bytes of each part of the store an artifact. `growth` compares
 with the size before, per factor ten: 1 where nothing grows, 10 where the work is in proportion.
 Size: small texts of some 400 bytes, each with a name (three versions to a name), made by a run of 100 nodes,
-from one source and from the artifact before it: 10,000 and 100,000, or those of the command line.
+from one source and from the artifact before it: 1,000 and 10,000, or those of the command line.
 Budget: get, show, put, log, lineage and a run grow less than 1.5 times for ten times the artifacts.
 
 Run: python benchmarks/artifact_scale.py [--without COMMAND,…] [ARTIFACTS …]; prints one JSON line for each
@@ -32,7 +32,7 @@ from symphony.pit.artifacts import FileArtifacts
 from symphony.ports.artifacts import Provenance
 from symphony.ports.values import ArtifactRef, Digest
 
-SIZES = (10_000, 100_000)
+SIZES = (1_000, 10_000)
 SETTLED = 500
 """So many artifacts share a sync, as in a run with a large fan-out."""
 TIMES = 5

@@ -20,7 +20,7 @@ import results as files  # noqa: E402
 
 ALL = (
     "validation", "engine", "effects", "small_runs", "memory", "startup", "embedding", "artifacts",
-    "artifact_search", "ipc",
+    "artifact_search", "artifact_scale", "ipc",
     "kit", "bus", "bus_peers", "bus_nats", "sync", "spawning", "growth", "pool", "pool_shared", "pool_trace",
 )  # fmt: skip
 LIMIT_S = 300

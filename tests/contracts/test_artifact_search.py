@@ -17,8 +17,9 @@ from symphony.pit.artifacts.search.overlay import OVERLAID_MAX
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.artifacts.values.sealed import SEALED_TYPE
 from symphony.ports.artifacts import Provenance, Rating
+from symphony.ports.object_storage import StorageUnreachable
 from symphony.ports.search import Hit, QueryInvalid, SearchRequest, SearchResults, Sorting
-from symphony.ports.values import ArtifactRef
+from symphony.ports.values import ArtifactRef, Digest
 
 RUN = "019332a1-7d5e-7000-8000-1769ff3e0001"
 
@@ -452,6 +453,25 @@ def test_a_damaged_body_is_still_found_by_what_is_known_of_it(searched: Searched
     damage(searched.store.root, ref.digest)
     assert searched.names("name:damaged") == ["damaged.txt"]
     assert searched.results("bad").total == 0
+
+
+def test_a_body_that_is_out_of_reach_is_found_by_what_is_known_of_it(searched: Searched) -> None:
+    digest = searched.put("far away", "far.txt").digest
+    peek = searched.store.peek
+
+    def unreachable(digest: Digest, length: int) -> bytes:
+        raise StorageUnreachable("the bucket does not answer")
+
+    searched.store.peek = unreachable  # type: ignore[method-assign]
+    assert searched.names("name:far") == ["far.txt"]
+    assert searched.results("away").total == 0
+    quality = searched.finder.entries.quality(searched.store.find(digest))
+    assert quality.parts[0].why == "its body cannot be read"
+    searched.store.peek = peek  # type: ignore[method-assign]
+    searched.finder.builder().rebuild()
+    assert searched.names("away") == ["far.txt"]
+    searched.store.peek = unreachable  # type: ignore[method-assign]
+    assert [hit.snippet for hit in searched.hits("away")] == [None]
 
 
 def test_somebody_is_asked_to_commit_what_gathers(tmp_path: Path) -> None:

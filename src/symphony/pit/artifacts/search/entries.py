@@ -19,6 +19,7 @@ from symphony.ports.artifacts import (
     ArtifactRecord,
     ArtifactStore,
 )
+from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 from symphony.ports.runs import short_id
 from symphony.ports.search import Quality
 from symphony.ports.values import Digest
@@ -89,12 +90,19 @@ class Entries:
         return int.from_bytes(hashlib.sha256(body).digest()[:8], "big")
 
     def entry(self, facts: Facts) -> Entry | None:
-        """Return the entry of an artifact; None if its body is gone. A damaged one has no text."""
+        """Return the entry of an artifact; None if its body is gone.
+
+        A damaged one has no text, nor has one that is outside of the home where it cannot be reached: its
+        print says that it is to be looked at again.
+        """
         record, versions = facts.record, facts.versions
+        reached = True
         try:
             body, whole = self._head(record)
         except ArtifactMissing:
             return None
+        except (StorageUnreachable, StorageRefused):
+            body, whole, reached = b"", False, False
         text = text_of(record.content_type, body, whole=whole)
         scored = self._quality(facts, body, whole=whole)
         by = record.provenance
@@ -131,15 +139,18 @@ class Entries:
                 "rating": sum(ratings) / len(ratings) if ratings else None, "uses": facts.uses,
             },
             told=_encode(StoredHit(record, scored, facts.tags)),
-            print=self.print_of(facts),
+            print=self.print_of(facts) if reached else 0,
         )  # fmt: skip
 
     def quality(self, record: ArtifactRecord) -> Quality:
-        """Return how good an artifact is; of a damaged one it is not known how valid it is.
+        """Return how good an artifact is; of one that cannot be read it is not known how valid it is.
 
         Raises ArtifactMissing.
         """
-        body, whole = self._head(record)
+        try:
+            body, whole = self._head(record)
+        except (StorageUnreachable, StorageRefused):
+            body, whole = b"", False
         return self._quality(self.facts(record), body, whole=whole)
 
     def head(self, record: ArtifactRecord) -> tuple[bytes, bool]:
@@ -162,7 +173,7 @@ class Entries:
     def _quality(self, facts: Facts, body: bytes, *, whole: bool) -> Quality:
         record = facts.record
         if not body and record.size:
-            found = Validity(None, "its body is damaged")
+            found = Validity(None, "its body cannot be read")
         else:
             found = validity(record.content_type, body, whole=whole)
         return quality(

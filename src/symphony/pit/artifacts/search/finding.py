@@ -21,6 +21,7 @@ from symphony.pit.artifacts.search.indexed import Candidate, Indexed
 from symphony.pit.artifacts.search.overlay import Overlay
 from symphony.pit.artifacts.search.snippets import Snippets
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactRecord, ArtifactStore
+from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 from symphony.ports.search import Hit, SearchRequest, SearchResults, Snippet
 from symphony.ports.values import Digest
 
@@ -243,6 +244,6 @@ class ArtifactFinder:
             return None
         try:
             text = self.entries.text(record)
-        except (ArtifactMissing, ArtifactCorrupt):
+        except (ArtifactMissing, ArtifactCorrupt, StorageUnreachable, StorageRefused):
             return None
         return None if text is None else snippets.of(text)
