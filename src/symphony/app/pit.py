@@ -1,7 +1,7 @@
 """The pit of a home, seen and asked from other processes, and a process that stays to own it."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -110,12 +110,18 @@ def silent(holder: int) -> SymphonyError:
 
 @asynccontextmanager
 async def reached(home: Path, config: Config) -> AsyncIterator[PitClient | None]:
-    """Open a way to ask the owner of the pool of `home`; None if no process of it is on the bus."""
+    """Open a way to ask the owner of the pool of `home`; None if no process of it is on the bus.
+
+    Raises SymphonyError `pit-silent` if nobody answers, but a process owns the pool: it is stopped.
+    """
     bus = Bus()
     joined = None
     try:
-        with suppress(ConnectFailed):
+        try:
             joined = await join(bus, bus_address(home), serve=False)
+        except ConnectFailed as error:
+            if (holder := lock_holder(pool_lock(home))) is not None:
+                raise silent(holder) from error
         yield None if joined is None else PitClient(home, config, await bus.endpoint(passing_name("pit")))
     finally:
         if joined is not None:

@@ -167,7 +167,7 @@ async def _serve(server: PitServer, home: Path, warmed: tuple[str, ...]) -> None
         async with asyncio.timeout(LOOK_EVERY_S):
             await server.owned()
     except TimeoutError:
-        output.note("a run owns the pool of models: this process takes over when that run ends")
+        output.note("another process owns the pool of models: this process takes over when that one ends")
         await server.owned()
     output.note(f"process {os.getpid()} keeps the models of {output.shown(str(home))}")
     for model in warmed:
