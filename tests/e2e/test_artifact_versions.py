@@ -113,3 +113,31 @@ outputs: {n: "${{ last.text }}"}
     assert told == ["page", "count", "copy.txt"]
     line.type("runs", "delete", "last", "--yes")
     assert "data.txt" in line.type("artifacts", "lineage", "data.txt")[0]
+
+
+def test_numbers_that_json_does_not_have_are_named(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    for body in ('{"a": [NaN, 1e999], "b": 1}', '{"a": [1, 2], "b": -Infinity}'):
+        line.write("odd.json", body)
+        line.type("artifacts", "put", "odd.json")
+    found = line.json("artifacts", "diff", "odd.json@1", "odd.json@2", status=1)
+    assert {one["place"]: (one["a"], one["b"]) for one in found["changes"]} == {
+        "a[0]": ("NaN", 1), "a[1]": ("Infinity", 2), "b": (1, "-Infinity"),
+    }  # fmt: skip
+
+
+def test_a_dash_as_output_is_stdout(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    line.write("a.txt", "some text")
+    line.type("artifacts", "put", "a.txt")
+    assert line.type("artifacts", "get", "a.txt", "--output", "-") == ("some text", "")
+    assert '"text":"some text"' in line.type("artifacts", "export", "-o", "-")[0]
+    assert not (tmp_path / "-").exists()
+
+
+def test_where_no_index_can_be_written_a_data_set_is_complete(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    line.write("a.txt", "some text")
+    line.type("artifacts", "put", "a.txt")
+    (line.home / "artifacts" / "search").symlink_to("/proc/none")
+    assert '"text":"some text"' in line.type("artifacts", "export")[0]

@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, cast
 
 from symphony.app.contents import content
 from symphony.commons.lines import lines_of
@@ -171,13 +171,25 @@ def _as_json(a: _Side, b: _Side) -> ArtifactDiff | None:
     if media(a.content_type).form != "json" or media(b.content_type).form != "json":
         return None
     try:
-        one, other = (json.loads(side.body) for side in (a, b))
+        one, other = (_document(side.body) for side in (a, b))
         found = list(islice(_changes(one, other, ""), CHANGES_MAX + 1))
     except (ValueError, RecursionError):
         return None
     if not found:  # they are spelled differently
         return ArtifactDiff(False, "json", why="only white space, escapes or the order of keys differ")
     return ArtifactDiff(False, "json", changes=found[:CHANGES_MAX], more=len(found) > CHANGES_MAX)
+
+
+def _document(body: bytes) -> JSON:
+    """Return a document of which nothing is lost. Raises ValueError, RecursionError."""
+
+    def object_of(pairs: list[tuple[str, JSON]]) -> JSON:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key is there twice")
+        return found
+
+    return cast(JSON, json.loads(body, object_pairs_hook=object_of))
 
 
 def _changes(a: JSON, b: JSON, place: str) -> Iterator[JsonChange]:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from symphony.commons.errors import SymphonyError
+from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.settings import SearchConfig
 from symphony.pit.artifacts.search.entries import Entries
 from symphony.pit.artifacts.search.finding import ArtifactFinder
@@ -63,10 +63,15 @@ class Searching:
     def all_of(self, request: SearchRequest) -> Iterator[Hit]:
         """Yield all artifacts for `request`, the oldest first; see `ArtifactFinder.all_of`.
 
-        The index is brought up to date first. Errors as `search`.
+        The index is brought up to date first. Where it cannot be written, it will do if what was put since is
+        found without it. Errors as `search`.
         """
         runs = [self._runs().find(run) for run in request.runs]
-        self.index()
+        try:
+            self.index()
+        except IoFailed:
+            if self._finder.search(SearchRequest(limit=1), now_s=self._clock.now_s()).partial:
+                raise
         yield from self._finder.all_of(msgspec.structs.replace(request, runs=runs), now_s=self._clock.now_s())
 
     def index(self, *, rebuild: bool = False, progress: Callable[[int], None] = lambda _: None) -> int:

@@ -94,6 +94,11 @@ def test_what_is_no_document_is_compared_as_what_it_is(body: bytes) -> None:
     assert found.kind in ("text", "bytes")
 
 
+def test_documents_with_a_key_twice_are_compared_as_texts() -> None:
+    found = compared(b'{"a": 1, "a": 2}', b'{"a": 2}', "application/json")
+    assert (found.kind, list(found.lines)) == ("text", ["@@ -1 +1 @@", '-{"a": 1, "a": 2}', '+{"a": 2}'])
+
+
 def test_values_of_earlier_versions_are_compared_as_json() -> None:
     found = compared(encode_value({"a": 1}), encode_value({"a": 2}), "application/json")
     assert [one.place for one in found.changes] == ["a"]

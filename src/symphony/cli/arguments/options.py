@@ -99,9 +99,16 @@ def for_whom(function: F) -> F:
 
 yes: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask; without a terminal nobody is asked.")
 quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+
+
+def _unless_stdout(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    return None if value == Path("-") else value
+
+
 output: Final = click.option(
-    "--output", "-o", "target", type=PATH, metavar="FILE", help="Write to this file instead of stdout."
-)
+    "--output", "-o", "target", type=PATH, metavar="FILE", callback=_unless_stdout,
+    help="Write to this file instead of stdout (-).",
+)  # fmt: skip
 
 
 one_output: Final = click.option(

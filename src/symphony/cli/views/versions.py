@@ -1,5 +1,6 @@
 """What is shown of the versions of artifacts, and of what differs between two."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -85,7 +86,8 @@ def diff_document(
 ) -> dict[str, spelling.JSON]:
     """For programs. `same` is what the exit status tells."""
     changes: list[spelling.JSON] = [
-        {"place": one.place, "kind": one.kind, "a": one.a, "b": one.b} for one in found.changes
+        {"place": one.place, "kind": one.kind, "a": _finite(one.a), "b": _finite(one.b)}
+        for one in found.changes
     ]
     return {
         "same": found.same,
@@ -98,6 +100,15 @@ def diff_document(
         "first_byte": found.first,
         "why": found.why or None,
     }
+
+
+def _finite(value: spelling.JSON) -> spelling.JSON:
+    """Return a value with the names of numbers that JSON does not have, such as NaN, in place of them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list) else value
 
 
 def _document(record: "ArtifactRecord") -> dict[str, spelling.JSON]:
