@@ -474,6 +474,21 @@ def test_a_body_that_is_out_of_reach_is_found_by_what_is_known_of_it(searched: S
     assert [hit.snippet for hit in searched.hits("away")] == [None]
 
 
+def test_without_texts_no_word_of_a_body_is_in_any_field(tmp_path: Path) -> None:
+    store = FileArtifacts(tmp_path)
+    digest = store.put(b"secret getSecretPlan my_secret", content_type="text/plain", name="planName").digest
+    entries = Entries(store, texts=False)
+    facts = entries.find(digest)
+    assert facts is not None
+    entry = entries.entry(facts)
+    assert entry is not None
+    assert {name: list(found) for name, found in entry.texts.items() if found} == {
+        "identifier": ["plan Name"], "name": ["planName"],
+    }  # fmt: skip
+    assert b"ecret" not in entry.told
+    store.close()
+
+
 def test_somebody_is_asked_to_commit_what_gathers(tmp_path: Path) -> None:
     searched = Searched(tmp_path / "artifacts", commit=False)
     for number in range(COMMITTED_FROM - 1):

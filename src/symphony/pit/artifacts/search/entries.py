@@ -103,7 +103,7 @@ class Entries:
             return None
         except (StorageUnreachable, StorageRefused):
             body, whole, reached = b"", False, False
-        text = text_of(record.content_type, body, whole=whole)
+        text = text_of(record.content_type, body, whole=whole) if self.texts else None
         scored = self._quality(facts, body, whole=whole)
         by = record.provenance
         ratings = [rating.score for rating in record.ratings if rating.score is not None]
@@ -111,7 +111,7 @@ class Entries:
         return Entry(
             digest=record.digest,
             texts={
-                "text": (prepared(text),) if text is not None and self.texts else (),
+                "text": () if text is None else (prepared(text),),
                 "identifier": _distinct(
                     parts
                     for one in (text or "", *record.names)
