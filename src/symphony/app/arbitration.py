@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symphony.commons.settings import ArbiterConfig, Config
+from symphony.commons.settings import ArbiterConfig, BudgetConfig, Config
 from symphony.ports.clock import Clock
 
 if TYPE_CHECKING:
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from symphony.pit.arbitration.core.strategies import ArbiterPolicy
     from symphony.pit.arbitration.limits import ArbiterLimits
     from symphony.pit.arbitration.local import PitArbiter
+    from symphony.pit.arbitration.purse import HomeBudgets
     from symphony.pit.arbitration.sharing import SharedArbiter
+    from symphony.ports.budgets import BudgetStatus
 
 
 def limits_anything(config: Config) -> bool:
@@ -45,6 +47,41 @@ def arbiter_of(
 
     asking = passing_name("arbiter")
     return SharedArbiter(limits, policy, clock, folder=home / "run", bus=reach, asking=asking)
+
+
+def budgets_of(config: BudgetConfig, home: Path | None, clock: Clock) -> "HomeBudgets":
+    """Return the budgets that the runs of `home` share; in memory, those of this process. Opens nothing."""
+    from zoneinfo import ZoneInfo
+
+    from symphony.pit.arbitration.core.budgets import BudgetRule
+    from symphony.pit.arbitration.ledger import BudgetLedger
+    from symphony.pit.arbitration.purse import HomeBudgets
+    from symphony.pit.tracker.core.budget import Limits
+
+    rules = [
+        BudgetRule(
+            of=one.of,
+            only=one.only,
+            per=one.per,
+            limits=Limits(money=one.money, tokens=one.tokens, calls=one.calls),
+            waits=one.exceeded == "wait",
+        )
+        for one in config.shared
+    ]
+    zone = None if config.timezone is None else ZoneInfo(config.timezone)
+    folder = None if home is None else home / "data" / "budgets"
+    return HomeBudgets(BudgetLedger(folder, rules, currency=config.currency, zone=zone), clock)
+
+
+async def budgets_now(config: BudgetConfig, home: Path, clock: Clock) -> "tuple[BudgetStatus, ...]":
+    """Return the shared budgets of `home` as they are now. Raises LedgerFailed, StorageFull, IoFailed."""
+    if not config.shared:
+        return ()
+    budgets = budgets_of(config, home, clock)
+    try:
+        return await budgets.status()
+    finally:
+        await budgets.stop()
 
 
 def limits_of(config: Config) -> "ArbiterLimits":

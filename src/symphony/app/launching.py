@@ -53,6 +53,7 @@ from symphony.pit.tracker.store.names import check_name
 from symphony.pit.tracker.store.runs import end_escaped
 from symphony.pit.tracker.store.sharing import SegmentStore
 from symphony.ports.artifacts import Provenance
+from symphony.ports.budgets import Payer
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.runs import ENDED, RunResult
 from symphony.ports.values import Value
@@ -405,7 +406,12 @@ class Launcher:
             log=log,
             cache=cache,
             sealer=prepared.sealer,
-            spending=Spending(prepared.meta.budget, currency=self._parts.config.budget.currency),
+            spending=Spending(
+                prepared.meta.budget,
+                currency=self._parts.config.budget.currency,
+                shared=self._parts.budgets,
+                payer=Payer(run=job.run_id, user=prepared.meta.user, project=prepared.meta.project),
+            ),
             capture=capture,
             environment=job.environment,
             keys=self._parts.config.key_names,

@@ -20,6 +20,7 @@ from symphony.commons.quantities import size_bytes
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock
 from symphony.pit.tracker.store.runs import Runs
+from symphony.ports.budgets import NO_SHARED_BUDGETS, SharedBudgets
 from symphony.ports.clock import Clock
 from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from symphony.app.searching import Searching
     from symphony.bus import Bus
     from symphony.pit.arbitration.local import PitArbiter
+    from symphony.pit.arbitration.purse import HomeBudgets
     from symphony.pit.arbitration.sharing import SharedArbiter
     from symphony.pit.artifacts import ResultCache
     from symphony.pit.artifacts.encryption.keys import StoreKeys
@@ -68,6 +70,7 @@ class Parts:
         self._settings, self._given = settings, tuple(operators)
         self._models, self._more_models = models, catalog or {}
         self._arbiter: PitArbiter | SharedArbiter | None = None
+        self._budgets: HomeBudgets | None = None
         self._tracing: Tracing | None = None
         self._traces_known = False
         self.on_finish: Callable[[OnFinish, Mapping[str, str]], None] | None = None
@@ -241,12 +244,29 @@ class Parts:
         """Grants what the runs share; one arbiter for all processes of the home, if anything is limited."""
         from symphony.app.arbitration import arbiter_of, limits_anything
 
-        if not limits_anything(self.config):
+        arbiter: Arbiter
+        if limits_anything(self.config):
+            arbiter = self._arbiter = arbiter_of(self.config, self.home, self.clock, self._reach_bus)
+        else:
             from symphony.app.at_once import AtOnce
 
-            return AtOnce()
-        self._arbiter = arbiter_of(self.config, self.home, self.clock, self._reach_bus)
-        return self._arbiter
+            arbiter = AtOnce()
+        if self.config.budget.shared:
+            from symphony.pit.arbitration.gate import BudgetGate
+
+            return BudgetGate(arbiter, self.budgets)
+        return arbiter
+
+    @property
+    def budgets(self) -> SharedBudgets:
+        """The budgets that runs of the home share."""
+        if self._budgets is None:
+            if not self.config.budget.shared:
+                return NO_SHARED_BUDGETS
+            from symphony.app.arbitration import budgets_of
+
+            self._budgets = budgets_of(self.config.budget, self.home, self.clock)
+        return self._budgets
 
     @cached_property
     def live(self) -> "LiveBus":
@@ -267,6 +287,8 @@ class Parts:
             await self._journals.close()
         if self._arbiter is not None:
             await self._arbiter.stop()
+        if self._budgets is not None:
+            await self._budgets.stop()
         if self._models is not None:
             await self._models.close()  # while the bus is there: others use the models of this process
         if "live" in self.__dict__:

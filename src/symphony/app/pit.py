@@ -19,9 +19,12 @@ from symphony.commons.components import HealthStatus
 from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config
 from symphony.ipc.transports.errors import ConnectFailed
+from symphony.pit.arbitration.sharing import messages as arbiter_messages
+from symphony.pit.arbitration.sharing.messages import ARBITER
 from symphony.pit.pool import PoolPolicy
 from symphony.pit.pool.sharing import messages
 from symphony.pit.pool.sharing.messages import POOL, ModelCall, ModelWanted
+from symphony.ports.arbitration import ArbiterStatus
 from symphony.ports.models import ModelUnavailable
 from symphony.ports.pool import SharedPool
 
@@ -61,6 +64,21 @@ class PitClient:
                 return None
             raise
         return msgspec.convert(answer, SharedPool)
+
+    async def arbiter(self) -> ArbiterStatus | None:
+        """Return the arbiter of the home; None if no process owns one.
+
+        Raises SymphonyError if its owner does not answer.
+        """
+        try:
+            answer = await self._endpoint.request(ARBITER, arbiter_messages.STATUS, timeout_s=STATUS_S)
+        except EndpointUnknown:
+            return None
+        except SymphonyError as error:
+            if error.code == LEAVING:
+                return None
+            raise
+        return arbiter_messages.read(ArbiterStatus, answer)
 
     async def warm(self, model: str) -> SharedPool:
         """Have the owner load a model; returns when it is loaded. Raises PitAbsent, ModelUnavailable."""

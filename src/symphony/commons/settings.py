@@ -294,16 +294,35 @@ class OperatorsConfig(Settings, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
 
 
+class SharedBudgetConfig(Settings, frozen=True, kw_only=True):
+    """What the models of several runs may use up together, in each period.
+
+    `of`: one budget for all runs, or one for each user or project; `only` for the one of this name.
+    `exceeded`: what happens to a request that no longer fits.
+    """
+
+    of: Literal["all", "user", "project"] = "all"
+    only: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    per: Literal["day", "month", "ever"] = "day"
+    money: Decimal | None = None
+    tokens: Positive | None = None
+    calls: Positive | None = None
+    exceeded: Literal["wait", "fail"] = "wait"
+
+
 class BudgetConfig(Settings, frozen=True, kw_only=True):
     """What the models of any one run may use up; a workflow or a command line may set less.
 
-    `money` is in `currency`, which is that of all prices; `tokens` read and written.
+    `money` is in `currency`, which is that of all prices; `tokens` read and written. `shared` are budgets
+    of several runs together; their days begin in `timezone`, that of the machine if it is unset.
     """
 
     money: Decimal | None = None
     tokens: Positive | None = None
     calls: Positive | None = None
     currency: str = "USD"
+    timezone: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    shared: tuple[SharedBudgetConfig, ...] = ()
 
 
 class Price(Settings, frozen=True, kw_only=True):
@@ -389,6 +408,8 @@ class Config(Settings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not CURRENCY.fullmatch(self.budget.currency):
             raise ValueError("budget.currency must be three capital letters, such as USD")
+        if why := _wrong_budgets(self.budget):
+            raise ValueError(f"budget.{why}")
         if why := _wrong_bus(self.bus):
             raise ValueError(f"bus.{why}")
         if why := _wrong_encryption(self.encryption):
@@ -405,6 +426,25 @@ class Config(Settings, frozen=True, kw_only=True):
         names = {model.key for model in self.models.values()} | {self.bus.token, self.bus.nkey}
         names.add(self.encryption.passphrase if self.encryption.enabled else None)
         return frozenset(name for name in names if name is not None)
+
+
+def _wrong_budgets(budget: BudgetConfig) -> str | None:
+    """Return what is wrong with the budgets that runs share; None if nothing is."""
+    for one in budget.shared:
+        if one.money is None and one.tokens is None and one.calls is None:
+            return "shared must limit money, tokens or calls"
+        if one.money is not None and not (one.money.is_finite() and 0 <= one.money <= 1_000_000_000_000):
+            return "shared: money must be an amount from 0 to 10^12"
+        if one.only is not None and one.of == "all":
+            return 'shared: only needs of = "user" or "project"'
+    if budget.timezone is not None:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(budget.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return "timezone must be the name of a time zone that this machine knows, such as Europe/Berlin"
+    return None
 
 
 def _wrong_bus(bus: BusConfig) -> str | None:

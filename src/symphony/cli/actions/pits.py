@@ -13,7 +13,7 @@ from symphony.app import Symphony
 from symphony.app.pit import PitClient, PitServer, absent, reached
 from symphony.cli.actions import running
 from symphony.cli.console import exits, output
-from symphony.cli.views import pools
+from symphony.cli.views import pools, shares
 from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config
 from symphony.ports.pool import SharedPool
@@ -36,9 +36,29 @@ def pool_now(home: Path) -> SharedPool | None:
 
 
 def show(*, as_json: bool, whole: bool = False) -> None:
-    """Print the pool of the home. `whole`: as a part of the pit."""
+    """Print the pool of the home. `whole`: all of the pit."""
     symphony, found = _asked(_look)
-    _print(symphony, found, as_json=as_json, whole=whole)
+    if not whole:
+        _print(symphony, found, as_json=as_json)
+        return
+    from symphony.cli.actions import sharing
+
+    arbiter, budgets = sharing.arbiter_now(symphony), sharing.budgets_now(symphony)
+    if as_json:
+        pool = pools.document(found)
+        output.say_json(
+            {
+                "pool": pool,
+                "arbiter": shares.arbiter_document(arbiter),
+                "budgets": shares.budgets_document(budgets),
+            }
+        )
+        return
+    _print(symphony, found, as_json=False)
+    if arbiter is not None:
+        output.say(shares.arbiter_text(arbiter, _names(symphony)))
+    if budgets:
+        output.say(shares.budgets_text(budgets, symphony.config.budget.currency))
 
 
 async def _look(client: PitClient | None) -> SharedPool | None:
@@ -180,10 +200,9 @@ async def _serve(server: PitServer, home: Path, warmed: tuple[str, ...]) -> None
     await asyncio.Event().wait()
 
 
-def _print(symphony: Symphony, found: SharedPool | None, *, as_json: bool, whole: bool) -> None:
+def _print(symphony: Symphony, found: SharedPool | None, *, as_json: bool) -> None:
     if as_json:
-        document = pools.document(found)
-        output.say_json({"pool": document} if whole else document)
+        output.say_json(pools.document(found))
     else:
         output.say(pools.text(found, _home(symphony), _names(symphony)))
 

@@ -26,6 +26,26 @@ def status(watch: bool, as_json: bool) -> int:
 
 
 @command.command()
+@options.as_json("Print one JSON array.")
+def budgets(as_json: bool) -> int:
+    """Show the budgets that runs share: what is spent, reserved and left, and until when."""
+    from symphony.cli.actions import sharing
+
+    sharing.show_budgets(as_json=as_json)
+    return 0
+
+
+@command.command()
+@options.as_json("Print one JSON object; null if no process has an arbiter.")
+def arbiter(as_json: bool) -> int:
+    """Show what is scarce and who holds it, who waits and why, and how fairly users fare."""
+    from symphony.cli.actions import sharing
+
+    sharing.show_arbiter(as_json=as_json)
+    return 0
+
+
+@command.command()
 @click.option(
     "--keep", type=options.DURATION, default="15m", show_default=True, metavar="DURATION",
     help="How long a model stays loaded that nobody uses, such as 90s or 2h.",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from symphony.commons.errors import SymphonyError
 from symphony.commons.raised import contained
 from symphony.pit.tracker.core.machine import Status
@@ -16,7 +18,7 @@ from symphony.pit.tracker.nodes.aside import END, Deferred
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.failures import NotStored, perhaps_stopped
 from symphony.pit.tracker.nodes.graphs import reads_port
-from symphony.pit.tracker.nodes.spending import Meter
+from symphony.pit.tracker.nodes.spending import BudgetAwaited, Meter
 from symphony.pit.tracker.nodes.threads import DaemonThreads
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work, retry_delay_s
 from symphony.ports.arbiter import ResourceRequest
@@ -321,6 +323,8 @@ class Attempts:
             except OutputCut as cut:
                 finished = await self._cut(slot, ready, cut)
             self._finished(slot, finished, started)
+        except BudgetAwaited as short:
+            self._requeue(slot, work, short, started)
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  (an operator may raise anything)
             why = await _unless_stopped(error) if perhaps_stopped(error) else error
             self._unfinished(slot, why, started, _used(meter))
@@ -381,6 +385,17 @@ class Attempts:
             self._transitions.cancelled(slot, used)
         else:  # not cancelled by us, but for example with all tasks of the loop
             self._transitions.failed(slot, contained(error), started, usage=used)
+
+    def _requeue(self, slot: int, work: CallWork, short: BudgetAwaited, started: float) -> None:
+        """The attempt asked for nothing yet, and waits for a budget: it is queued, and begins again."""
+        frame = self._machine.frame(slot)
+        if not self._alive() or frame.stopping is not None or slot in self._unwanted:
+            self._finished(slot, Finished({}), started)
+            return
+        del self._tasks[slot]
+        self._grants.release(slot)
+        request = msgspec.structs.replace(self._request(slot, work), estimate=short.most)
+        self._grants.queue(slot, request)
 
     def _left(self, slot: int, used: Usage | None) -> None:
         """The attempt ends with its process: only its usage counts."""

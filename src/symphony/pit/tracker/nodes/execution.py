@@ -59,7 +59,8 @@ class Executor(RunResources, frozen=True, kw_only=True, dict=True):
             self.log(node, text, "tokens")
             told(text)
 
-        return Meter(self.spending, self.run_id, node, TokenStream(self.sealer.stream(), tell))
+        stream = TokenStream(self.sealer.stream(), tell)
+        return Meter(self.spending, self.run_id, node, stream, priority=self.priority)
 
     def error_of(self, error: BaseException) -> ErrorTuple:
         """Return an error in the form in which it may be recorded, with secrets hidden."""

@@ -6,6 +6,14 @@ from decimal import Decimal
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.budget import BudgetAccount, Excess, Limits
 from symphony.pit.tracker.nodes.tokens import TokenStream
+from symphony.ports.budgets import (
+    NO_SHARED_BUDGETS,
+    BudgetReservation,
+    BudgetShortfall,
+    Payer,
+    SharedBudgets,
+    Shortage,
+)
 from symphony.ports.models import Estimate, Usage
 
 
@@ -15,11 +23,35 @@ class BudgetExceeded(SymphonyError):
     code = "budget-exceeded"
 
 
-class Spending:
-    """The account of one run in this process. Use from the run's loop."""
+class BudgetAwaited(SymphonyError):
+    """A request does not fit a shared budget now, and none has been made: the attempt goes back to the queue.
 
-    def __init__(self, limits: Limits | None = None, *, currency: str = "USD") -> None:
-        """`currency` is the currency of the prices, for messages."""
+    `most` is what it needs.
+    """
+
+    code = "budget-awaited"
+
+    def __init__(self, most: Estimate, budget: str) -> None:
+        super().__init__(f"{budget} has no room now")
+        self.most = most
+
+
+class Spending:
+    """The account of one run in this process, and its part in budgets that runs share.
+
+    Use from the run's loop.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        currency: str = "USD",
+        shared: SharedBudgets = NO_SHARED_BUDGETS,
+        payer: Payer = Payer(),  # noqa: B008  (a value)
+    ) -> None:
+        """`currency` is the currency of the prices, for messages; `payer` is whose shared budgets count."""
+        self._shared, self._payer = shared, payer
         self._ledger = BudgetAccount(limits or Limits())
         self._currency = currency
         self._settled = asyncio.Event()
@@ -33,13 +65,37 @@ class Spending:
         """Count what an earlier process of the run used."""
         self._ledger.recall(usage)
 
-    async def reserve(self, node: str, model: str, most: Estimate) -> None:
-        """Wait until a request of `node` may be made. Raises BudgetExceeded.
+    async def reserve(
+        self, node: str, model: str, most: Estimate, *, first: bool = False
+    ) -> BudgetReservation | None:
+        """Wait until a request of `node` may be made; return what was reserved of shared budgets.
 
-        A request that fits only if others turn out to use less than their maximum waits for them.
+        A request that fits only if others turn out to use less than their maximum waits for them. With
+        `first`, it does not wait for a shared budget. Raises BudgetExceeded, and BudgetAwaited if `first`.
         """
+        await self._reserve_own(node, model, most)
+        try:
+            return await self._reserve_shared(node, model, most, first=first)
+        except BaseException:
+            self.settle(most, Usage())
+            raise
+
+    async def _reserve_shared(
+        self, node: str, model: str, most: Estimate, *, first: bool
+    ) -> BudgetReservation | None:
         while True:
-            if self._ledger.unpriced(most):
+            found = await self._shared.reserve(self._payer, node, model, most)
+            if not isinstance(found, BudgetShortfall):
+                return found
+            if found.final:
+                raise _shared_refusal(node, found)
+            if first:
+                raise BudgetAwaited(most, found.budget)
+            await self._shared.news(found.until_s)
+
+    async def _reserve_own(self, node: str, model: str, most: Estimate) -> None:
+        while True:
+            if self._ledger.unpriced(most) or (most.cost is None and self._shared.limits_money(self._payer)):
                 raise BudgetExceeded(
                     f"node {node}: the run's money is limited, and model {model} has no price",
                     details={"node": node, "model": model},
@@ -52,9 +108,11 @@ class Spending:
             self._settled.clear()
             await self._settled.wait()
 
-    def settle(self, most: Estimate, usage: Usage) -> None:
-        """Note that a granted request is over, and what it used."""
+    def settle(self, most: Estimate, usage: Usage, shared: BudgetReservation | None = None) -> None:
+        """Note that a granted request is over, and what it used; `shared` is as `reserve` returned it."""
         self._ledger.settle(most, usage)
+        if shared is not None:
+            self._shared.settle(shared, usage)
         self._settled.set()
 
     def _refusal(self, node: str, excess: Excess) -> BudgetExceeded:
@@ -83,17 +141,19 @@ class Meter:
         self._spending, self._node, self._tokens = spending, node, tokens
         self.run: str | None = run
         self.priority = priority
-        self._held: list[Estimate] = []
+        self._held: list[tuple[Estimate, BudgetReservation | None]] = []
         self.total: Usage | None = None
 
     async def reserve(self, model: str, most: Estimate) -> None:
-        """Reserve budget; called before each request. Raises BudgetExceeded."""
-        await self._spending.reserve(self._node, model, most)
-        self._held.append(most)
+        """Reserve budget; called before each request. Raises BudgetExceeded, BudgetAwaited."""
+        first = self.total is None and not self._held
+        shared = await self._spending.reserve(self._node, model, most, first=first)
+        self._held.append((most, shared))
 
     def used(self, usage: Usage) -> None:
         """Count the usage; called after each request."""
-        self._spending.settle(self._held.pop(), usage)
+        most, shared = self._held.pop()
+        self._spending.settle(most, usage, shared)
         if usage != Usage():
             self.total = usage if self.total is None else self.total + usage
 
@@ -104,6 +164,26 @@ class Meter:
     def close(self) -> None:
         """End the attempt and report what is held back."""
         self._tokens.close()
+
+
+def _shared_refusal(node: str, short: BudgetShortfall) -> BudgetExceeded:
+    unit = short.unit
+    needed, spent, limit = (f"{_said(n)} {unit}" for n in (short.needed, short.spent, short.limit))
+    hint = "raise it in the settings ([[budget.shared]])"
+    if short.why is Shortage.SPENT and short.until:
+        hint += f", wait until {short.until}, or set `exceeded = \"wait\"` there"
+    return BudgetExceeded(
+        f"node {node} may need {needed}, and of {short.budget}, {limit}, {spent} are spent",
+        details={
+            "node": node,
+            "budget": short.budget,
+            "limit": _said(short.limit),
+            "spent": _said(short.spent),
+            "needed": _said(short.needed),
+            "what": short.what,
+        },
+        hint=f"{hint}, or ask for less: a lower max_tokens needs less",
+    )
 
 
 def _said(amount: Decimal | int) -> str:

@@ -1,0 +1,57 @@
+"""Keeps requests to models in the queue while a shared budget has no room for them."""
+
+from symphony.ports.arbiter import Arbiter, Grant, Queued, ResourceRequest
+from symphony.ports.budgets import BudgetShortfall, Payer, SharedBudgets, Shortage
+from symphony.ports.models import Estimate
+
+_NOTHING = Estimate()
+
+
+class BudgetGate:
+    """`symphony.ports.arbiter.Arbiter` before another: what no budget has room for does not ask it yet.
+
+    What it lets through may still be refused by the ledger, to which each request to a model goes before it
+    is made: another process may have been quicker. Then the attempt comes back here.
+    """
+
+    def __init__(self, inner: Arbiter, budgets: SharedBudgets) -> None:
+        self.inner, self._budgets = inner, budgets
+
+    def try_acquire(self, request: ResourceRequest) -> Grant | None:
+        """Return a grant if the request need not wait, else None. Raises ResourceRefused."""
+        return None if self._short(request) is not None else self.inner.try_acquire(request)
+
+    def queued(self, request: ResourceRequest) -> Queued:
+        """Return why the request has to wait now."""
+        short = self._short(request)
+        return self.inner.queued(request) if short is None else Queued(reason=shortage_said(short))
+
+    async def acquire(self, request: ResourceRequest) -> Grant:
+        """Wait for room in every budget, and then for a grant. Raises ResourceRefused."""
+        while (short := self._short(request)) is not None:
+            await self._budgets.news(short.until_s)
+        return await self.inner.acquire(request)
+
+    def release(self, grant: Grant) -> None:
+        """Give back what was granted."""
+        self.inner.release(grant)
+
+    def _short(self, request: ResourceRequest) -> BudgetShortfall | None:
+        """Return the budget to wait for. A request that can only fail need not wait: its attempt fails."""
+        if request.kind != "model":
+            return None
+        payer = Payer(run=request.run, user=request.user, project=request.project)
+        found = self._budgets.short(payer, request.estimate or _NOTHING)
+        return None if found is None or found.final else found
+
+
+def shortage_said(short: BudgetShortfall) -> str:
+    """Return why a request has to wait for a budget, in words."""
+    unit = short.unit
+    said = f"{short.budget}: {short.spent} of {short.limit} {unit} are spent"
+    if short.held:
+        said += f", {short.held} are reserved for requests under way"
+    said += f", and {short.needed} may be needed"
+    if short.why is Shortage.SPENT and short.until:
+        said += f"; the next begins at {short.until}"
+    return said
