@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from symphony.bus import Bus
 from symphony.bus.core.owning import OwnerRole
@@ -32,7 +33,13 @@ from symphony.pit.arbitration.sharing.messages import (
 )
 from symphony.pit.arbitration.sharing.serving import ArbiterService
 from symphony.ports.arbiter import Grant, Queued, ResourceRefused, ResourceRequest
-from symphony.ports.arbitration import ArbiterStatus
+from symphony.ports.arbitration import (
+    ArbiterEvent,
+    ArbiterStatus,
+    RequestGranted,
+    RequestRefused,
+    RequestWaits,
+)
 from symphony.ports.clock import Clock
 from symphony.ports.values import Value
 
@@ -66,7 +73,7 @@ class SharedArbiter:
     ) -> None:
         """`folder` has the lock of the owner. `bus` and `asking`: see `Ownership`."""
         self._limits = limits
-        self._own = PitArbiter(limits, policy, clock, name=f"{asking}:")
+        self._own = PitArbiter(limits, policy, clock, name=f"{asking}:", observe=self._publish)
         self._service = ArbiterService(self._own, HoldersFile(folder / HOLDERS))
         self._ownership = Ownership(
             ARBITER,
@@ -244,6 +251,21 @@ class SharedArbiter:
         finally:
             self._asking_why = None
 
+    def _publish(self, event: ArbiterEvent) -> None:
+        """Tell everybody on the bus. The owner's events are those of the home's arbiter."""
+        match event:
+            case RequestWaits():
+                name = "waits"
+            case RequestGranted():
+                name = "granted"
+            case RequestRefused():
+                name = "refused"
+            case _:
+                assert_never(event)
+        found = messages.value_of(event)
+        assert isinstance(found, dict)
+        self._ownership.publish(f"{ARBITER}.{name}", {**found, "pid": os.getpid()})
+
     def _greeting(self) -> Value:
         self._greeted = tuple(self._held.values())
         return messages.value_of(HolderGreeting(held=self._greeted))
@@ -254,6 +276,7 @@ class SharedArbiter:
             for claim in self._held.values():
                 self._own.adopt(claim)
             self._service.took_over(self._asking)
+            self._ownership.publish(f"{ARBITER}.owner", {"pid": os.getpid(), "state": "took over"})
         if standing is OwnerRole.ALONE and not self._warned:
             self._warned = True
             holder = self._ownership.search.holder
