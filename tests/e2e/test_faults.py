@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,28 @@ def test_a_home_that_cannot_be_written_is_told_and_can_still_be_read(tmp_path: P
     (home,) = [check for check in json.loads(out) if check["check"] == "home"]
     assert "Read-only" in home["found"]
     assert place.effects.read_text().split() == ["first", "last"]
+
+
+def test_artifacts_of_a_home_whose_disk_another_program_has_filled_can_be_read(
+    tmp_path: Path, disk: Path
+) -> None:
+    remount(disk, "size=32m")
+    line = CommandLine(tmp_path, disk / "home")
+    line.write("a.txt", "some text")
+    line.type("artifacts", "put", "a.txt")
+    with suppress(OSError), (disk / "other").open("wb", buffering=0) as other:
+        while True:
+            other.write(bytes(4096))
+    assert line.type("artifacts", "get", "a.txt")[0] == "some text"
+    assert [one["names"] for one in line.json("artifacts", "list")] == [["a.txt"]]
+    assert [one["names"] for one in line.json("artifacts", "search", "text")["hits"]] == [["a.txt"]]
+    assert '"text":"some text"' in line.type("artifacts", "export")[0]
+    assert line.json("artifacts", "fsck") == {"faults": [], "left": 0}
+    line.write("b.txt", "another text")
+    assert "storage-full" in line.type("artifacts", "put", "b.txt", status=1)[1]
+    (disk / "other").unlink()
+    line.type("artifacts", "put", "b.txt")
+    assert line.type("artifacts", "get", "b.txt")[0] == "another text"
 
 
 class JumpingClock(SystemClock):

@@ -82,7 +82,8 @@ def database_errors(doing: str) -> Iterator[None]:
         foreign = foreign or "decode" in str(error)  # a text that is not UTF-8 comes without a code
         if primary in _BROKEN or foreign:
             raise DatabaseBroken(str(error)) from error
-        if primary == sqlite3.SQLITE_FULL:
+        # SQLite has a word of its own for a disk on which the memory that connections share has no room.
+        if primary == sqlite3.SQLITE_FULL or getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE":
             raise no_room(doing, reason=str(error)) from error
         raise IoFailed(f"cannot {doing}: {error}", details={"sqlite": str(error)}) from error
 

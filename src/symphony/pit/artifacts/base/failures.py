@@ -55,6 +55,11 @@ def no_room(
     )
 
 
+def unwritable(root: Path, error: IoFailed) -> bool:
+    """Return whether `error` came of a disk that is full or read-only: what is on it can still be read."""
+    return isinstance(error, StorageFull) or (error.code == IoFailed.code and not os.access(root, os.W_OK))
+
+
 @contextmanager
 def file_lock(path: Path, *, exclusive: bool) -> Iterator[None]:
     """Hold the lock `path` between processes and threads alike.

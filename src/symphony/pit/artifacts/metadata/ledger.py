@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
-from symphony.pit.artifacts.base.failures import file_lock
+from symphony.pit.artifacts.base.failures import file_lock, unwritable
 from symphony.pit.artifacts.metadata.index import Index, Position, Taken
 from symphony.pit.artifacts.metadata.numbering import Made, Numbering
 from symphony.pit.artifacts.metadata.records import FORMAT, LoggedRecord, Put, Record, RecordLog, line_of
@@ -260,7 +260,7 @@ class Ledger:
             with file_lock(self._lock, exclusive=not self._read_only):
                 self._catch_up(write=not self._read_only)
         except IoFailed as error:
-            if self._read_only or error.code != IoFailed.code or os.access(self._root, os.W_OK):
+            if self._read_only or not unwritable(self._root, error):
                 raise
             self._close()
             self._read_only = True

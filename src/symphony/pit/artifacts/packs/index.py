@@ -122,7 +122,8 @@ class PackIndex:
     @classmethod
     def copied(cls, path: Path) -> "PackIndex":
         """A copy in memory of the index in a file, which is not changed. Raises DatabaseBroken, IoFailed."""
-        quiet = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"  # makes no files
+        ahead = path.with_name(f"{path.name}-wal")
+        quiet = "" if ahead.exists() and ahead.stat().st_size else "&immutable=1"  # makes no files
         copy = cls(None)
         with database_errors(f"read {path}"):
             uri = f"{path.absolute().as_uri()}?mode=ro{quiet}"

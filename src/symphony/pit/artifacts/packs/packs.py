@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import release_lock
 from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
-from symphony.pit.artifacts.base.failures import file_lock, io_errors
+from symphony.pit.artifacts.base.failures import file_lock, io_errors, unwritable
 from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.packs.away import AwayReader, OutsidePlaces
 from symphony.pit.artifacts.packs.files import (
@@ -47,6 +47,7 @@ from symphony.pit.artifacts.packs.scanning import (
     row_of,
     scan,
 )
+from symphony.ports.artifacts import StorageFull
 
 T = TypeVar("T")
 Enter: TypeAlias = Callable[[PackIndex, int, Scanned], None]
@@ -385,7 +386,7 @@ class Packs:
             if not self._read_only:
                 return self._open_file()
         except IoFailed as error:
-            if error.code != IoFailed.code or os.access(self._root, os.W_OK):
+            if not unwritable(self._root, error):
                 raise
             self._read_only = True
         self._index = self._copied()
@@ -399,7 +400,7 @@ class Packs:
                 return PackIndex.copied(self._index_path)
             except (DatabaseBroken, IoFailed) as error:
                 logger.debug("%s is made again in memory: %s", self._index_path, error)
-                self.distrusted = True
+                self.distrusted = not isinstance(error, StorageFull)
         return PackIndex(None)
 
     def _open_file(self) -> PackIndex:
