@@ -27,6 +27,9 @@ class Turns:
         """The nodes that wait, first in line first."""
         return [request.node for request, future in self._waiting if not future.done()]
 
+    def limits(self, request: ResourceRequest) -> bool:
+        return True
+
     def try_acquire(self, request: ResourceRequest) -> Grant | None:
         self._check(request)
         if len(self.held) >= self.places or self.waiting:

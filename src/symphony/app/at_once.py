@@ -6,6 +6,10 @@ from symphony.ports.arbiter import Grant, Queued, ResourceRequest
 class AtOnce:
     """`symphony.ports.arbiter.Arbiter` that grants every request at once."""
 
+    def limits(self, request: ResourceRequest) -> bool:
+        """Nothing is limited."""
+        return False
+
     def try_acquire(self, request: ResourceRequest) -> Grant:
         """Grant the request."""
         return Grant(id="at-once", request=request, reason="nothing is limited")

@@ -60,6 +60,10 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
 class Arbiter(Protocol):
     """Grants scarce resources. Call on the loop. Every arbiter passes tests/contracts/test_arbiter.py."""
 
+    def limits(self, request: ResourceRequest) -> bool:
+        """Return whether anything that the request needs is limited; if not, it need not ask. No I/O."""
+        ...
+
     def try_acquire(self, request: ResourceRequest) -> Grant | None:
         """Return a grant if the request need not wait, else None. Called for every attempt: O(1), no I/O.
 

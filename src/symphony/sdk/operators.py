@@ -50,7 +50,7 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     that changes whenever what the operator reads changes, which makes its result cacheable; None if it
     cannot tell. It runs in a thread. `cpu`: it computes for long, and runs in a worker process, as do
     calls that are heavy by its `bounds`. `paths` find the paths in inputs that may have some; None if
-    the types of the ports tell.
+    the types of the ports tell. `memory_mb`: megabytes that a call is declared to need, for the arbiter.
     """
 
     info: OperatorInfo
@@ -62,6 +62,7 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     cpu: bool = False
     bounds: Bounds | None = None
     paths: Mapping[str, Find] | None = None
+    memory_mb: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -142,6 +143,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     read: bool = False
     idempotent: bool = False
     heavy: bool = False
+    memory_mb: int = 0
     output: str = "result"
 
     def check(self, function: object, *, sync: bool) -> None:
@@ -153,6 +155,8 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
             raise invalid(function, f"{self.version!r} is not a version", "use three numbers: 1.0.0")
         if self.heavy and not sync:
             raise invalid(function, "only a sync function can be cpu", "write def in place of async def")
+        if isinstance(self.memory_mb, bool) or not 0 <= self.memory_mb <= 1_000_000_000:
+            raise invalid(function, f"{self.memory_mb!r} is not a number of megabytes", "memory_mb=512")
         if self.pure and self.read:
             raise invalid(function, "it is declared pure and reading", "choose one of pure and read")
 
@@ -191,6 +195,7 @@ def operator(
     inline: bool | None = None,
     cpu: bool = False,
     bounds: Bounds | None = None,
+    memory_mb: int = 0,
     output: str = "result",
 ) -> Callable[[Callable[P, R]], DecoratedOperator[P, R]]:
     """Make an operator of a function, sync or async.
@@ -213,16 +218,19 @@ def operator(
     that runs what a workflow gives it, such as a template or a pattern: calls that are heavy by its
     measure run in a worker process, within its time and memory.
 
+    `memory_mb`: megabytes that a call needs. Where `arbiter.memory_mb` is set, calls wait until so much is
+    free; nothing holds a call to it. Such an operator never runs inline.
+
     Raises OperatorInvalid, naming the function and the parameter, if the function cannot be an
     operator.
     """
     declared = Declaration(
         name=name, version=version, pure=pure, read=read or reads is not None, idempotent=idempotent,
-        heavy=cpu or bounds is not None, output=output,
+        heavy=cpu or bounds is not None, memory_mb=memory_mb, output=output,
     )  # fmt: skip
 
     def decorate(function: Callable[P, R]) -> DecoratedOperator[P, R]:
-        style = _style(function, inline)
+        style = _style(function, False if memory_mb and inline is None else inline)
         declared.check(function, sync=style == "thread")
         signature = read_signature(function, output)
         return DecoratedOperator(
@@ -235,6 +243,7 @@ def operator(
             cpu=cpu,
             bounds=bounds,
             paths=signature.paths,
+            memory_mb=memory_mb,
             original=function,
         )
 

@@ -55,6 +55,9 @@ def three(x: float = 1, y: float | None = None, z: bool = False) -> None: ...
 
 @deep.operator("a.four", version="1.0.0", reads=lambda inputs, context: "x")
 def four(ctx: "Ctx | None", x: bytes = b"x") -> object: ...
+
+@op("a.five", version="1.0.0", pure=True, memory_mb=512)
+async def five(x: int) -> int: return x
 """,
     "typing": """
 import collections.abc, typing as t

@@ -1,6 +1,7 @@
 """Steps that must wait for a grant: what they hold, what is recorded, and what becomes of them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from tests.support.waiting import until
 
 from symphony.app import Symphony
 from symphony.app.handle import RunHandle
+from symphony.commons.time import SystemClock
+from symphony.pit.arbitration.core.strategies import ArbiterPolicy
+from symphony.pit.arbitration.limits import ArbiterLimits, ModelLimit
+from symphony.pit.arbitration.local import PitArbiter
 from symphony.ports.arbiter import ResourceRequest
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.sdk import Context, operator
@@ -59,7 +64,25 @@ async def inline(value: int = 0) -> int:
     return value
 
 
-OPERATORS = [step, kept, inline]
+@operator("queue.short", version="1.0.0", pure=True)
+def short(value: int = 0) -> int:
+    """A function that would go with others in a batch; counts how many calls there are at once."""
+    BEGUN.append("short")
+    AT_ONCE[0] += 1
+    AT_ONCE[1] = max(AT_ONCE)
+    time.sleep(0.005)
+    AT_ONCE[0] -= 1
+    return value
+
+
+@operator("queue.large", version="1.0.0", pure=True, memory_mb=600)
+async def large(value: int = 0) -> int:
+    """Declares what memory it needs, and so is not inline."""
+    BEGUN.append("large")
+    return value
+
+
+OPERATORS = [step, kept, inline, short, large]
 
 
 def flow(nodes: str, head: str = "") -> Workflow:
@@ -155,6 +178,34 @@ async def test_a_queued_step_holds_no_place(symphony: Symphony) -> None:
     assert turns(symphony).waiting == ["first"]
     give_back()
     assert (await handle.result()).status is RunStatus.SUCCEEDED
+
+
+async def test_functions_that_are_limited_go_alone_and_not_in_batches(symphony: Symphony) -> None:
+    result = await ended(symphony, flow("  many: {operator: queue.short, for_each: '[1, 2, 3, 4, 5]'}\n"))
+    assert result.status is RunStatus.SUCCEEDED
+    assert (len(BEGUN), AT_ONCE[1], len(turns(symphony).granted)) == (5, 1, 5)
+
+
+async def test_functions_go_in_batches_where_only_other_things_are_limited(symphony: Symphony) -> None:
+    limits = ArbiterLimits(memory_mb=1_000, models={"m": ModelLimit(calls=1)})
+    symphony.parts.arbiter = PitArbiter(limits, ArbiterPolicy(), SystemClock())
+    handle = await symphony.start(flow("  many: {operator: queue.short, for_each: '[1, 2, 3, 4, 5]'}\n"))
+    result, events = await told(handle)
+    assert result.status is RunStatus.SUCCEEDED
+    assert "node.queued" not in {event.type for event in events}
+
+
+async def test_what_declares_memory_waits_for_it_and_is_refused_beyond_it(symphony: Symphony) -> None:
+    made = flow("  a: {operator: queue.large}\n  b: {operator: queue.large}\n")
+    limits = ArbiterLimits(memory_mb=1_000)
+    symphony.parts.arbiter = PitArbiter(limits, ArbiterPolicy(), SystemClock())
+    result, events = await told(await symphony.start(made))
+    assert result.status is RunStatus.SUCCEEDED
+    assert [event.type for event in events].count("node.queued") == 1
+    symphony.parts.arbiter = PitArbiter(ArbiterLimits(memory_mb=500), ArbiterPolicy(), SystemClock())
+    refused = (await ended(symphony, made)).error
+    assert refused is not None
+    assert "600 MB" in refused.message
 
 
 async def test_inline_operators_need_no_grant(symphony: Symphony) -> None:

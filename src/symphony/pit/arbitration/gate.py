@@ -17,6 +17,10 @@ class BudgetGate:
     def __init__(self, inner: Arbiter, budgets: SharedBudgets) -> None:
         self.inner, self._budgets = inner, budgets
 
+    def limits(self, request: ResourceRequest) -> bool:
+        """Return whether a budget may keep the request waiting, or the arbiter."""
+        return request.kind == "model" or self.inner.limits(request)
+
     def try_acquire(self, request: ResourceRequest) -> Grant | None:
         """Return a grant if the request need not wait, else None. Raises ResourceRefused."""
         return None if self._short(request) is not None else self.inner.try_acquire(request)

@@ -62,7 +62,7 @@ class PitArbiter:
 
         `record` gets every input of the machine: see `core.replaying`.
         """
-        self.limits, self.policy = limits, policy
+        self._limits, self.policy = limits, policy
         self._clock, self._name, self._seed = clock, name, seed
         self._now_s = clock.monotonic_s
         self._observe, self._record = observe, record
@@ -96,9 +96,13 @@ class PitArbiter:
 
     # The arbiter.
 
+    def limits(self, request: ResourceRequest) -> bool:
+        """Return whether anything that the request needs is limited."""
+        return bool(self._limits.needs(request))
+
     def try_acquire(self, request: ResourceRequest) -> Grant | None:
         """Return a grant if the request need not wait, else None. Raises ResourceRefused."""
-        needs = self.limits.needs(request)
+        needs = self._limits.needs(request)
         if not needs:
             return Grant(id="", request=request, reason=NOT_LIMITED)
         return self.try_needs(request, needs)
@@ -114,7 +118,7 @@ class PitArbiter:
 
     def queued(self, request: ResourceRequest) -> Queued:
         """Return why the request has to wait now, or is waiting already."""
-        claim = self._waiting.get(request) or claim_of(request, self.limits.needs(request), "")
+        claim = self._waiting.get(request) or claim_of(request, self._limits.needs(request), "")
         wait = self.machine.why(claim)
         if wait is None:
             return Queued(reason="it may begin")
@@ -122,7 +126,7 @@ class PitArbiter:
 
     async def acquire(self, request: ResourceRequest) -> Grant:
         """Wait for a grant. Raises ResourceRefused."""
-        needs = self.limits.needs(request)
+        needs = self._limits.needs(request)
         if not needs:
             return Grant(id="", request=request, reason=NOT_LIMITED)
         claim = self.claim(request, needs)
@@ -250,7 +254,7 @@ class PitArbiter:
         """The decisions."""
         if self._begun is None:
             self._begun = ArbiterMachine(
-                self.limits.supplies, self.policy, now_s=self._now_s(), seed=self._seed, record=self._record
+                self._limits.supplies, self.policy, now_s=self._now_s(), seed=self._seed, record=self._record
             )
         return self._begun
 

@@ -491,7 +491,7 @@ def _declared(decorator: _Decorator) -> tuple[Declaration, bool | None, bool, bo
     if not isinstance(name, str) or not isinstance(version, str) or not isinstance(output, str):
         return None
     flags = ("pure", "read", "idempotent", "cpu", "inline")
-    if not given.keys() <= {"name", "version", "output", "reads", "bounds", *flags}:
+    if not given.keys() <= {"name", "version", "output", "reads", "bounds", "memory_mb", *flags}:
         return None
     said = {flag: given.get(flag) for flag in flags}
     exact = UNKNOWN not in [one if one is UNKNOWN else None for one in (*said.values(), given.get("reads"))]
@@ -501,6 +501,8 @@ def _declared(decorator: _Decorator) -> tuple[Declaration, bool | None, bool, bo
         idempotent=idempotent, heavy=cpu or given.get("bounds") is not None, output=output,
     )  # fmt: skip
     inline = None if said["inline"] in (None, UNKNOWN) else bool(said["inline"])
+    if inline is None and given.get("memory_mb") is not None:
+        inline = False
     return declaration, inline, given.get("reads") is not None, exact
 
 

@@ -127,6 +127,10 @@ class SharedArbiter:
 
     # The arbiter.
 
+    def limits(self, request: ResourceRequest) -> bool:
+        """Return whether anything that the request needs is limited."""
+        return bool(self._limits.needs(request))
+
     def try_acquire(self, request: ResourceRequest) -> Grant | None:
         """Return a grant if the request need not wait, nor the owner be asked. Raises ResourceRefused."""
         needs = self._limits.needs(request)
@@ -153,7 +157,9 @@ class SharedArbiter:
             return self._own.queued(request)
         claim = self._waiting.get(request)
         known = None if claim is None else self._reasons.get(claim.id)
-        return known or Queued(reason="the arbiter of this home is asked, which another process has")
+        if known is None and self._ownership.standing is OwnerRole.MEMBER:
+            return Queued(reason="the arbiter of this home is asked, which another process has")
+        return known or Queued(reason="the arbiter of this home is looked for")
 
     async def acquire(self, request: ResourceRequest) -> Grant:
         """Wait for a grant. Raises ResourceRefused."""

@@ -47,6 +47,7 @@ class Attempts:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._batches = Batches(parts, self._pool)
         self._grants = Grants(parts)
+        self._limits: dict[str, bool] = {}  # by short operator
         self._deferred: dict[int, asyncio.Task[None]] = {}  # make the values that commands need first
         self._ended: set[asyncio.Task[None]] = set()  # the cancelled ones of these that have yet to end
         self._replay = parts.replay
@@ -76,9 +77,12 @@ class Attempts:
         return [*self._tasks, *self._batches.slots]
 
     def gather(self, slot: int, work: OperatorWork) -> None:
-        """Begin an attempt of a short operator with the next batch, or alone if it does not suit one."""
+        """Begin an attempt of a short operator with the next batch, or alone if it does not suit one.
+
+        A batch asks for nothing: where calls of the operator are limited, each begins alone, with a grant.
+        """
         try:
-            suits = self._batches.add(slot, work)
+            suits = not self._limited(slot, work) and self._batches.add(slot, work)
         except Deferred:  # its inputs take long to make
             suits = False
         if not suits:
@@ -116,6 +120,13 @@ class Attempts:
         durable = self._recorder.reached() if work.barrier else None
         self._begin(slot, self._execute(slot, work, attempt, durable))
 
+    def _limited(self, slot: int, work: OperatorWork) -> bool:
+        """Return whether the arbiter limits what calls of the operator need. It does, or not, for the run."""
+        known = self._limits.get(work.runs)
+        if known is None:
+            known = self._limits[work.runs] = self._executor.arbiter.limits(self._request(slot, work))
+        return known
+
     def _granted(self, slot: int, work: CallWork) -> bool:
         """Return whether the attempt may begin. Otherwise the slot is queued, or has ended."""
         request = self._request(slot, work)
@@ -143,6 +154,7 @@ class Attempts:
             project=resources.project,
             priority=resources.priority,
             cores=work.cores,
+            memory_bytes=work.memory_bytes,
             estimate=self._estimate(slot, work) if isinstance(work, ModelWork) else None,
         )
 

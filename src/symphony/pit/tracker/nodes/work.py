@@ -20,6 +20,7 @@ from symphony.workflow.model import Node, Retry
 from symphony.workflow.types import ANY, PortType
 
 COMMAND = "command"
+MEGABYTE = 1_000_000
 
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +111,11 @@ class _Called(NodeWork, frozen=True, kw_only=True, eq=False):
         """Return the share of the processor that a call needs: 0 if it only waits for others."""
         return 1.0
 
+    @property
+    def memory_bytes(self) -> int:
+        """Return what a call is declared to need, for the arbiter."""
+        return 0
+
 
 class OperatorWork(_Called, frozen=True, kw_only=True, eq=False):
     """Calls an operator; for a command, the operator that runs commands."""
@@ -136,6 +142,11 @@ class OperatorWork(_Called, frozen=True, kw_only=True, eq=False):
     def cores(self) -> float:
         """Return 1 for a command or a function that runs in a thread or a process; 0 for a coroutine."""
         return 1.0 if self.operator.style == "thread" or self.runs == COMMAND else 0.0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return what its operator declares."""
+        return self.operator.memory_mb * MEGABYTE
 
 
 class ModelWork(_Called, frozen=True, kw_only=True, eq=False):
