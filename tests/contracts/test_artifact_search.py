@@ -1,67 +1,23 @@
 """What the search of artifacts keeps to, whatever is committed to its index, and whatever was put since."""
 
 import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from tests.support.packs import damage
+from tests.support.searched import RUN, Searched
 
 from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.artifacts.search.core.parsing import WIDE_MAX
 from symphony.pit.artifacts.search.entries import TEXT_BYTES_MAX, Entries
-from symphony.pit.artifacts.search.finding import COMMITTED_FROM, ArtifactFinder
-from symphony.pit.artifacts.search.overlay import OVERLAID_MAX
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.artifacts.values.sealed import SEALED_TYPE
 from symphony.ports.artifacts import Provenance, Rating
 from symphony.ports.object_storage import StorageUnreachable
-from symphony.ports.search import Hit, QueryInvalid, SearchRequest, SearchResults, Sorting
-from symphony.ports.values import ArtifactRef, Digest
-
-RUN = "019332a1-7d5e-7000-8000-1769ff3e0001"
-
-
-class Searched:
-    """A store and its search. `commit` decides whether what was put is in the index or lies over it."""
-
-    def __init__(self, root: Path, *, commit: bool) -> None:
-        self.store, self._commit, self.asked = FileArtifacts(root), commit, 0
-        self.finder = ArtifactFinder(
-            self.store, root, root / "search", Entries(self.store), build=self._asked
-        )
-
-    def _asked(self) -> None:
-        self.asked += 1
-
-    def put(
-        self, body: bytes | str, name: str | None = None, kind: str = "text/plain", node: str | None = None
-    ) -> ArtifactRef:
-        body = body if isinstance(body, bytes) else body.encode()
-        ref = self.store.put(body, content_type=kind, name=name)
-        if node is not None:
-            by = Provenance(
-                run_id=RUN, node=node, port="result", operator="text.lines", version="1", model="minilm",
-                parameters={"command": "wc --lines"}, created_at=1.0,
-            )  # fmt: skip
-            self.store.link(ref, by)
-        return ref
-
-    def results(self, text: str = "", *, sort: Sorting = "score", limit: int = 20) -> SearchResults:
-        return self.search(SearchRequest(text=text, sort=sort, limit=limit))
-
-    def search(self, request: SearchRequest) -> SearchResults:
-        if self._commit:
-            assert self.finder.builder().catch_up() is not None
-        return self.finder.search(request, now_s=time.time())  # noqa: TID251  # as old as the files
-
-    def hits(self, text: str = "", *, sort: Sorting = "score") -> list[Hit]:
-        return list(self.results(text, sort=sort).hits)
-
-    def names(self, text: str = "", *, sort: Sorting = "score") -> list[str]:
-        return [hit.record.names[0] for hit in self.hits(text, sort=sort)]
+from symphony.ports.search import QueryInvalid, SearchRequest, SearchResults
+from symphony.ports.values import Digest
 
 
 @pytest.fixture(params=["committed", "overlaid"])
@@ -257,7 +213,7 @@ def test_the_limit_bounds_what_is_shown_not_what_is_counted(searched: Searched) 
 def test_everything_comes_page_by_page_in_the_order_of_its_times(searched: Searched, page: int) -> None:
     for number in range(9):
         searched.put(f"word {number}", f"a{number}")
-    if searched._commit:  # one part in the index, the other over it
+    if searched.commits:  # one part in the index, the other over it
         assert searched.finder.builder().catch_up()
     for number in range(11):  # of one moment, more than a page
         searched.store.put(f"word {number} more".encode(), content_type="text/plain", durable=False)
@@ -431,7 +387,7 @@ def test_the_log_may_be_rewritten(searched: Searched) -> None:
 
 def test_an_empty_store_has_nothing_and_gets_nothing(searched: Searched) -> None:
     assert searched.results("x") == SearchResults(hits=[], total=0, indexed=0)
-    if not searched._commit:
+    if not searched.commits:
         assert not searched.store.root.exists()
 
 
@@ -487,103 +443,3 @@ def test_without_texts_no_word_of_a_body_is_in_any_field(tmp_path: Path) -> None
     }  # fmt: skip
     assert b"ecret" not in entry.told
     store.close()
-
-
-def test_somebody_is_asked_to_commit_what_gathers(tmp_path: Path) -> None:
-    searched = Searched(tmp_path / "artifacts", commit=False)
-    for number in range(COMMITTED_FROM - 1):
-        searched.put(f"word{number}", f"{number}")
-    searched.results("word1")
-    assert searched.asked == 0
-    searched.put("more", "more")
-    assert not searched.results("word1").partial
-    assert searched.asked == 1
-    searched.store.close()
-
-
-def test_with_too_much_to_look_at_the_newest_are_found_and_the_results_are_partial(tmp_path: Path) -> None:
-    searched = Searched(tmp_path / "artifacts", commit=False)
-    for number in range(OVERLAID_MAX + 100):
-        searched.store.put(
-            f"word{number}".encode(), content_type="text/plain", name=f"{number}", durable=False
-        )
-    searched.store.settle()
-    newest = f"word{OVERLAID_MAX + 99}"
-    found = searched.results(newest)
-    assert (found.total, found.partial) == (1, True)
-    assert searched.asked == 1
-    assert searched.finder.builder().catch_up()
-    for text in ("word0", newest):
-        found = searched.results(text)
-        assert (found.total, found.partial, found.indexed) == (1, False, OVERLAID_MAX + 100)
-    searched.store.close()
-
-
-Damage = Callable[[Path], None]
-
-
-def flipped(path: Path) -> None:
-    body = bytearray(path.read_bytes())
-    body[len(body) // 2] ^= 0x10
-    rewrite(path, bytes(body))
-
-
-def cut(path: Path) -> None:
-    rewrite(path, path.read_bytes()[:-7])
-
-
-def rewrite(path: Path, body: bytes) -> None:
-    """Put another file there: those who have the old one mapped into their memory keep it."""
-    path.with_name("new").write_bytes(body)
-    path.with_name("new").replace(path)
-
-
-@pytest.mark.parametrize("damage", [flipped, cut, Path.unlink], ids=["flipped", "cut", "gone"])
-@pytest.mark.parametrize("kind", ["idx", "pos", "term", "store", "fast", "fieldnorm", "meta.json"])
-def test_a_damaged_index_gives_no_wrong_answer_and_is_built_again(
-    tmp_path: Path, damage: Damage, kind: str
-) -> None:
-    searched = Searched(tmp_path / "artifacts", commit=True)
-    for number in range(20):
-        searched.put(f"word{number} common", f"{number}")
-    assert searched.results("common").total == 20
-    folder = searched.store.root / "search" / "index"
-    damage(next(path for path in sorted(folder.iterdir()) if path.name.endswith(kind)))
-    searched.put("word20 common", "20")
-    later = Searched(tmp_path / "artifacts", commit=False)
-    for finder in (later, later, searched, later):
-        found = finder.results("common")
-        assert (found.total, found.partial) == (21, False) or found.partial
-    assert later.results("word20").total == 1
-    assert (later.results("common").total, later.results("common").partial) == (21, False)
-    searched.store.close()
-    later.store.close()
-
-
-def test_two_finders_see_what_the_other_has_put_and_committed(tmp_path: Path) -> None:
-    one, two = (Searched(tmp_path / "artifacts", commit=False) for _ in range(2))
-    for number in range(10):
-        one.put(f"word{number} common", f"{number}")
-        assert two.results("common").total == number + 1
-        if number % 3 == 0:
-            assert one.finder.builder().catch_up()
-    assert one.results("common").total == 10
-    one.store.close()
-    two.store.close()
-
-
-def test_what_lies_over_the_index_is_ranked_as_if_it_were_in_it(tmp_path: Path) -> None:
-    made = [Searched(tmp_path / name, commit=False) for name in ("whole", "parted")]
-    for searched in made:
-        for number in range(40):
-            searched.put(f"common {'rare ' * (number % 4 == 0)}filler number{number}", f"{number}")
-            if searched is made[1] and number == 30:
-                assert searched.finder.builder().catch_up()
-    assert made[0].finder.builder().catch_up()
-    for text in ("common", "rare", "rare common", "rare OR number39", '"common rare"'):
-        whole, parted = ({hit.record.names[0]: hit.score for hit in one.hits(text)} for one in made)
-        assert parted.keys() == whole.keys() if len(whole) < 20 else len(parted) == 20
-        for name in parted.keys() & whole.keys():
-            assert parted[name] == pytest.approx(whole[name], rel=0.2)
-    for searched in made:
-        searched.store.close()

@@ -45,7 +45,8 @@ def clear(
         return _foreseen(judged, policy)
     by_fate = defaultdict[Fate, list[tuple[Standing, str]]](list)
     for standing, one in zip(found.all, judged, strict=True):
-        by_fate[one.fate].append((standing, f"{one.verdict.rule}: {one.verdict.why}"))
+        if one.fate not in (Fate.STAYS, Fate.WAITS):  # most do: nothing is remembered for them
+            by_fate[one.fate].append((standing, f"{one.verdict.rule}: {one.verdict.why}"))
     deadline = _Deadline(out_of_time)
     restored = _each(
         by_fate[Fate.RESTORED], deadline, lambda some: store.restore(one.digest for one, _ in some)
