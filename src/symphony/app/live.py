@@ -20,6 +20,7 @@ from symphony.pit.tracker.engine.feed import Feed, Reader
 from symphony.ports.runs import RunEvent
 
 if TYPE_CHECKING:
+    from symphony.app.artifact_news import ArtifactNews
     from symphony.bus import Bus, Endpoint, Joined, Mailbox
     from symphony.bus.exchange import Beyond, Exchange
     from symphony.ipc.envelope import MessageEnvelope
@@ -54,6 +55,7 @@ class LiveBus:
         self._ready = asyncio.Event()  # not while others that may listen are still to be reached
         self._ready.set()
         self._runs: dict[str, _Audience] = {}
+        self._news: ArtifactNews | None = None
 
     @property
     def published(self) -> int:
@@ -117,11 +119,13 @@ class LiveBus:
             if not self._joining.done():
                 self._joining.cancel()
             found = (await asyncio.gather(self._joining, return_exceptions=True))[0]
+            if self._news is not None:
+                await self._news.close()
             if found is not None and not isinstance(found, BaseException):
                 await found.close()
         if self._bus is not None:
             await self._bus.close()
-        self._joining = self._bus = None
+        self._joining = self._bus = self._news = None
         self._ready.set()
 
     def _here(self) -> "Bus":
@@ -154,12 +158,21 @@ class LiveBus:
         try:
             if beyond is not None:
                 await bus.subscribe(BEYOND_AWAY, self._away, owner="run")
-            return await join(bus, address, beyond=beyond)
+            joined = await join(bus, address, beyond=beyond)
         except SymphonyError as error:
             logger.warning("runs cannot be watched live from other processes: %s", error)
             return None
         finally:
             self._ready.set()
+        self._tell_of_artifacts(bus)
+        return joined
+
+    def _tell_of_artifacts(self, bus: "Bus") -> None:
+        from symphony.app.artifact_news import ArtifactNews
+
+        assert self._home is not None
+        self._news = ArtifactNews(self._home, bus)
+        self._news.begin()
 
     def _away(self, envelope: "MessageEnvelope") -> None:
         """Log once that the bus is away: it returns by itself, or is gone for as long as this process

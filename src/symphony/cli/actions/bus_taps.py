@@ -6,11 +6,13 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
 from symphony.app import Symphony, spelling
+from symphony.app.artifact_news import ArtifactNews
 from symphony.app.bus_places import RETAINED, RETAINED_LAST, bus_address, passing_name
 from symphony.app.spelling import JSON
 from symphony.bus import Bus, Endpoint, Mailbox, join
@@ -55,8 +57,8 @@ async def _alone() -> AsyncIterator[tuple[Bus, Endpoint]]:
 
 
 @asynccontextmanager
-async def _on_bus(bus: Bus, endpoint: Endpoint, *, serve: bool) -> AsyncIterator[None]:
-    """`bus` is on that of the home. With `serve`, or NATS, it may be the first there.
+async def _on_bus(bus: Bus, endpoint: Endpoint, *, serve: bool) -> AsyncIterator[Path]:
+    """`bus` is on that of the home, which it gives. With `serve`, or NATS, it may be the first there.
 
     Raises BusAbsent, NatsAway, and what `beyond_of` does.
     """
@@ -76,7 +78,7 @@ async def _on_bus(bus: Bus, endpoint: Endpoint, *, serve: bool) -> AsyncIterator
             await bus.exchange.beyond.tried()
         if beyond is not None and serve:
             await _reached(bus, endpoint)
-        yield
+        yield home
     finally:
         await joined.close()
 
@@ -114,7 +116,7 @@ def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
             # Before it is on the bus: later members find a listener.
             box = await endpoint.mailbox(pattern, capacity=10_000, replay=Replay())
             await endpoint.subscribe("bus.dropped", lambda envelope: _missed(envelope, endpoint.name))
-            async with _on_bus(bus, endpoint, serve=True):
+            async with _on_bus(bus, endpoint, serve=True) as home, ArtifactNews(home, bus):
                 await endpoint.subscribe("bus.beyond.*", _nats_came_or_went)
                 await _show(box, count, as_json=as_json)
 
