@@ -45,7 +45,7 @@ def holders(folder: Path) -> int:
         except FileNotFoundError:
             continue
         try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others may look at the same moment
         except BlockingIOError:
             count += 1
         finally:

@@ -13,7 +13,7 @@ from symphony.app.live import LiveBus
 from symphony.app.local_models import local_specs, pool_lock, shared_pool
 from symphony.bus import Bus, Endpoint, Mailbox, Policy, join
 from symphony.bus.core.retention import Replay
-from symphony.bus.errors import EndpointUnknown
+from symphony.bus.errors import EndpointUnknown, RequestTimedOut
 from symphony.bus.owning import LEAVING, lock_holder
 from symphony.commons.components import HealthStatus
 from symphony.commons.errors import SymphonyError
@@ -68,15 +68,20 @@ class PitClient:
     async def arbiter(self) -> ArbiterStatus | None:
         """Return the arbiter of the home; None if no process owns one.
 
-        Raises SymphonyError if its owner does not answer.
+        Raises SymphonyError `pit-silent` for an owner that does not answer.
         """
+        lock = self._home / "run" / arbiter_messages.LOCK
         try:
             answer = await self._endpoint.request(ARBITER, arbiter_messages.STATUS, timeout_s=STATUS_S)
-        except EndpointUnknown:
-            return None
+        except EndpointUnknown as error:
+            if (holder := lock_holder(lock)) is None:
+                return None
+            raise silent(holder, "the arbiter") from error
         except SymphonyError as error:
             if error.code == LEAVING:
                 return None
+            if error.code == RequestTimedOut.code and (holder := lock_holder(lock)) is not None:
+                raise silent(holder, "the arbiter") from error
             raise
         return arbiter_messages.read(ArbiterStatus, answer)
 
@@ -117,10 +122,10 @@ def absent(home: Path) -> PitAbsent:
     )
 
 
-def silent(holder: int) -> SymphonyError:
+def silent(holder: int, what: str = "the pool of models") -> SymphonyError:
     """Return the error for an owner that does not answer."""
     return SymphonyError(
-        f"process {holder} owns the pool of models and does not answer",
+        f"process {holder} owns {what} and does not answer",
         code="pit-silent",
         hint=f"is it stopped? `kill -CONT {holder}` lets it go on, `kill -9 {holder}` ends it",
     )
