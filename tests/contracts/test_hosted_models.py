@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.fakes import Listener
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until
 
 from symphony.commons.settings import ModelConfig, Price
 from symphony.kit.instruments.hosted import http, retrying
@@ -495,3 +495,82 @@ def test_whatever_retry_after_says_the_wait_is_bounded(header: str) -> None:
     asked = retrying.retry_after_s(header, 0.0)
     assert asked is None or 0 <= asked <= retrying.CAP_S
     assert 0 <= retrying.delay_s(3, asked, 1.0) <= retrying.CAP_S
+
+
+class TestCircuit:
+    """An endpoint that is ill is left alone, asked once after a while, and then by all again."""
+
+    async def test_it_opens_probes_and_closes_again(
+        self, make: Make, server: ModelServer, clock: FakeClock
+    ) -> None:
+        server.script += [error(503)] * 3 + [Says(("well",))]
+        models = make(retries=0, circuit_failures=3, circuit_seconds=30.0)
+        for _ in range(3):
+            with pytest.raises(ModelFailed, match="503"):
+                await ask(models)
+        with pytest.raises(ModelFailed, match="3 requests in a row failed") as refused:
+            await ask(models)
+        assert refused.value.code == "model-circuit-open"
+        assert len(server.asked) == 3
+        clock.advance(31.0)
+        assert (await ask(models))["text"] == "well"
+        assert (await ask(models))["finish_reason"] == "stop"
+
+    async def test_a_call_waits_for_the_probe_by_its_own_tries(
+        self, make: Make, server: ModelServer, clock: FakeClock
+    ) -> None:
+        server.script += [error(500), error(500), Says(("well",))]
+        models = make(retries=3, circuit_failures=2, circuit_seconds=30.0)
+        begun_s = clock.monotonic_s()
+        assert (await ask(models))["text"] == "well"
+        assert clock.monotonic_s() - begun_s >= 30.0
+        assert len(server.asked) == 3
+
+    @pytest.mark.parametrize("status", [400, 404, 429])
+    async def test_refusals_open_no_circuit(self, make: Make, server: ModelServer, status: int) -> None:
+        server.script += [error(status)] * 5 + [Says(("well",))]
+        models = make(retries=0, circuit_failures=2)
+        for _ in range(5):
+            with pytest.raises(ModelFailed, match=str(status)):
+                await ask(models)
+        assert (await ask(models))["text"] == "well"
+
+    async def test_an_address_where_nobody_listens_is_ill(self, make: Make) -> None:
+        models = make(url="http://127.0.0.1:1/v1", retries=0, circuit_failures=2)
+        codes: list[str] = []
+        for _ in range(3):
+            with pytest.raises(ModelFailed) as failed:
+                await ask(models)
+            codes.append(failed.value.code)
+        assert codes == ["model-unreachable", "model-unreachable", "model-circuit-open"]
+
+    async def test_retry_after_keeps_it_open_for_longer(
+        self, make: Make, server: ModelServer, clock: FakeClock
+    ) -> None:
+        server.script += [error(503, Retry_After="50"), Says(("well",))]
+        models = make(retries=0, circuit_failures=1, circuit_seconds=5.0)
+        with pytest.raises(ModelFailed, match="503"):
+            await ask(models)
+        clock.advance(49.0)
+        with pytest.raises(ModelFailed, match="is not asked for another 1 s"):
+            await ask(models)
+        clock.advance(1.5)
+        assert (await ask(models))["text"] == "well"
+
+    async def test_those_who_come_meanwhile_wait_for_the_probe(
+        self, make: Make, server: ModelServer, clock: FakeClock
+    ) -> None:
+        server.script += [error(503), Hangs()]
+        models = make(retries=0, circuit_failures=1, circuit_seconds=5.0)
+        with pytest.raises(ModelFailed, match="503"):
+            await ask(models)
+        clock.advance(6.0)
+        probe = asyncio.ensure_future(ask(models))
+        await until(lambda: len(server.asked) == 2)
+        others = [asyncio.ensure_future(ask(models)) for _ in range(3)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(server.asked) == 2
+        probe.cancel()  # says nothing of the endpoint: the next one is the probe
+        for other in others:
+            assert (await other)["finish_reason"] == "stop"

@@ -65,8 +65,8 @@ def pit(tmp_path: Path) -> Iterator[Pit]:
 
 def test_without_a_process_nothing_is_loaded_and_warming_says_what_to_start(pit: Pit) -> None:
     assert "no model is loaded" in pit.type("models", "status")[0]
-    assert pit.json("models", "status") == {"owner": None, "processes": 0, "models": []}
-    assert pit.json("pit", "status") == {"pool": {"owner": None, "processes": 0, "models": []}}
+    assert pit.json("models", "status") == {"owner": None, "processes": 0, "models": [], "circuits": []}
+    assert pit.json("pit", "status")["pool"] == {"owner": None, "processes": 0, "models": []}
     _, said = pit.type("models", "warm", "minilm", status=1)
     assert "pit-absent" in said
     assert "symphony pit serve" in said
@@ -142,3 +142,33 @@ async def test_three_runs_share_one_process_of_a_model_and_all_end_well_if_its_o
     interrupted = [one for one in pit.json("runs", "list") if one["status"] == "interrupted"]
     assert len(interrupted) == 1, label
     assert pit.type("runs", "resume", interrupted[0]["run_id"], "--quiet")[0].strip() == "number = 400"
+
+
+FAILING = """
+name: Failing
+nodes:
+  ask: {instrument: ill, inputs: {prompt: Hi}}
+"""
+
+
+def test_a_hosted_model_that_is_left_alone_is_shown(pit: Pit) -> None:
+    settings = 'provider = "openai"\nurl = "http://127.0.0.1:1/v1"\nretries = 3\ncircuit_failures = 2\n'
+    pit.home.mkdir()
+    (pit.home / "config.toml").write_text(f"[models.ill]\n{settings}circuit_seconds = 50.0\n")
+    pit.write("failing.yaml", FAILING)
+    pit.serve()
+    run = pit.start("run", "failing.yaml")
+
+    def circuits() -> list[Any]:
+        found: list[Any] = pit.json("models", "status")["circuits"]
+        return found
+
+    try:
+        wait_until(circuits, run)
+        (shown,) = circuits()
+        assert (shown["model"], shown["after"], shown["pid"]) == ("ill", "open", run.pid)
+        assert f"hosted model ill: process {run.pid} does not ask it" in pit.type("models", "status")[0]
+    finally:
+        run.kill()
+        run.communicate()
+    assert circuits() == []

@@ -11,6 +11,7 @@ from symphony.ports.models import UNMETERED, Caller, Estimate, Models
 from symphony.ports.values import Value
 
 if TYPE_CHECKING:
+    from symphony.app.circuits import CircuitNews
     from symphony.bus import Bus
     from symphony.pit.pool import LocalModels
     from symphony.pit.pool.keeping import KeptModel
@@ -46,6 +47,7 @@ class AllModels:
         self._config, self._home, self._clock, self._environment = config, home, clock, environment
         self._served: dict[Provided, Models] = {}
         self._local: LocalModels | SharedModels | None = None
+        self._circuits: CircuitNews | None = None
 
     async def invoke(
         self,
@@ -92,6 +94,8 @@ class AllModels:
             await one.close()
         if self._local is not None:
             await self._local.close()
+        if self._circuits is not None:
+            await self._circuits.close()
 
     def served_by(self, model: str) -> Models:
         """Return the provider that serves the model. It starts at its first call."""
@@ -126,6 +130,10 @@ class AllModels:
     def _hosted(self) -> Models:
         from symphony.kit.instruments.hosted.models import HostedModels
 
+        if self._reach is not None and self._config.pool.metrics_enabled:
+            from symphony.app.circuits import CircuitNews
+
+            self._circuits = CircuitNews(self._reach)
         models = {name: one for name, one in self._config.models.items() if one.provider in HOSTED}
         return HostedModels(
             models,
@@ -133,6 +141,7 @@ class AllModels:
             clock=self._clock,
             chance=random.Random(),  # noqa: S311  (jitter, not a secret)
             environment=self._environment,
+            tell=None if self._circuits is None else self._circuits.tell,
         )
 
     def _pool(self) -> "LocalModels | SharedModels":

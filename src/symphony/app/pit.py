@@ -9,6 +9,7 @@ import msgspec
 
 from symphony.app.beyond import beyond_of
 from symphony.app.bus_places import RETAINED, bus_address, passing_name
+from symphony.app.circuits import CIRCUIT_TOPIC
 from symphony.app.live import LiveBus
 from symphony.app.local_models import local_specs, pool_lock, shared_pool
 from symphony.bus import Bus, Endpoint, Mailbox, Policy, join
@@ -18,6 +19,7 @@ from symphony.bus.owning import LEAVING, lock_holder
 from symphony.commons.components import HealthStatus
 from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config
+from symphony.ipc import EventPayload
 from symphony.ipc.transports.errors import ConnectFailed
 from symphony.pit.arbitration.sharing import messages as arbiter_messages
 from symphony.pit.arbitration.sharing.messages import ARBITER
@@ -26,7 +28,7 @@ from symphony.pit.pool.sharing import messages
 from symphony.pit.pool.sharing.messages import POOL, ModelCall, ModelWanted
 from symphony.ports.arbitration import ArbiterStatus
 from symphony.ports.models import ModelUnavailable
-from symphony.ports.pool import SharedPool
+from symphony.ports.pool import CircuitChanged, SharedPool
 
 STATUS_S: Final = 5.0
 KEEP_S: Final = 900.0
@@ -39,6 +41,12 @@ class PitAbsent(SymphonyError):
     """No process of the home owns a pool of models."""
 
     code = "pit-absent"
+
+
+class OpenCircuit(CircuitChanged, frozen=True, kw_only=True, tag="circuit-changed"):
+    """The last that process `pid` said of the circuit of a hosted model."""
+
+    pid: int
 
 
 class PitClient:
@@ -92,6 +100,21 @@ class PitClient:
     async def unload(self, model: str) -> SharedPool:
         """Have the owner end a model once nobody uses it; returns then. Raises as `warm`."""
         return await self._ask(messages.UNLOAD, model)
+
+    async def circuits(self) -> list[OpenCircuit]:
+        """Return the circuits of hosted models that are not closed, of processes that are alive."""
+        import psutil
+
+        news = await self._endpoint.mailbox(CIRCUIT_TOPIC, replay=Replay(), policy=Policy.DROP_OLDEST)
+        await self.pool()  # its answer comes after what is replayed
+        latest: dict[tuple[int, str], OpenCircuit] = {}
+        while len(news):
+            event = (await news.receive()).payload
+            if isinstance(event, EventPayload):
+                one = msgspec.convert(event.data, OpenCircuit)
+                latest[one.pid, one.model] = one
+        self._endpoint.unsubscribe(news.subscription)
+        return [one for one in latest.values() if one.after != "closed" and psutil.pid_exists(one.pid)]
 
     async def events(self) -> Mailbox:
         """Return a mailbox of the events of the pit, beginning with those that are kept."""

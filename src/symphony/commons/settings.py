@@ -341,6 +341,7 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
 
     Times are seconds: to connect, until the first byte, between two bytes. `retries` counts
     the tries after the first. `batch` is the number of texts in one request for embeddings.
+    After `circuit_failures` failures in a row the model is not asked for `circuit_seconds`.
     """
 
     provider: Provider | None = None
@@ -358,6 +359,8 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
     retries: Annotated[int, msgspec.Meta(ge=0, le=20)] = 4
+    circuit_failures: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 10
+    circuit_seconds: Seconds = 30.0
     connect_timeout: Seconds = 10.0
     first_byte_timeout: Seconds = 120.0
     idle_timeout: Seconds = 60.0
@@ -367,6 +370,7 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
 _OF_REQUESTS: Final = frozenset({"connect_timeout", "first_byte_timeout", "idle_timeout", "price"})
 _OF_SERVERS: Final = _OF_REQUESTS | {
     "model", "url", "key", "concurrency", "requests_per_minute", "tokens_per_minute", "retries",
+    "circuit_failures", "circuit_seconds",
 }  # fmt: skip
 _USED: Final[dict[tuple[Provider, Kind], frozenset[str]]] = {
     ("openai", "chat"): _OF_SERVERS | {"stream", "max_tokens"},

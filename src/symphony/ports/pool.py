@@ -10,6 +10,8 @@ PrewarmOutcome: TypeAlias = Literal["started", "hit", "late", "wasted"]
 loading, `wasted` if it ended without being asked for.
 """
 
+CircuitStateName: TypeAlias = Literal["closed", "open", "half-open"]
+
 
 class ModelPhase(StrEnum):
     """The phase of a model's life. It occupies memory while it is warming, hot or cooling."""
@@ -129,6 +131,16 @@ class ModelPrewarmed(msgspec.Struct, frozen=True, kw_only=True, tag="model-prewa
 
     model: str
     outcome: PrewarmOutcome
+    at_s: float
+
+
+class CircuitChanged(msgspec.Struct, frozen=True, kw_only=True, tag="circuit-changed"):
+    """The circuit of a hosted model in one process: open, no request is sent; half-open, one, to see."""
+
+    model: str
+    before: CircuitStateName
+    after: CircuitStateName
+    reason: str
     at_s: float
 
 

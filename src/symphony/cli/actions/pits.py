@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from symphony.app import Symphony
-from symphony.app.pit import PitClient, PitServer, absent, reached
+from symphony.app.pit import OpenCircuit, PitClient, PitServer, absent, reached
 from symphony.cli.actions import running
 from symphony.cli.console import exits, output
 from symphony.cli.views import pools, shares
@@ -37,9 +37,13 @@ def pool_now(home: Path) -> SharedPool | None:
 
 def show(*, as_json: bool, whole: bool = False) -> None:
     """Print the pool of the home. `whole`: all of the pit."""
-    symphony, found = _asked(_look)
+    symphony, (found, circuits) = _asked(_see)
     if not whole:
-        _print(symphony, found, as_json=as_json)
+        if as_json:
+            output.say_json({**pools.document(found), "circuits": pools.circuits_document(circuits)})
+        else:
+            _print(symphony, found, as_json=False)
+            output.say(pools.circuits_text(circuits))
         return
     from symphony.cli.actions import sharing
 
@@ -59,6 +63,10 @@ def show(*, as_json: bool, whole: bool = False) -> None:
         output.say(shares.arbiter_text(arbiter, _names(symphony)))
     if budgets:
         output.say(shares.budgets_text(budgets, symphony.config.budget.currency))
+
+
+async def _see(client: PitClient | None) -> tuple[SharedPool | None, list[OpenCircuit]]:
+    return (None, []) if client is None else (await client.pool(), await client.circuits())
 
 
 async def _look(client: PitClient | None) -> SharedPool | None:

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from symphony.app.pit import OpenCircuit
 from symphony.app.spelling import JSON
 from symphony.cli.console import output
 from symphony.cli.console.tables import Heading, room, table
@@ -63,6 +64,22 @@ def model_document(found: SharedPool, model: str) -> dict[str, JSON]:
     """Return one model for programs."""
     one = _model(found, model)
     told: dict[str, JSON] = {"model": model, "phase": "cold"} if one is None else msgspec.to_builtins(one)
+    return told
+
+
+def circuits_text(circuits: Sequence[OpenCircuit]) -> str:
+    """Return a line for each hosted model that is left alone; nothing if none is."""
+    lines = [
+        f"hosted model {output.shown(one.model)}: process {one.pid} does not ask it at present, its circuit"
+        f" is {one.after}: {output.brief(one.reason, 120)}\n"
+        for one in circuits
+    ]
+    return "".join(lines)
+
+
+def circuits_document(circuits: Sequence[OpenCircuit]) -> JSON:
+    """Return the hosted models that are left alone, for programs."""
+    told: JSON = msgspec.to_builtins(circuits)
     return told
 
 

@@ -37,6 +37,12 @@ class Fault:
         return bool(said & _OVERLOADED_CODES) or any("overload" in c or "rate_limit" in c for c in said)
 
     @property
+    def limited(self) -> bool:
+        """True if the provider says that a rate limit was reached: it is well, and asked too often."""
+        said = {code.lower() for code in self.codes}
+        return "too_many_requests" in said or any("rate_limit" in code for code in said)
+
+    @property
     def unpaid(self) -> bool:
         """True if the provider refuses for lack of credit, or because of a limit on spending."""
         said = self.words.lower()

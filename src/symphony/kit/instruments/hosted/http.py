@@ -213,6 +213,7 @@ class ModelConnection:
                 error = Overloaded(message, hint="try again later, or lower requests_per_minute of the model")
             else:
                 error = ServerFailed(message, hint="the fault is at the provider: try again later")
+            error.ill = status >= 500
             error.asked_s = retry_after_s(response.headers.get("retry-after"), self._clock.now_s())
             return error
         return ModelFailed(message, code=_code(status), hint=self._hint(status))

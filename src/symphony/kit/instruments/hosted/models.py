@@ -13,7 +13,9 @@ from symphony.commons.logging import logger
 from symphony.commons.settings import ModelConfig
 from symphony.kit.instruments.hosted import anthropic, openai, prices, schemas
 from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk, chat_ask, embed_ask
+from symphony.kit.instruments.hosted.breaking import CircuitBreaker
 from symphony.kit.instruments.hosted.catalog import fingerprint
+from symphony.kit.instruments.hosted.circuits import Circuit
 from symphony.kit.instruments.hosted.http import ModelConnection
 from symphony.kit.instruments.hosted.limits import Gate
 from symphony.kit.instruments.hosted.retrying import delay_s
@@ -36,6 +38,7 @@ from symphony.ports.models import (
     Usage,
     drawn_at_random,
 )
+from symphony.ports.pool import CircuitChanged
 from symphony.ports.values import Value
 
 T = TypeVar("T")
@@ -60,10 +63,22 @@ class HostedModels:
         clock: Clock,
         chance: random.Random,
         environment: Mapping[str, str],
+        tell: Callable[[CircuitChanged], None] | None = None,
     ) -> None:
-        """`currency` is that of the prices; `chance` spreads the waits before new tries."""
+        """`currency` is that of the prices; `chance` spreads the waits before new tries.
+
+        `tell` hears of each circuit that opens or closes. It must not wait or raise.
+        """
         self._hosted = {
-            name: Hosted(name, config, currency=currency, clock=clock, chance=chance, environment=environment)
+            name: Hosted(
+                name,
+                config,
+                currency=currency,
+                clock=clock,
+                chance=chance,
+                environment=environment,
+                tell=tell,
+            )
             for name, config in models.items()
         }
         self._closed = False
@@ -121,11 +136,14 @@ class Hosted:
         clock: Clock,
         chance: random.Random,
         environment: Mapping[str, str],
+        tell: Callable[[CircuitChanged], None] | None = None,
     ) -> None:
         self.name, self.config = name, config
         self._currency, self._clock, self._chance, self._environment = currency, clock, chance, environment
         self._wire, url = wire_of(name, config)
         self._gate = Gate(config, clock)
+        breaker = CircuitBreaker(config.circuit_failures, config.circuit_seconds)
+        self._circuit = Circuit(name, breaker, clock, tell)
         self.connection = ModelConnection(name, config, url, clock, self._wire.fault)
 
     async def invoke(
@@ -223,7 +241,8 @@ class Hosted:
                 await tally.caller.reserve(self.name, tally.most)
                 try:
                     await self._gate.admit(tally.most.tokens)
-                    return await once()
+                    async with self._circuit.request():
+                        return await once()
                 except TemporaryFailure as error:
                     if tally.seen or attempt > self.config.retries:
                         raise

@@ -19,6 +19,7 @@ from symphony.kit.instruments.hosted.wire import (
     BrokenAnswer,
     Overloaded,
     ServerFailed,
+    TemporaryFailure,
     Tokens,
     shown,
 )
@@ -208,6 +209,10 @@ def raise_fault(error: Value) -> None:
         )
     status = f" with {fault.status}" if fault.status is not None else ""
     message = f"the provider broke off{status}: {shown(fault.words)}"
+    failed: TemporaryFailure
     if fault.status in OVERLOADED or fault.overloaded:
-        raise Overloaded(message, hint="try again later")
-    raise ServerFailed(message, hint="the fault is at the provider: try again later")
+        failed = Overloaded(message, hint="try again later")
+    else:
+        failed = ServerFailed(message, hint="the fault is at the provider: try again later")
+    failed.ill = not fault.limited and (fault.status is None or fault.status >= 500)
+    raise failed

@@ -59,9 +59,19 @@ class BrokenAnswer(ModelFailed):
 
 
 class TemporaryFailure(ModelFailed):
-    """A failure that may pass. `asked_s` is how many seconds the provider asks to wait, if it does."""
+    """A failure that may pass. `asked_s` is how many seconds the provider asks to wait, if it does.
+
+    `ill`: the provider seems to be ill, rather than to answer that it was asked too often.
+    """
 
     asked_s: float | None = None
+    ill: bool = True
+
+
+class CircuitOpen(TemporaryFailure):
+    """The provider failed again and again, and is left alone for a while: no request was sent."""
+
+    code = "model-circuit-open"
 
 
 class Overloaded(TemporaryFailure):

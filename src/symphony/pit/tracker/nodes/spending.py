@@ -171,7 +171,7 @@ def _shared_refusal(node: str, short: BudgetShortfall) -> BudgetExceeded:
     needed, spent, limit = (f"{_said(n)} {unit}" for n in (short.needed, short.spent, short.limit))
     hint = "raise it in the settings ([[budget.shared]])"
     if short.why is Shortage.SPENT and short.until:
-        hint += f", wait until {short.until}, or set `exceeded = \"wait\"` there"
+        hint += f', wait until {short.until}, or set `exceeded = "wait"` there'
     return BudgetExceeded(
         f"node {node} may need {needed}, and of {short.budget}, {limit}, {spent} are spent",
         details={
