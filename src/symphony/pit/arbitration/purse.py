@@ -102,6 +102,8 @@ class HomeBudgets:
 
     async def stop(self) -> None:
         """Write what has been settled, and close the ledger."""
+        if self._pending and self._working is None:  # what could not be written before
+            self._begin()
         while self._working is not None:
             await asyncio.wait({self._working})
             if self._trouble:
@@ -128,12 +130,15 @@ class HomeBudgets:
     # Inside.
 
     def _enter(self, entry: LedgerEntry) -> "asyncio.Future[Reserved]":
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reserved] = loop.create_future()
+        future: asyncio.Future[Reserved] = asyncio.get_running_loop().create_future()
         self._pending.append(_Entry(entry, future))
         if self._working is None:
-            self._working = loop.create_task(self._work(), name="entries of budgets")
+            self._begin()
         return future
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._working = loop.create_task(self._work(), name="entries of budgets")
 
     async def _work(self) -> None:
         """Make entries until there are no more, all that have come meanwhile in one transaction."""
