@@ -9,8 +9,9 @@ Budget: no more bytes than borg.
 
 Each tool takes in one release after the other, in turn with the others, each release one durable step. Bytes
 are those of the repositories: in ours the packs, and the log of names and types, once it was collected. What
-is made of these at will, our indexes and the caches of the others, is told apart. Without borg or restic their
-figures are left out, and said so: apt-get install borgbackup restic.
+is made of these at will, our indexes and the caches of the others, is told apart.
+
+Without borg or restic their figures are left out, and said so: apt-get install borgbackup restic.
 
 Run: python benchmarks/artifact_packs.py; prints one JSON line.
 """
