@@ -428,7 +428,8 @@ class Config(Settings, frozen=True, kw_only=True):
     def key_names(self) -> frozenset[str]:
         """Return the variables that hold the keys of models, of the bus and of the artifacts."""
         names = {model.key for model in self.models.values()} | {self.bus.token, self.bus.nkey}
-        names.add(self.encryption.passphrase if self.encryption.enabled else None)
+        if self.encryption.key_file is None and not self.encryption.key_command:
+            names.add(self.encryption.passphrase)  # it opens what is there also while encryption is off
         return frozenset(name for name in names if name is not None)
 
 

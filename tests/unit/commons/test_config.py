@@ -227,3 +227,24 @@ def test_a_wrong_model_is_named_with_its_key_and_the_value_is_not_repeated(
     with pytest.raises(ConfigInvalid, match=said) as caught:
         load_config(tmp_path, variables={})
     assert "hunter2" not in repr(caught.value)
+
+
+def test_the_passphrase_of_the_artifacts_is_a_secret_also_while_encryption_is_off() -> None:
+    assert load_config(variables={}).key_names == {"SYMPHONY_PASSPHRASE"}
+    assert load_config(variables={"SYMPHONY__ENCRYPTION__PASSPHRASE": "MINE"}).key_names == {"MINE"}
+    assert load_config(variables={"SYMPHONY__ENCRYPTION__KEY_FILE": "/key"}).key_names == frozenset()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"SYMPHONY__ENCRYPTION__PASSPHRASE": "a passphrase"},
+        {"SYMPHONY__ENCRYPTION__KEY_FILE": "/key", "SYMPHONY__ENCRYPTION__KEY_COMMAND": '["pass"]'},
+    ],
+)
+def test_settings_of_encryption_that_cannot_be_are_refused_without_their_values(
+    variables: dict[str, str],
+) -> None:
+    with pytest.raises(ConfigInvalid) as raised:
+        load_config(variables=variables)
+    assert "a passphrase" not in str(raised.value)
