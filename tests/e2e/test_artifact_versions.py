@@ -64,7 +64,7 @@ def test_runs_make_versions_and_one_that_makes_nothing_new_makes_none(line: Comm
 
 def test_names_that_cannot_be_given_are_refused_with_what_to_do(line: CommandLine) -> None:
     line.write("logo@2x.txt", "x")
-    _, err = line.type("artifacts", "put", "logo@2x.txt", status=1)
+    _, err = line.type("artifacts", "put", "logo@2x.txt", status=2)
     assert "report@2 is version 2 of report" in err
     line.type("artifacts", "put", "logo@2x.txt", "--name", "logo")
     for status, *words in ((1, "--tag", "3"), (1, "--tag", "latest"), (2, "--parent", "nothing")):
@@ -141,3 +141,20 @@ def test_where_no_index_can_be_written_a_data_set_is_complete(tmp_path: Path) ->
     line.type("artifacts", "put", "a.txt")
     (line.home / "artifacts" / "search").symlink_to("/proc/none")
     assert '"text":"some text"' in line.type("artifacts", "export")[0]
+
+
+def test_a_file_whose_name_cannot_be_that_of_an_artifact_needs_another_one(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    for name in ("a@b.txt", "two\nlines.txt"):
+        line.write(name, "some text")
+        assert "choose one with --name" in line.type("artifacts", "put", name, status=2)[1]
+        line.type("artifacts", "put", name, "--name", "good")
+    assert line.type("artifacts", "get", "good")[0] == "some text"
+
+
+def test_a_data_set_is_not_written_in_another_format_than_its_extension_says(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    assert "add --format" in line.type("artifacts", "export", "-o", "set.csv", status=2)[1]
+    assert not (tmp_path / "set.csv").exists()
+    line.type("artifacts", "export", "-o", "set.csv", "--format", "jsonl")
+    line.type("artifacts", "export", "-o", "set.txt")

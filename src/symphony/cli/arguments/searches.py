@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from symphony.cli.arguments.choosing import moment_s
 from symphony.cli.console.failures import BadUsage
@@ -11,6 +11,10 @@ from symphony.ports.search import SearchRequest, Sorting
 
 if TYPE_CHECKING:
     from symphony.app.datasets import DatasetFormat
+
+_OTHER_FORMATS: Final = frozenset(
+    ["arrow", "csv", "feather", "json", "toml", "tsv", "xlsx", "xml", "yaml"]
+)
 
 
 def request(
@@ -40,8 +44,15 @@ def request(
 
 
 def dataset_format(given: str | None, target: Path | None) -> "DatasetFormat":
-    """Return the format of a data set: as it is given, else by the extension of the file."""
-    named = given or ("" if target is None else target.suffix.removeprefix("."))
+    """Return the format of a data set: as it is given, else by the extension of the file.
+
+    Raises BadUsage for the extension of a format that data sets are not written in.
+    """
+    named = given or ("" if target is None else target.suffix.removeprefix(".").lower())
+    if named in _OTHER_FORMATS:
+        raise BadUsage(
+            f"data sets are not written as {named}", hint="name the file .jsonl or .parquet, or add --format"
+        )
     return "parquet" if named == "parquet" else "jsonl"
 
 

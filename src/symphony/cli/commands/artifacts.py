@@ -288,11 +288,15 @@ def put(
     from symphony.app import Symphony, exporting, spelling
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.console.failures import BadUsage
+    from symphony.ports.artifacts import NAME_HINT, is_name
     from symphony.ports.values import ArtifactRef
 
     if file != "-" and Path(file).is_dir():
         raise BadUsage(f"{file} is a folder", hint="pack it first, for instance with tar")
     given = name if name is not None else Path(file).name if file != "-" else None
+    if name is None and given is not None and not is_name(given):
+        shown = output.brief(given, 80)
+        raise BadUsage(f"{shown} cannot be an artifact's name", hint=f"choose one with --name: {NAME_HINT}")
     kind = content_type or exporting.type_of(given or "", file)
     if given is None and (tags or note or parents):
         raise BadUsage("what is put without a name has no versions", hint="name it: --name report")

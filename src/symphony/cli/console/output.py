@@ -81,8 +81,9 @@ def span(seconds: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 node`, `2 nodes`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    """`1 node`, `2 nodes`, `2 indexes`."""
+    many = "es" if noun.endswith(("s", "x", "ch")) else "s"
+    return f"{number:,} {noun}" + ("" if number == 1 else many)
 
 
 def moment(epoch_s: float) -> str:

@@ -51,7 +51,8 @@ def no_room(
     return StorageFull(
         f"cannot {doing}: {why}",
         details={"needed_bytes": needed, "free_bytes": free},
-        hint="free some room (symphony cache clear, symphony runs delete), then resume the run",
+        hint="free some room (symphony cache clear, symphony runs delete, symphony artifacts gc --now), "
+        "then do it again, or resume the run",
     )
 
 
