@@ -152,6 +152,25 @@ async def test_a_file_that_is_no_model_is_told(tmp_path: Path, content: bytes | 
     await models.close()
 
 
+async def test_a_model_with_slots_answers_so_many_calls_at_once(tmp_path: Path) -> None:
+    config = Config(
+        models={"two": ModelConfig(provider="llama", file=str(gguf()), slots=2, context=256, max_tokens=4)}
+    )
+    models = AllModels(config, tmp_path, SystemClock(), {})
+    one = models.served_by("two")
+    assert isinstance(one, ServedModels)
+    async with asyncio.timeout(LIMIT_S):
+        async with one.address("two") as first, one.address("two") as second:
+            assert first == second
+            third = asyncio.ensure_future(one.invoke("two", {"prompt": "Say hello."}, {}))
+            done, _ = await asyncio.wait([third], timeout=0.2)
+            assert not done
+        assert (await third)["text"]
+        answers = await asyncio.gather(*(one.invoke("two", {"prompt": "Say hello."}, {}) for _ in range(4)))
+        assert all(answer["text"] for answer in answers)
+        await models.close()
+
+
 def processes() -> set[int]:
     """The processes of models in GGUF files that are our children."""
     return {one.pid for one in psutil.Process().children() if any("llama_child" in w for w in one.cmdline())}

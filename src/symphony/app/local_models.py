@@ -27,7 +27,7 @@ MINILM_CONFIG: Final = ModelConfig(provider="minilm")
 def own_pool(config: Config, home: Path | None) -> LocalModels:
     """Return a pool of this process alone."""
     specs = {name: one.spec for name, one in local_specs(config, home)}
-    return LocalModels(specs, budget=budget_of(config, specs.values()))
+    return LocalModels(specs, budget=budget_of(config, specs.values()), policy=policy_of(config))
 
 
 def shared_pool(
@@ -39,11 +39,25 @@ def shared_pool(
         found,
         lambda name, settings: spec_of(name, settings, home),
         budget=budget_of(config, [one.spec for one in found.values()]),
-        policy=policy,
+        policy=policy or policy_of(config),
         component=config.pool,
         lock=pool_lock(home),
         bus=reach,
         asking=passing_name("pool"),
+    )
+
+
+def policy_of(config: Config) -> PoolPolicy:
+    """Return the rules for loading ahead, and for how long idle models stay."""
+    pool = config.pool
+    keep_s, default = pool.keep_s, PoolPolicy()
+    return PoolPolicy(
+        lookahead=pool.lookahead,
+        markov=pool.markov,
+        histogram=pool.histogram,
+        keep_s=keep_s,
+        keep_min_s=min(default.keep_min_s, keep_s),
+        keep_max_s=max(default.keep_max_s, keep_s),
     )
 
 
@@ -98,7 +112,7 @@ def _spec(name: str, config: ModelConfig, home: Path | None) -> ChildSpec:
         )
     print_of = fingerprint(name, config) if config.file else instruments.fingerprint(instruments.SMOLLM2)
     argv = instruments.llama_argv(config, home=home)
-    return ChildSpec(argv=argv, fingerprint=print_of, size_bytes=_size_of(config))
+    return ChildSpec(argv=argv, fingerprint=print_of, size_bytes=_size_of(config), slots=config.slots)
 
 
 def _size_of(one: ModelConfig) -> int:

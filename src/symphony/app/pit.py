@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -11,7 +12,7 @@ from symphony.app.beyond import beyond_of
 from symphony.app.bus_places import RETAINED, bus_address, passing_name
 from symphony.app.circuits import CIRCUIT_TOPIC
 from symphony.app.live import LiveBus
-from symphony.app.local_models import local_specs, pool_lock, shared_pool
+from symphony.app.local_models import local_specs, policy_of, pool_lock, shared_pool
 from symphony.bus import Bus, Endpoint, Mailbox, Policy, join
 from symphony.bus.core.retention import Replay
 from symphony.bus.errors import EndpointUnknown, RequestTimedOut
@@ -23,7 +24,6 @@ from symphony.ipc import EventPayload
 from symphony.ipc.transports.errors import ConnectFailed
 from symphony.pit.arbitration.sharing import messages as arbiter_messages
 from symphony.pit.arbitration.sharing.messages import ARBITER
-from symphony.pit.pool import PoolPolicy
 from symphony.pit.pool.sharing import messages
 from symphony.pit.pool.sharing.messages import POOL, ModelCall, ModelWanted
 from symphony.ports.arbitration import ArbiterStatus
@@ -183,7 +183,8 @@ class PitServer:
     ) -> None:
         """`keep_s`: how long a model stays that nobody uses and no running workflow needs."""
         self._live = LiveBus(home, lambda: beyond_of(config.bus, environment))
-        policy = PoolPolicy(keep_s=keep_s, keep_min_s=keep_s, keep_max_s=max(keep_s, PoolPolicy().keep_max_s))
+        policy = policy_of(config)
+        policy = replace(policy, keep_s=keep_s, keep_min_s=keep_s, keep_max_s=max(keep_s, policy.keep_max_s))
         self.models = shared_pool(config, home, self._live.reach, policy)
 
     async def start(self) -> None:

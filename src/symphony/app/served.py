@@ -46,7 +46,8 @@ class Pool(Protocol):
 class ServedModels:
     """`symphony.ports.models.Models` over processes of our own that speak as OpenAI does.
 
-    Each process answers one call at a time, always as a stream: closing it is what ends the work.
+    Each process answers as many calls at once as the model has slots, always as a stream: closing
+    it is what ends the work.
     """
 
     def __init__(self, models: Mapping[str, ModelConfig], pool: Pool, *, currency: str, clock: Clock) -> None:

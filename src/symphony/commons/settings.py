@@ -169,12 +169,18 @@ class PoolConfig(ComponentConfig, frozen=True, kw_only=True):
     process of the home: `timeout_s` is how long others wait for one that does not answer, and
     `retry_policy.attempts` how many that end with a call under way until the call fails. Without
     `enabled`, each process has a pool of its own; without `metrics_enabled`, no events are published.
+    `lookahead` loads what running graphs need next, `markov` what other runs asked for next, and `histogram`
+    keeps idle models for as long as their pauses used to be; without it, for `keep_s` seconds.
     """
 
     timeout_s: ComponentSeconds = 5.0
     retry_policy: PoolRetries = PoolRetries()
     memory_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] | None = None
     models: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    lookahead: bool = True
+    markov: bool = True
+    histogram: bool = True
+    keep_s: ComponentSeconds = 60.0
 
 
 class ValueConfig(Settings, frozen=True, kw_only=True):
@@ -341,6 +347,7 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
 
     Times are seconds: to connect, until the first byte, between two bytes. `retries` counts
     the tries after the first. `batch` is the number of texts in one request for embeddings.
+    A `llama` model answers `slots` calls at once, each with its own `context`.
     After `circuit_failures` failures in a row the model is not asked for `circuit_seconds`.
     """
 
@@ -352,6 +359,7 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
     stream: bool = True
     file: str | None = None
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    slots: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     context: Annotated[int, msgspec.Meta(ge=64, le=10_000_000)] = 4096
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1024
     batch: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 64
@@ -376,8 +384,8 @@ _USED: Final[dict[tuple[Provider, Kind], frozenset[str]]] = {
     ("openai", "chat"): _OF_SERVERS | {"stream", "max_tokens"},
     ("openai", "embedding"): _OF_SERVERS | {"batch"},
     ("anthropic", "chat"): _OF_SERVERS | {"stream", "max_tokens"},
-    ("llama", "chat"): _OF_REQUESTS | {"file", "threads", "context", "max_tokens"},
-    ("llama", "embedding"): _OF_REQUESTS | {"file", "threads", "context", "batch"},
+    ("llama", "chat"): _OF_REQUESTS | {"file", "threads", "slots", "context", "max_tokens"},
+    ("llama", "embedding"): _OF_REQUESTS | {"file", "threads", "slots", "context", "batch"},
 }
 
 

@@ -96,6 +96,7 @@ def llama_argv(config: ModelConfig, *, home: Path | None = None) -> tuple[str, .
         "--file": config.file,
         "--models": str(home / "models") if home is not None and not config.file else None,
         "--threads": str(config.threads),
+        "--slots": str(config.slots),
         "--context": str(config.context),
         "--kind": config.kind,
     }

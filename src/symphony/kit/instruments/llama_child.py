@@ -20,7 +20,8 @@ from symphony.ports.models import ModelUnavailable
 from symphony.ports.values import Value
 
 _CACHE_MIB = 64
-_HTTP_THREADS = 2
+_HTTP_THREADS = 1
+"""Besides one for each slot."""
 _QUIET = 1
 _LISTENS = "127.0.0.1"
 
@@ -28,8 +29,11 @@ _LISTENS = "127.0.0.1"
 class LlamaServer:
     """A running server. Its address is `url`, with `key` in front of everything."""
 
-    def __init__(self, file: Path, *, threads: int, context: int, embedding: bool) -> None:
-        """Load `file`. Raises ModelUnavailable if llama.cpp is not installed or cannot read it."""
+    def __init__(self, file: Path, *, threads: int, slots: int, context: int, embedding: bool) -> None:
+        """Load `file`, to answer `slots` requests at once, each with `context` tokens.
+
+        Raises ModelUnavailable if llama.cpp is not installed or cannot read it.
+        """
         try:
             import xllamacpp
         except ImportError as error:
@@ -40,9 +44,9 @@ class LlamaServer:
         settings = xllamacpp.CommonParams()
         settings.model.path = str(file)
         settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
-        settings.n_ctx, settings.n_parallel, settings.n_gpu_layers = context, 1, 0
+        settings.n_ctx, settings.n_parallel, settings.n_gpu_layers = context * slots, slots, 0
         settings.cache_ram_mib, settings.warmup = _CACHE_MIB, False
-        settings.hostnames, settings.port, settings.n_threads_http = [_LISTENS], 0, _HTTP_THREADS
+        settings.hostnames, settings.port, settings.n_threads_http = [_LISTENS], 0, _HTTP_THREADS + slots
         settings.api_keys = [self._key]
         settings.endpoint_slots = settings.endpoint_props = settings.ui = False
         settings.verbosity = _QUIET
@@ -69,6 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--file", type=Path, help="a GGUF file; without it, that of smollm2")
     parser.add_argument("--models", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--context", type=int, default=2048)
     parser.add_argument("--kind", choices=("chat", "embedding"), default="chat")
     given = parser.parse_args(arguments)
@@ -76,7 +81,11 @@ def main(arguments: Sequence[str]) -> int:
     def load() -> Instrument:
         file = _smollm2(given.models) if given.file is None else _readable(given.file)
         return LlamaServer(
-            file, threads=given.threads, context=given.context, embedding=given.kind == "embedding"
+            file,
+            threads=given.threads,
+            slots=given.slots,
+            context=given.context,
+            embedding=given.kind == "embedding",
         )
 
     return serve(load)

@@ -59,7 +59,7 @@ class InstrumentServer:
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading, self._writing = reading, writing
-        # The supervisor has one call outstanding, so neither of these grows.
+        # The supervisor has no more calls outstanding than the model has slots, so neither of these grows.
         self._calls: queue.SimpleQueue[Invoke] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self._answered = 0  # ids ascend, so this is the highest that was answered

@@ -13,8 +13,8 @@ from symphony.ports.models import ModelUnavailable
 class ModelHost:
     """The processes of one model: the present one, and those before that have not ended yet.
 
-    One call at a time: that costs under a hundredth of the throughput and means that when a process
-    dies it is known whose call it died of.
+    One call at a time, unless the model has more slots: that costs under a hundredth of the throughput and
+    means that when a process dies it is known whose call it died of.
     """
 
     def __init__(self, name: str, spec: ChildSpec) -> None:

@@ -99,7 +99,7 @@ class LocalModels:
             if found is None:
                 self._hosts[called] = ModelHost(called, spec)
                 if self._begun is not None:
-                    self._begun.add(PooledModel(name=called, size_bytes=spec.size_bytes), self._now_s())
+                    self._begun.add(_pooled(called, spec), self._now_s())
             elif found.spec != spec:
                 continue
             return called
@@ -357,9 +357,7 @@ class LocalModels:
     def _machine(self) -> PoolMachine:
         """The pool's decisions. Made at the first call, because it takes the time from the running loop."""
         if self._begun is None:
-            models = [
-                PooledModel(name=name, size_bytes=host.spec.size_bytes) for name, host in self._hosts.items()
-            ]
+            models = [_pooled(name, host.spec) for name, host in self._hosts.items()]
             self._begun = PoolMachine(models, self._budget, self._policy, now_s=self._now_s())
         return self._begun
 
@@ -540,3 +538,7 @@ def _refusal(model: str, reason: str, known: ModelUnavailable | None, *, full: b
         return ModelUnavailable(known.message, hint=known.hint)
     hint = "raise `pool.memory_mb` in the settings" if full else None
     return ModelUnavailable(f"model {model}: {reason}", hint=hint)
+
+
+def _pooled(name: str, spec: ChildSpec) -> PooledModel:
+    return PooledModel(name=name, size_bytes=spec.size_bytes, slots=spec.slots)

@@ -118,9 +118,7 @@ def told(record: Record | None, place: int) -> Iterator[ArtifactChanged]:
         case Untagged():
             yield ArtifactChanged(kind="untagged", place=place, name=record.name, tag=record.tag)
         case Rated():
-            yield ArtifactChanged(
-                kind="rated", place=place, digest=record.digest, rating=record.rating.score
-            )
+            yield ArtifactChanged(kind="rated", place=place, digest=record.digest, rating=record.rating.score)
         case Trashed():
             yield ArtifactChanged(
                 kind="trashed", place=place, digest=record.digest, why=record.why, at_s=record.at

@@ -25,7 +25,8 @@ class ChildSpec:
     Without `elementwise`, a call travels whole. `size_bytes` estimates the memory that the process
     takes; once it is loaded, what it takes is measured. `step_cpu_s` is for models that do nothing but
     compute in their own process: the most processor time, in seconds, between two signs that a call gets
-    on. A call that takes more, or none, is ended as one that hangs.
+    on. A call that takes more, or none, is ended as one that hangs. `slots` is how many calls it answers at
+    once, 1 or more.
     """
 
     argv: tuple[str, ...]
@@ -33,6 +34,7 @@ class ChildSpec:
     elementwise: Elementwise | None = None
     size_bytes: int = 0
     step_cpu_s: float | None = None
+    slots: int = 1
 
 
 def parts(inputs: Mapping[str, Value], rule: Elementwise | None) -> Iterator[Mapping[str, Value]]:
