@@ -1,0 +1,73 @@
+"""Terminals of one home whose settings let one command run at a time, killed while they wait and run."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.commands import CommandLine, kill
+from tests.support.waiting import PATIENCE_S, wait_until
+
+pytestmark = pytest.mark.slow
+
+FLOW = """\
+name: Turn
+inputs: {place: {type: string}}
+nodes:
+  one:
+    command: echo begun >> "$PLACE/$NAME"; while [ ! -e "$PLACE/go" ]; do sleep 0.02; done
+    inputs: {place: "${{ inputs.place }}", name: "${{ run.id }}"}
+"""
+
+
+class Terminals(CommandLine):
+    """Runs of one command each, that begins and waits for a file."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.flow = self.write("turn.yaml", FLOW)
+        self.effects = folder / "effects"
+        self.effects.mkdir()
+        self.home.mkdir(mode=0o700)
+        (self.home / "config.toml").write_text("[arbiter]\noperators = 1\n")
+
+    def run(self, name: str) -> "subprocess.Popen[Any]":
+        return self.start("run", str(self.flow), "-i", f"place={self.effects}", "--name", name)
+
+    def begun(self) -> int:
+        """How many commands have begun."""
+        return sum(len(file.read_text().splitlines()) for file in self.effects.iterdir() if file.name != "go")
+
+    def waits(self, run: str) -> bool:
+        shown = self.call("runs", "show", run)
+        return "queued for operator command" in shown.out
+
+    def events(self, run: str) -> list[str]:
+        lines = self.call("runs", "events", run, "--json").out.splitlines()
+        return [json.loads(line)["type"] for line in lines]
+
+
+def test_one_is_killed_while_it_waits_and_one_while_it_runs_and_both_go_on(tmp_path: Path) -> None:
+    terminals = Terminals(tmp_path)
+    first = terminals.run("first")
+    wait_until(lambda: terminals.begun() == 1, first)
+    second = terminals.run("second")
+    wait_until(lambda: terminals.waits("second"), second)
+    kill(second)
+    assert terminals.events("second")[-1] == "node.queued"
+    again = terminals.start("runs", "resume", "second")  # nobody is asked about what had not begun
+    wait_until(lambda: terminals.waits("second"), again)
+    assert terminals.begun() == 1
+    kill(first)  # which owned the arbiter, and held the only place
+    wait_until(lambda: terminals.begun() == 2, again)
+    (terminals.effects / "go").touch()
+    out, err = again.communicate(timeout=PATIENCE_S)
+    assert again.returncode == 0, (out, err)
+    assert terminals.json("runs", "show", "first")["status"] == "interrupted"
+    asked = terminals.call("runs", "resume", "first")
+    assert asked.status != 0
+    assert "one" in asked.err
+    terminals.type("runs", "resume", "first", "--retry", "one")
+    assert terminals.begun() == 3
+    assert "node.waiting" not in terminals.events("second")
