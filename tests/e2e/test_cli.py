@@ -283,6 +283,25 @@ def test_init_writes_a_workflow_that_runs_and_caches(desk: CommandLine) -> None:
     desk.type("init", status=2)
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict", "word"),
+    [
+        ("garbage =", "failed", "config.toml"),
+        ("[arbiter]\ncores = 0", "failed", "arbiter.cores"),
+        ('[retention]\ntrash = "x"', "failed", "retention.trash"),
+        ("[arbiter.models.nope]\ncalls = 1", "warning", "nope"),
+        ("[arbiter.models.minilm]\ncalls = 1", "ok", "config.toml"),
+    ],
+)
+def test_doctor_reads_the_settings(desk: CommandLine, text: str, verdict: str, word: str) -> None:
+    desk.home.mkdir(mode=0o700, exist_ok=True)
+    (desk.home / "config.toml").write_text(text)
+    (desk.home / "config.toml").chmod(0o600)
+    status = 1 if verdict == "failed" else 0
+    check = next(one for one in desk.json("doctor", status=status) if one["check"] == "settings")
+    assert (check["verdict"], word in check["found"], bool(check["fix"])) == (verdict, True, verdict != "ok")
+
+
 def test_doctor_finds_a_healthy_machine_healthy(desk: CommandLine) -> None:
     found = desk.json("doctor")
     assert isinstance(found, list)

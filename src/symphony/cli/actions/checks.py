@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from symphony.cli.console import output
 from symphony.commons.environment import without
-from symphony.commons.errors import SymphonyError
+from symphony.commons.errors import ConfigInvalid, SymphonyError
 from symphony.ports.clock import Clock
 from symphony.ports.runs import short_id
 
@@ -124,10 +124,23 @@ def check_home(home: Path) -> Check:
 
 
 def check_settings() -> Check:
-    """Check that the settings of the home count."""
-    from symphony.app.home import locate_home
+    """Check that the settings of the home count, can be read, and name models that there are."""
+    from symphony.app.home import config_of, locate_home
+    from symphony.cli.arguments.files import catalog_with
 
     home = locate_home()
+    try:
+        limited = config_of(home).arbiter.models
+        unknown = [model for model in limited if model not in catalog_with([]).models]
+    except ConfigInvalid as error:
+        fix = error.hint or "correct what the message names"
+        return Check(name="settings", verdict="failed", found=error.message, fix=fix)
+    if unknown:
+        return Check(
+            name="settings", verdict="warning",
+            found=f"arbiter.models has limits for {', '.join(unknown)}, and there is no such model",
+            fix="`symphony models list` shows the ids of all models",
+        )  # fmt: skip
     if not home.config.exists():
         return Check(name="settings", verdict="ok", found=f"none: there is no {home.config}")
     if not home.vouched():
