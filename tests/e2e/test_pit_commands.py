@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,14 @@ def pit(tmp_path: Path) -> Iterator[Pit]:
 def test_without_a_process_nothing_is_loaded_and_warming_says_what_to_start(pit: Pit) -> None:
     assert "no model is loaded" in pit.type("models", "status")[0]
     assert pit.json("models", "status") == {"owner": None, "processes": 0, "models": [], "circuits": []}
-    assert pit.json("pit", "status")["pool"] == {"owner": None, "processes": 0, "models": []}
+    whole = pit.json("pit", "status")
+    assert whole["pool"] == {"owner": None, "processes": 0, "models": []}
+    assert (whole["arbiter"], whole["budgets"]) == (None, [])
+    assert whole["artifacts"] == {
+        "artifacts": 0, "bytes": 0, "trashed": 0, "trashed_bytes": 0, "searchable": False,
+    }  # fmt: skip
+    assert whole["stale"]["grace_s"] == 7 * 86_400
+    assert whole["runs"] == {"running": [], "left": 0}
     _, said = pit.type("models", "warm", "minilm", status=1)
     assert "pit-absent" in said
     assert "symphony pit serve" in said
@@ -172,3 +179,35 @@ def test_a_hosted_model_that_is_left_alone_is_shown(pit: Pit) -> None:
         run.kill()
         run.communicate()
     assert circuits() == []
+
+
+def test_whoever_watches_the_pit_sees_what_happens_to_artifacts_and_runs(pit: Pit) -> None:
+    pit.write("a.txt", "first")
+    pit.write("waits.yaml", "name: W\nnodes: {asked: {control: approval, message: Well?}}\n")
+    watching = pit.start("pit", "status", "--watch", "--json")
+    assert watching.stdout is not None
+
+    def seen(holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        assert watching.stdout is not None
+        while True:
+            line: dict[str, Any] = json.loads(watching.stdout.readline())
+            if holds(line):
+                return line
+
+    try:
+        assert set(seen(lambda _: True)) == {
+            "pool", "circuits", "arbiter", "budgets", "artifacts", "stale", "runs",
+        }  # fmt: skip
+        pit.type("artifacts", "put", "a.txt", "--name", "report")
+        assert seen(lambda line: line["artifacts"]["artifacts"] == 1)["artifacts"]["bytes"] == 5
+        pit.call("run", "waits.yaml", "--quiet")
+        seen(lambda line: line["runs"]["left"] == 1)
+        run = pit.start("run", "embed.yaml", "--quiet", "--no-cache", "-i", many(300))
+        going = seen(lambda line: bool(line["runs"]["running"]))["runs"]["running"][0]
+        assert (going["name"], going["process"]) == ("embed-1", run.pid)
+        seen(lambda line: line["pool"]["owner"] == run.pid)
+        assert outcome(run).status == 0
+        seen(lambda line: not line["runs"]["running"] and line["pool"]["owner"] is None)
+    finally:
+        watching.kill()
+        watching.communicate()

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
+from symphony.cli.actions import pit_checks
+from symphony.cli.actions.check import Check
 from symphony.cli.console import output
 from symphony.commons.environment import without
 from symphony.commons.errors import ConfigInvalid, SymphonyError
@@ -32,18 +33,6 @@ _REMOTE: Final = frozenset((
     "davfs", "afpfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone",
 ))  # fmt: skip
 
-Verdict = Literal["ok", "warning", "failed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at. `fix` is empty where there is nothing to repair."""
-
-    name: str
-    verdict: Verdict
-    found: str
-    fix: str = ""
-
 
 def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None = None) -> list[Check]:
     """Look at everything; `home` is where the state lies, or None with the reason in `homeless`."""
@@ -62,6 +51,10 @@ def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None =
             _guarded("records", lambda: check_records(home, clock)),
             _guarded("processes", lambda: check_processes(home, clock)),
             _guarded("pool", lambda: check_pool(home)),
+            _guarded("arbiter", lambda: pit_checks.check_arbiter(home)),
+            _guarded("artifacts", lambda: pit_checks.check_artifacts(home)),
+            _guarded("search", lambda: pit_checks.check_search(home)),
+            _guarded("retention", lambda: pit_checks.check_retention(home, clock.now_s())),
         ]
     checks += [
         _guarded("clock", lambda: check_clock(clock.now_s(), _newest(home))),

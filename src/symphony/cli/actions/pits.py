@@ -7,15 +7,22 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from symphony.app import Symphony
+from symphony.app.arbitration import budgets_now
 from symphony.app.pit import OpenCircuit, PitClient, PitServer, absent, reached
+from symphony.app.pit_parts import parts_now
+from symphony.app.spelling import JSON
 from symphony.cli.actions import running
 from symphony.cli.console import exits, output
-from symphony.cli.views import pools, shares
+from symphony.cli.views import pit_parts, pools, shares
 from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config
+from symphony.commons.time import SystemClock
+from symphony.ports.arbitration import ArbiterStatus
+from symphony.ports.budgets import BudgetStatus
+from symphony.ports.pit_status import PitParts
 from symphony.ports.pool import SharedPool
 from symphony.ports.runs import short_id
 
@@ -35,34 +42,65 @@ def pool_now(home: Path) -> SharedPool | None:
     return _run(run())
 
 
+class _Seen(NamedTuple):
+    """All that is seen of the pit."""
+
+    pool: SharedPool | None
+    circuits: list[OpenCircuit]
+    arbiter: ArbiterStatus | None
+    budgets: tuple[BudgetStatus, ...]
+    parts: PitParts
+
+
+async def _all(symphony: Symphony, client: PitClient | None) -> _Seen:
+    """Look at all of the pit. Raises SymphonyError."""
+    pool, circuits = await _see(client)
+    arbiter = None if client is None else await client.arbiter()
+    budgets = await budgets_now(symphony.config.budget, _home(symphony), SystemClock())
+    parts = await asyncio.to_thread(parts_now, symphony)
+    return _Seen(pool, circuits, arbiter, budgets, parts)
+
+
 def show(*, as_json: bool, whole: bool = False) -> None:
     """Print the pool of the home. `whole`: all of the pit."""
-    symphony, (found, circuits) = _asked(_see)
     if not whole:
+        symphony, (found, circuits) = _asked(_see)
         if as_json:
             output.say_json({**pools.document(found), "circuits": pools.circuits_document(circuits)})
         else:
             _print(symphony, found, as_json=False)
             output.say(pools.circuits_text(circuits))
         return
-    from symphony.cli.actions import sharing
+    symphony = Symphony.open()
 
-    arbiter, budgets = sharing.arbiter_now(symphony), sharing.budgets_now(symphony)
+    async def run() -> _Seen:
+        async with reached(_home(symphony), symphony.config) as client:
+            return await _all(symphony, client)
+
+    seen = _run(run())
     if as_json:
-        pool = pools.document(found)
-        output.say_json(
-            {
-                "pool": pool,
-                "arbiter": shares.arbiter_document(arbiter),
-                "budgets": shares.budgets_document(budgets),
-            }
-        )
-        return
-    _print(symphony, found, as_json=False)
-    if arbiter is not None:
-        output.say(shares.arbiter_text(arbiter, _names(symphony)))
-    if budgets:
-        output.say(shares.budgets_text(budgets, symphony.config.budget.currency))
+        output.say_json(_document(seen))
+    else:
+        output.say(_text(symphony, seen))
+
+
+def _document(seen: _Seen) -> dict[str, JSON]:
+    return {
+        "pool": pools.document(seen.pool),
+        "circuits": pools.circuits_document(seen.circuits),
+        "arbiter": shares.arbiter_document(seen.arbiter),
+        "budgets": shares.budgets_document(seen.budgets),
+        **pit_parts.document(seen.parts),
+    }
+
+
+def _text(symphony: Symphony, seen: _Seen) -> str:
+    text = pools.text(seen.pool, _home(symphony), _names(symphony)) + pools.circuits_text(seen.circuits)
+    if seen.arbiter is not None:
+        text += shares.arbiter_text(seen.arbiter, _names(symphony))
+    if seen.budgets:
+        text += shares.budgets_text(seen.budgets, symphony.config.budget.currency)
+    return text + pit_parts.text(seen.parts)
 
 
 async def _see(client: PitClient | None) -> tuple[SharedPool | None, list[OpenCircuit]]:
@@ -91,7 +129,7 @@ def ask(what: Literal["warm", "unload"], model: str, *, as_json: bool) -> None:
 
 
 def watch(*, as_json: bool) -> None:
-    """Print the pool whenever it changes."""
+    """Print the pit whenever it changes."""
     symphony = Symphony.open()
     view = _Watching(symphony, as_json=as_json)
 
@@ -110,11 +148,11 @@ def watch(*, as_json: bool) -> None:
 async def _follow(view: "_Watching", client: PitClient | None) -> None:
     """Show what changes for as long as the processes of the home are reached."""
     if client is None:
-        view.show(None)
+        view.show(await _all(view.symphony, None))
         return
     news = await client.events()
     while True:
-        view.show(await client.pool())
+        view.show(await _all(view.symphony, client))
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_EVERY_S):
                 await news.receive()
@@ -126,30 +164,41 @@ class _Watching:
     """What was shown last: a terminal is drawn over, anything else gets what has changed."""
 
     def __init__(self, symphony: Symphony, *, as_json: bool) -> None:
-        self._symphony, self._json = symphony, as_json
+        self.symphony, self._json = symphony, as_json
         self._over = not as_json and output.is_terminal(sys.stdout)
         self._before: object = None
 
-    def show(self, found: SharedPool | None) -> None:
-        """Show the pool, unless it is as it was."""
-        now = pools.gist(found)
+    def show(self, seen: _Seen) -> None:
+        """Show the pit, unless it is as it was."""
+        now = (pools.gist(seen.pool), seen.circuits, _changes(seen.arbiter), seen.budgets, seen.parts)
         if now == self._before and not self._over:
             return
         self._before = now
         if self._json:
-            output.say_json({"pool": pools.document(found)}, line=True)
+            output.say_json(_document(seen), line=True)
         else:
-            self._draw(pools.text(found, _home(self._symphony), _names(self._symphony)))
+            self._draw(_text(self.symphony, seen))
         output.flush()
 
     def trouble(self, error: SymphonyError) -> None:
-        """Show why the pool cannot be seen, once."""
+        """Show why the pit cannot be seen, once."""
         if self._before != error.code:
             self._before = error.code
             output.note(output.shown(error.message))
 
     def _draw(self, text: str) -> None:
         output.say(f"{_HOME}{text}" if self._over else text)
+
+
+def _changes(arbiter: ArbiterStatus | None) -> object:
+    """Return what differs if the arbiter has changed, but for the time that has passed."""
+    if arbiter is None:
+        return None
+    return (
+        arbiter.supplies,
+        [one.id for one in arbiter.held],
+        [(one.id, one.reason) for one in arbiter.waiting],
+    )
 
 
 def serve(keep_s: float, warmed: tuple[str, ...]) -> int:

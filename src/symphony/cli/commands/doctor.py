@@ -14,8 +14,8 @@ def command(as_json: bool) -> int:
     """Check this machine, and say how to fix what is wrong.
 
     Checks Python, SQLite, the home (writable, on a local disk, with free space), its size and records,
-    processes that killed runs left behind, the pool of models, the clock, the embedding model and git.
-    The exit status is 1 if something needs fixing.
+    processes that killed runs left behind, the pool of models, the arbiter, artifacts, their search and
+    retention, the clock, the embedding model and git. The exit status is 1 if something needs fixing.
     """
     from symphony.app import Symphony
     from symphony.cli.actions import checks

@@ -15,7 +15,11 @@ def command() -> None:
 @click.option("--watch", is_flag=True, help="Show each change, until Ctrl-C.")
 @options.as_json("Print one JSON object; with --watch, one a line.")
 def status(watch: bool, as_json: bool) -> int:
-    """Show the pool of models: its owner, what is loaded, who uses it, and who waits."""
+    """Show the pool of models, the arbiter, shared budgets, artifacts, retention and runs.
+
+    Of the pool: its owner, what is loaded, who uses it, and who waits. With --watch, all of it again whenever
+    something has changed.
+    """
     from symphony.cli.actions import pits
 
     if watch:

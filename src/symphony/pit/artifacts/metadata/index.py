@@ -69,6 +69,10 @@ FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e) WHERE true
 ON CONFLICT (digest) DO UPDATE SET content_type = excluded.content_type, sequence = excluded.sequence,
 sum = row_sum('objects', digest, size, excluded.content_type, created_at, excluded.sequence)
 """
+_TRASHED = """
+SELECT count(*), coalesce(sum(size), 0) FROM objects
+WHERE digest IN (SELECT digest FROM care WHERE trashed IS NOT NULL)
+"""
 _NAME = """
 INSERT INTO named SELECT a, b, c, d, e, row_sum('named', a, b, c, d, e)
 FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e) WHERE true
@@ -331,6 +335,12 @@ class Index:
         """Return the facts about these bodies, or about all that are known; see `facts.standings`."""
         with database_errors(f"read {self._path}"):
             return facts.standings(self._connection, digests)
+
+    def counts(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return how many bodies are recorded, and their bytes: without those in the trash, and in it."""
+        whole = self._rows.all(tuple[int, int], "SELECT count(*), coalesce(sum(size), 0) FROM objects")[0]
+        trashed = self._rows.all(tuple[int, int], _TRASHED)[0]
+        return (whole[0] - trashed[0], whole[1] - trashed[1]), trashed
 
     def trashed(self) -> list[care.Care]:
         """Return what is in the trash."""

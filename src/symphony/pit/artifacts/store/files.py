@@ -388,6 +388,10 @@ class FileArtifacts:
         self.settle()
         return self._trash.standings()
 
+    def counts(self) -> tuple[Collected, Collected]:
+        """Return how many artifacts there are, with their bytes, and how many are in the trash."""
+        return self._trash.counts()
+
     def about(self, digest: Digest) -> ArtifactRecord:
         """Return what is known of an artifact, which may be in the trash."""
         self.settle()

@@ -40,6 +40,13 @@ class Trash:
     def __init__(self, root: Path, bodies: Bodies, ledger: Ledger) -> None:
         self._root, self._bodies, self._ledger = root, bodies, ledger
 
+    def counts(self) -> tuple[Collected, Collected]:
+        """Return how many bodies are recorded, with their bytes, and how many of them are in the trash."""
+        if not self._root.is_dir():
+            return Collected(0, 0), Collected(0, 0)
+        there, trashed = self._ledger.ask(lambda index: index.counts())
+        return Collected(*there), Collected(*trashed)
+
     def standings(self) -> Standings:
         """Return the facts about every body that is there, by the log alone. Writes nothing."""
         looked = Bodies(self._root, look=True, outside=self._bodies.outside, keys=self._bodies.packs.keys)

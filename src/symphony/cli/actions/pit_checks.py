@@ -1,0 +1,92 @@
+"""The checks of `symphony doctor` that look at the arbiter, the artifact store and what leaves it."""
+
+import asyncio
+from pathlib import Path
+
+from symphony.app import Symphony
+from symphony.cli.actions import running
+from symphony.cli.actions.check import Check
+from symphony.cli.console import output
+from symphony.commons.errors import SymphonyError
+from symphony.ports.arbitration import ArbiterStatus
+
+WAITED_LONG_S = 600.0
+"""A request that waits for so long may never be granted, for example behind one that hangs."""
+
+
+def check_arbiter(home: Path) -> Check:
+    """Check that the owner of the arbiter answers, and that nothing waits for very long."""
+    from symphony.app.pit import reached
+    from symphony.commons.settings import Config
+
+    async def run() -> ArbiterStatus | None:
+        async with reached(home, Config()) as client:
+            return None if client is None else await client.arbiter()
+
+    try:
+        with asyncio.Runner(loop_factory=running.new_loop) as runner:
+            found = runner.run(run())
+    except SymphonyError as error:
+        return Check(
+            name="arbiter", verdict="failed", found=error.message, fix=error.hint or "end that process"
+        )
+    if found is None:
+        return Check(name="arbiter", verdict="ok", found="nothing is handed out: no process has an arbiter")
+    told = f"{output.count(len(found.held), 'request')} granted, {len(found.waiting):,} waiting"
+    longest = min((one.since_s for one in found.waiting), default=found.at_s)
+    if found.at_s - longest < WAITED_LONG_S:
+        return Check(name="arbiter", verdict="ok", found=told)
+    first = min(found.waiting, key=lambda one: one.since_s)
+    why = f"{told}; {first.node} has waited for {output.duration(found.at_s - longest)}: {first.reason}"
+    return Check(
+        name="arbiter", verdict="warning", found=why, fix="`symphony pit arbiter` shows who has what it needs"
+    )
+
+
+def check_artifacts(home: Path) -> Check:
+    """Check that the index and the log of the artifact store can be read, and what lies in the trash."""
+    from symphony.app.pit_parts import counted
+
+    if not (home / "artifacts").is_dir():
+        return Check(name="artifacts", verdict="ok", found="none so far")
+    there, trashed = counted(home)
+    told = f"{output.count(there.objects, 'artifact')}, {output.size(there.bytes)}"
+    if trashed.objects:
+        told += f"; in the trash {trashed.objects:,}, {output.size(trashed.bytes)}"
+    if trashed.bytes <= there.bytes or trashed.bytes < 1 << 30:
+        return Check(name="artifacts", verdict="ok", found=told)
+    fix = "`symphony artifacts gc` deletes what was there for long enough, `gc --now` what may go at once"
+    return Check(name="artifacts", verdict="warning", found=told, fix=fix)
+
+
+def check_search(home: Path) -> Check:
+    """Check that the files of the search index are whole."""
+    from symphony.app.pit_parts import search_fault
+
+    if not (home / "artifacts" / "search").is_dir():
+        return Check(name="search", verdict="ok", found="no index: the first search makes one")
+    fault = search_fault(home)
+    if fault is not None:
+        return Check(
+            name="search", verdict="warning", found=f"the index cannot be used: {fault}",
+            fix="symphony artifacts index --rebuild makes it again, as does the next search",
+        )  # fmt: skip
+    return Check(name="search", verdict="ok", found="the index is whole")
+
+
+def check_retention(home: Path, now_s: float) -> Check:
+    """Check that the daily upkeep that the settings ask for is done."""
+    from symphony.app.pit_parts import STAMP
+
+    retention = Symphony.open(home).config.retention
+    if not retention.automatic:
+        return Check(name="retention", verdict="ok", found="by hand: `retention.automatic` is not set")
+    try:
+        last_s = (home / STAMP).stat().st_mtime
+    except OSError:
+        return Check(name="retention", verdict="ok", found="once a day, after a run; never so far")
+    told = f"once a day, after a run; last {output.moment(last_s)}"
+    if last_s > now_s + 86_400:
+        fix = f"the clock was wrong then: rm {home / STAMP}"
+        return Check(name="retention", verdict="warning", found=f"{told}, which is to come", fix=fix)
+    return Check(name="retention", verdict="ok", found=told)

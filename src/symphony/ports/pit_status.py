@@ -1,0 +1,50 @@
+"""The artifacts, retention and runs of a home as `symphony pit status` tells of them. Values only."""
+
+import msgspec
+
+
+class ArtifactsStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The artifact store. Bytes are those of the contents, not of the disk.
+
+    `searchable`: there is an index for the search; without one, the first search has it made.
+    """
+
+    artifacts: int = 0
+    bytes: int = 0
+    trashed: int = 0
+    trashed_bytes: int = 0
+    searchable: bool = False
+
+
+class StaleStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What leaves the home by itself. `cleared_at_s`: the last daily upkeep, seconds since the Unix epoch."""
+
+    automatic: bool = False
+    rules: int = 0
+    grace_s: float = 0.0
+    cleared_at_s: float | None = None
+
+
+class GoingRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run under way, in `process`: so many of its nodes are done."""
+
+    run_id: str
+    name: str
+    process: int | None = None
+    done: int = 0
+    total: int = 0
+
+
+class RunsStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs under way, and how many could go on and do not: interrupted, paused, waiting for an answer."""
+
+    running: tuple[GoingRun, ...] = ()
+    left: int = 0
+
+
+class PitParts(msgspec.Struct, frozen=True, kw_only=True):
+    """Those parts of the pit that lie in files, which every process can see."""
+
+    artifacts: ArtifactsStatus
+    stale: StaleStatus
+    runs: RunsStatus
