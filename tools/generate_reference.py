@@ -147,14 +147,18 @@ def section(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[str]:
             if isinstance(one, type) and issubclass(one, msgspec.Struct)
         ]
         if structs:
-            below.append((structs[0], (*place, "NAME") if get_origin(hint) is dict else place))
+            named = {dict: (*place, "NAME"), tuple: (*place[:-1], f"[{field.name}]")}
+            below.append((structs[0], named.get(get_origin(hint), place)))
             continue
         shown = "required" if field.default is msgspec.NODEFAULT else default_of(field.default)
-        rows.append(
-            (f"`{field.name}`", type_name(hint), shown, f"`{VARIABLE_PREFIX}{'__'.join(place).upper()}`")
-        )
+        variable = f"`{VARIABLE_PREFIX}{'__'.join(place).upper()}`"
+        if any(one.startswith("[") for one in path):  # a list, which is one variable
+            whole = "__".join(one.strip("[]") for one in path).upper()
+            variable = f"in `{VARIABLE_PREFIX}{whole}`, as JSON"
+        rows.append((f"`{field.name}`", type_name(hint), shown, variable))
     if path:
-        yield f"## `[{'.'.join(path)}]`\n\n{inspect.getdoc(kind)}\n"
+        name = ".".join(one.strip("[]") for one in path)
+        yield f"## `{f'[[{name}]]' if path[-1].startswith('[') else f'[{name}]'}`\n\n{inspect.getdoc(kind)}\n"
     if rows:
         yield from table(("key", "type", "default", "variable"), rows)
     for struct, place in below:

@@ -23,7 +23,7 @@ from symphony.ports.clock import Clock
 from symphony.ports.runs import short_id
 from symphony.ports.values import Digest
 
-Kind: TypeAlias = Literal["journal", "cache", "index", "log", "artifact"]
+Kind: TypeAlias = Literal["journal", "cache", "index", "log", "artifact", "ledger"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,7 @@ def examine_home(home: Path, clock: Clock, *, bodies: bool = True, keys: StoreKe
     _database(artifacts / "cache.db", "cache", found)
     _database(artifacts / "index.db", "index", found)
     _database(artifacts / "packs.db", "index", found)
+    _database(home / "data" / "budgets" / "budgets.db", "ledger", found)
     referred = _log(artifacts / "records.log", found)
     if bodies:
         with closing(Bodies(artifacts, look=True, keys=keys)) as stored:
@@ -105,8 +106,8 @@ def _segments(runs: Runs, found: Examined) -> None:
                 found.damages.append(told)
 
 
-def _database(path: Path, kind: Literal["cache", "index"], found: Examined) -> None:
-    """Check the structure and the rows of a file that can be rebuilt."""
+def _database(path: Path, kind: Literal["cache", "index", "ledger"], found: Examined) -> None:
+    """Check the structure and the rows of a file of SQLite."""
     if not path.is_file():
         return
     found.looked_at[kind] = found.looked_at.get(kind, 0) + 1
@@ -121,7 +122,11 @@ def _database(path: Path, kind: Literal["cache", "index"], found: Examined) -> N
                     if _has_sums(db, table) and db.execute(query).fetchone() is not None:
                         raise DatabaseBroken(f"a row of `{table}` does not match its checksum")
     except DatabaseBroken as why:
-        fix = "nothing to do: it is rebuilt" if kind == "index" else "`symphony cache clear` rebuilds it"
+        fix = {
+            "index": "nothing to do: it is rebuilt",
+            "cache": "`symphony cache clear` rebuilds it",
+            "ledger": "move it away: then nothing counts as spent of shared budgets",
+        }[kind]
         found.damages.append(Damage(kind=kind, name=str(path), problem=f"{path} is damaged: {why}", fix=fix))
 
 

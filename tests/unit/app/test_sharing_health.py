@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from symphony.app.arbitration import budgets_of
+from symphony.app.damage import examine_home
 from symphony.app.sharing_health import arbiter_health, budgets_health
 from symphony.commons.components import Health
 from symphony.commons.settings import ArbiterConfig, BudgetConfig, Config, SharedBudgetConfig
@@ -34,3 +35,13 @@ async def test_a_budget_that_is_spent_and_a_ledger_that_is_damaged_are_told(tmp_
     for part in (tmp_path / "data" / "budgets").iterdir():
         part.write_bytes(b"nothing that could be read, however long it is looked at" * 200)
     assert (await budgets_health(CONFIG, tmp_path, SystemClock())).health is Health.UNHEALTHY
+
+
+async def test_a_damaged_ledger_is_found_by_an_examination_of_the_home(tmp_path: Path) -> None:
+    budgets = budgets_of(CONFIG.budget, tmp_path, SystemClock())
+    await budgets.reserve(Payer(user="ada"), "n", "m", Estimate(cost=Decimal(1)))
+    await budgets.stop()
+    assert examine_home(tmp_path, SystemClock()).damages == []
+    ledger = tmp_path / "data" / "budgets" / "budgets.db"
+    ledger.write_bytes(b"x" + ledger.read_bytes()[1:])
+    assert [one.kind for one in examine_home(tmp_path, SystemClock()).damages] == ["ledger"]
