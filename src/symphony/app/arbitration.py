@@ -33,12 +33,12 @@ def limits_anything(config: Config) -> bool:
 def arbiter_of(
     config: Config, home: Path | None, clock: Clock, reach: "Callable[[], Awaitable[Bus | None]]"
 ) -> "PitArbiter | SharedArbiter":
-    """Return the arbiter of all processes of `home`; in memory, of this process alone.
+    """Return the arbiter of all processes of `home`; of this process alone in memory, or if so set.
 
     `reach` puts this process on the bus of the home.
     """
     limits, policy = limits_of(config), policy_of(config.arbiter)
-    if home is None:
+    if home is None or not config.arbiter.enabled:
         from symphony.pit.arbitration.local import PitArbiter
 
         return PitArbiter(limits, policy, clock)
@@ -46,7 +46,9 @@ def arbiter_of(
     from symphony.pit.arbitration.sharing import SharedArbiter
 
     asking = passing_name("arbiter")
-    return SharedArbiter(limits, policy, clock, folder=home / "run", bus=reach, asking=asking)
+    return SharedArbiter(
+        limits, policy, clock, folder=home / "run", bus=reach, asking=asking, component=config.arbiter
+    )
 
 
 def budgets_of(config: BudgetConfig, home: Path | None, clock: Clock) -> "HomeBudgets":

@@ -49,14 +49,25 @@ class ArbiterModelConfig(Settings, frozen=True, kw_only=True):
     batch: Positive = 1
 
 
-class ArbiterConfig(Settings, frozen=True, kw_only=True):
+class OwnerRetries(RetryPolicy, frozen=True, kw_only=True):
+    """The pauses between two looks for the owner of what is shared. `attempts` does not count: time does."""
+
+    initial_s: ComponentSeconds = 0.02
+    max_s: ComponentSeconds = 0.2
+
+
+class ArbiterConfig(ComponentConfig, frozen=True, kw_only=True):
     """What the runs of this home share, and in which order those that wait get it. Unset: no limit.
 
     `cores`, `memory_mb` and `operators` bound what steps use at once: processor, declared memory, calls of
     operators that use the processor. `ageing`: seconds of waiting that are worth one step of priority.
     `window`: seconds over which shares are compared. `weights`: by user, 1 for those who are not in it.
+    The arbiter belongs to one process of the home: others wait for one that does not answer for `timeout_s`.
+    Without `enabled`, each process has one of its own; without `metrics_enabled`, no events are published.
     """
 
+    timeout_s: ComponentSeconds = 5.0
+    retry_policy: OwnerRetries = OwnerRetries()
     strategy: ArbiterStrategy = "fair"
     cores: Annotated[float, msgspec.Meta(ge=0.01, le=1_000_000)] | None = None
     memory_mb: Positive | None = None

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from symphony.bus import Bus
-from symphony.bus.core.owning import OwnerRole
+from symphony.bus.core.owning import AGAIN, PATIENCE_S, OwnerRole, OwnerSearch
 from symphony.bus.errors import EndpointBusy, EndpointLost, EndpointUnknown, SenderUnknown
 from symphony.bus.owning import LEAVING, Ownership
-from symphony.commons.components import Health, HealthStatus
+from symphony.commons.components import ComponentConfig, Health, HealthStatus
 from symphony.commons.errors import SymphonyError
 from symphony.pit.arbitration.core.decisions import ClaimGranted
 from symphony.pit.arbitration.core.strategies import ArbiterPolicy
@@ -54,6 +54,12 @@ _NOT_SERVED: Final = frozenset({
 })  # fmt: skip
 """Codes of requests that another owner must be asked."""
 
+COMPONENT: Final = ComponentConfig(timeout_s=PATIENCE_S, retry_policy=AGAIN)
+
+
+def _unheard(event: ArbiterEvent) -> None:
+    """Events are for nobody."""
+
 
 class SharedArbiter:
     """`symphony.ports.arbiter.Arbiter` and `AsyncComponent` over one arbiter for all processes of a home.
@@ -70,10 +76,16 @@ class SharedArbiter:
         folder: Path,
         bus: Callable[[], Awaitable[Bus | None]],
         asking: str,
+        component: ComponentConfig = COMPONENT,
     ) -> None:
-        """`folder` has the lock of the owner. `bus` and `asking`: see `Ownership`."""
+        """`folder` has the lock of the owner. `bus` and `asking`: see `Ownership`.
+
+        `component`: an owner that does not answer is waited for `timeout_s`. With `metrics_enabled`, events
+        of the arbiter are published on the bus.
+        """
         self._limits = limits
-        self._own = PitArbiter(limits, policy, clock, name=f"{asking}:", observe=self._publish)
+        observe = self._publish if component.metrics_enabled else _unheard
+        self._own = PitArbiter(limits, policy, clock, name=f"{asking}:", observe=observe)
         self._service = ArbiterService(self._own, HoldersFile(folder / HOLDERS))
         self._ownership = Ownership(
             ARBITER,
@@ -84,6 +96,7 @@ class SharedArbiter:
             greeting=self._greeting,
             changed=self._changed,
             lost=self._service.gone,
+            search=OwnerSearch(patience_s=component.timeout_s, again=component.retry_policy),
         )
         self._asking = asking
         self._held: dict[str, Claim] = {}
