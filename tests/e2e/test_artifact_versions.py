@@ -158,3 +158,27 @@ def test_a_data_set_is_not_written_in_another_format_than_its_extension_says(tmp
     assert not (tmp_path / "set.csv").exists()
     line.type("artifacts", "export", "-o", "set.csv", "--format", "jsonl")
     line.type("artifacts", "export", "-o", "set.txt")
+
+
+def test_an_artifact_with_many_names_and_origins_is_shown_briefly(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    line.write(
+        "same.yaml",
+        """
+name: Same
+nodes:
+  numbers: {operator: data.range, inputs: {count: 1200}}
+  each:
+    operator: text.render
+    for_each: numbers.result
+    inputs: {text: no findings, data: {n: "${{ item }}"}}
+    artifact: {name: "findings/${{ string(item) }}", content_type: text/plain}
+""",
+    )
+    line.type("run", "same.yaml", "--quiet")
+    for words in (("list",), ("search", "findings"), ("gc", "--dry-run"), ("show", "findings/7")):
+        out, _ = line.type("artifacts", *words)
+        assert " more" in out, words
+        assert len(out) < 9_000, words
+    assert "made by 995 more steps" in line.type("artifacts", "lineage", "findings/7", "--up")[0]
+    assert len(line.json("artifacts", "list")[0]["names"]) == 1000

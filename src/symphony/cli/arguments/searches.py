@@ -12,9 +12,7 @@ from symphony.ports.search import SearchRequest, Sorting
 if TYPE_CHECKING:
     from symphony.app.datasets import DatasetFormat
 
-_OTHER_FORMATS: Final = frozenset(
-    ["arrow", "csv", "feather", "json", "toml", "tsv", "xlsx", "xml", "yaml"]
-)
+_OTHER_FORMATS: Final = frozenset(["arrow", "csv", "feather", "json", "toml", "tsv", "xlsx", "xml", "yaml"])
 
 
 def request(

@@ -86,6 +86,17 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else many)
 
 
+def several(names: Sequence[str], most: int = 10) -> str:
+    """`a, b, c`, at most `most` of them, and how many more there are: a body may have thousands of names."""
+    first = ", ".join(names[:most])
+    if len(names) <= most:
+        return first
+    from symphony.ports.artifacts import RECORDED_MAX
+
+    at_least = "at least " if len(names) >= RECORDED_MAX else ""
+    return f"{first} and {at_least}{len(names) - most:,} more"
+
+
 def moment(epoch_s: float) -> str:
     """Return a time for people: ISO 8601 in the local time zone, with its offset."""
     from symphony.commons.moments import local

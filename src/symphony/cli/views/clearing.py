@@ -60,7 +60,7 @@ def _row(one: Judged) -> tuple[str, ...]:
     standing, verdict = one.standing, one.verdict
     return (
         standing.digest[:_DIGEST_SHOWN], output.size(standing.size), f"{verdict.value:.2f}",
-        ", ".join(name.label for name in standing.names), str(one.fate), verdict.rule, verdict.why,
+        output.several([name.label for name in standing.names]), str(one.fate), verdict.rule, verdict.why,
     )  # fmt: skip
 
 

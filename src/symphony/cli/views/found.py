@@ -26,7 +26,7 @@ def results_text(results: SearchResults) -> str:
             output.moment(hit.record.created_at),
             "-" if hit.quality.score is None else f"{hit.quality.score:.2f}",
             hit.record.content_type,
-            ", ".join(hit.record.names),
+            output.several(hit.record.names),
         )
         for hit in results.hits
     ]

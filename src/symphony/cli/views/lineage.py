@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _DIGEST_SHOWN: Final = 16
 _NAMES_MAX: Final = 3
+_MAKERS_MAX: Final = 5
 
 
 def lineage_text(tree: "LineageArtifact", run_of: Callable[[str], str], *, down: bool) -> str:
@@ -58,7 +59,7 @@ def _called(of: "LineageArtifact") -> str:
 
 def _made(of: "LineageArtifact", run_of: Callable[[str], str]) -> Iterator[str]:
     """Yield how an artifact was made."""
-    for by, more in of.made:
+    for by, more in of.made[:_MAKERS_MAX]:
         others = f", and by {output.count(more, 'more run')}" if more else ""
         yield output.shown(f"made by {_step(by, run_of)}{others}")
         for name, value in by.inputs.items():
@@ -66,6 +67,8 @@ def _made(of: "LineageArtifact", run_of: Callable[[str], str]) -> Iterator[str]:
                 yield output.shown(f"  input {name}: the value {value[:_DIGEST_SHOWN]}, which is no artifact")
         for name, told in by.parameters.items():
             yield output.shown(f"  {name} = {output.brief(told, 200)}")
+    if (left := len(of.made) - _MAKERS_MAX) > 0:
+        yield f"made by {output.count(left, 'more step')}: --json has them"
     if not of.made and of.version is not None:
         yield output.shown("stored by hand" + (f": {of.version.note}" if of.version.note else ""))
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _NODES_MAX: Final = 500
 _DIGEST_SHOWN: Final = 16
 _LINE_MAX: Final = 400
+_NAMES_MAX: Final = 50
+_ORIGINS_MAX: Final = 20
 """The characters of a text in a table that a pipe gets."""
 QUEUED: Final = "queued"
 """What people are told of a pending node that waits until it may use something."""
@@ -205,7 +207,7 @@ def artifacts_text(records: "Iterable[ArtifactRecord]") -> str:
             output.size(r.size),
             output.moment(r.created_at),
             r.content_type,
-            ", ".join(r.labels),
+            output.several(r.labels),
         )
         for r in records
     ]
@@ -231,10 +233,10 @@ def artifact_text(
         f"digest   {record.digest}",
         f"size     {output.size(record.size)} ({record.size:,} bytes)",
         f"type     {output.shown(record.content_type)}",
-        f"names    {output.shown(', '.join(record.labels)) or '(none)'}",
+        f"names    {output.shown(output.several(record.labels, _NAMES_MAX)) or '(none)'}",
         f"stored   {output.moment(record.created_at)}",
     ]
-    for origin in record.provenance:
+    for origin in record.provenance[:_ORIGINS_MAX]:
         node = titled(origin.node, label_of(origin.run_id, origin.node)) if origin.node else ""
         told = (
             ("run", run_of(origin.run_id)),
@@ -249,6 +251,8 @@ def artifact_text(
         lines += [
             f"           {output.shown(n)} = {output.shown(told)}" for n, told in origin.parameters.items()
         ]
+    if (more := len(record.provenance) - _ORIGINS_MAX) > 0:
+        lines.append(f"         and {more:,} more: --json has them")
     return "\n".join(lines) + "\n"
 
 
