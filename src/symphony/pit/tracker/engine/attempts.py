@@ -336,7 +336,7 @@ class Attempts:
                 finished = await self._cut(slot, ready, cut)
             self._finished(slot, finished, started)
         except BudgetAwaited as short:
-            self._requeue(slot, work, short, started)
+            self._requeue(slot, work, short)
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  (an operator may raise anything)
             why = await _unless_stopped(error) if perhaps_stopped(error) else error
             self._unfinished(slot, why, started, _used(meter))
@@ -398,14 +398,15 @@ class Attempts:
         else:  # not cancelled by us, but for example with all tasks of the loop
             self._transitions.failed(slot, contained(error), started, usage=used)
 
-    def _requeue(self, slot: int, work: CallWork, short: BudgetAwaited, started: float) -> None:
+    def _requeue(self, slot: int, work: CallWork, short: BudgetAwaited) -> None:
         """The attempt asked for nothing yet, and waits for a budget: it is queued, and begins again."""
-        frame = self._machine.frame(slot)
-        if not self._alive() or frame.stopping is not None or slot in self._unwanted:
-            self._finished(slot, Finished({}), started)
-            return
         del self._tasks[slot]
         self._grants.release(slot)
+        if not self._alive():
+            return
+        if self._machine.frame(slot).stopping is not None or slot in self._unwanted:
+            self._transitions.cancelled(slot)
+            return
         request = msgspec.structs.replace(self._request(slot, work), estimate=short.most)
         self._grants.queue(slot, request)
 
