@@ -1,15 +1,18 @@
 """Bodies in packs: stored once, found again from the packs alone, moved out of packs that are mostly dead."""
 
+import hashlib
 import os
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 from tests.support.encryption import PASSPHRASE, keys
 from tests.support.packs import age, frames_of, old_object, pack_files
 
+from symphony.pit.artifacts.bodies.bodies import Bodies
 from symphony.pit.artifacts.encryption.sources import VARIABLE
 from symphony.pit.artifacts.packs import packs as packs_module
 from symphony.pit.artifacts.packs.repacking import rewrite
@@ -302,3 +305,34 @@ def test_a_link_or_a_pipe_in_the_place_of_an_old_body_is_damage(store: FileArtif
     with pytest.raises(ArtifactCorrupt):
         store.get(ref.digest)
     assert store.get(put(store, b"old").digest) == b"old"
+
+
+def test_small_bodies_that_are_put_at_once_share_frames_and_are_kept_one_by_one(store: FileArtifacts) -> None:
+    bodies = [f"line {number} of a text\n".encode() * (number % 50 + 1) for number in range(400)]
+    refs = [
+        store.put(body, content_type="text/plain", name=str(n), durable=False)
+        for n, body in enumerate(bodies)
+    ]
+    store.settle()
+    store.close()
+    frames = {
+        (path, frame.offset): frame for ref in refs for path, frame in frames_of(store.root, ref.digest)
+    }
+    assert len(frames) < 20
+    assert max(frame.raw + frame.head for frame in frames.values()) < 40_000
+    assert [store.get(ref.digest) for ref in refs] == bodies
+    with closing(Bodies(store.root, keys=keys(store.root, encrypts=store.keys.encrypts))) as alone:
+        alone.remove([ref.digest for ref in refs[1:]])  # most of each frame
+        alone.tidy(nullcontext)
+    again = FileArtifacts(store.root)
+    assert again.get(refs[0].digest) == bodies[0]
+    with pytest.raises(ArtifactMissing):
+        again.get(refs[1].digest)
+    again.close()
+    assert {fault.kind for fault in StoreCheck(store.root).faults()} == {"missing"}
+    tiny = [b"%d" % number for number in range(3_000)]
+    for body in tiny:
+        store.put(body, content_type="text/plain", durable=False)
+    store.settle()
+    ((_, frame),) = frames_of(store.root, hashlib.sha256(tiny[7]).hexdigest())
+    assert frame.head < 40_000

@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from heapq import merge
 from itertools import islice
@@ -32,6 +32,10 @@ from symphony.pit.artifacts.packs.packs import (
 )
 from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged, ItemFar, ItemTampered
 from symphony.ports.values import Digest
+
+SMALL_MAX = 8 << 10
+TOGETHER_BYTES = 32 << 10
+"""Small bodies that are put at once are compressed together up to so many bytes: each costs that to read."""
 
 
 class Bodies:
@@ -70,9 +74,12 @@ class Bodies:
 
     def put(self, bodies: Mapping[Digest, bytes]) -> None:
         """Store bodies, durably, whether they are there or not."""
-        frames, cut = list[PendingFrame](), Chunks(self.packs)
+        frames, cut, small = list[PendingFrame](), Chunks(self.packs), list[tuple[bytes, bytes]]()
         for digest, body in bodies.items():
             key = bytes.fromhex(digest)
+            if len(body) <= SMALL_MAX and len(bodies) > 1:
+                small.append((key, body))
+                continue
             if len(body) <= WHOLE_MAX:
                 frames.append(self.packs.framing.framed(ItemKind.BODY, [(key, body)]))
                 continue
@@ -85,7 +92,19 @@ class Bodies:
             for chunk in (*cutter.feed(body), *cutter.end()):
                 cut.add(chunk, manifest)
             frames.append(self.packs.framing.framed_manifest(key, manifest))
-        self.packs.add([*cut.taken(), *frames])
+        self.packs.add([*cut.taken(), *frames, *self._together(small)])
+
+    def _together(self, small: Sequence[tuple[bytes, bytes]]) -> Iterator[PendingFrame]:
+        """Frames of small bodies that came at once: they compress better together."""
+        some, size = list[tuple[bytes, bytes]](), 0
+        for key, body in small:
+            if some and size + len(body) + _ENTRY_BYTES > TOGETHER_BYTES:
+                yield self.packs.framing.framed(ItemKind.BODY, some)
+                some, size = [], 0
+            some.append((key, body))
+            size += len(body) + _ENTRY_BYTES
+        if some:
+            yield self.packs.framing.framed(ItemKind.BODY, some)
 
     def require_room(self, size: int) -> None:
         """Raise StorageFull if `size` bytes more would leave less than what is spared."""
@@ -487,5 +506,7 @@ def _stored(row: Row) -> Stored:
 
 
 _LOOKED_UP = 64
+_ENTRY_BYTES = 46
+"""What a body takes in the head of its frame."""
 _FLUSHED_BYTES = 8 << 20
 """A body that arrives in pieces waits in memory for no more than that, and is then synced."""
