@@ -43,7 +43,8 @@ def test_every_command_that_reads_speaks_json(name: str) -> None:
     command = lazy.load(name)
     for each in commands(command) if isinstance(command, click.Group) else [command]:
         options = {opt for param in each.params for opt in param.opts}
-        assert ("--json" in options) == (each.name not in silent), each.name
+        telling = each.name == "convert" and each is not command  # `artifacts key convert` tells what it did
+        assert ("--json" in options) == (telling or each.name not in silent), each.name
 
 
 @pytest.mark.parametrize(
