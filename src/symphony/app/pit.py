@@ -137,6 +137,13 @@ class PitClient:
         return msgspec.convert(answer, SharedPool)
 
 
+def require_none(home: Path, *, arbiter: bool = False) -> None:
+    """Raise `pit-silent` if a process owns the pool, or the `arbiter`, though none could be reached."""
+    lock = home / "run" / arbiter_messages.LOCK if arbiter else pool_lock(home)
+    if (holder := lock_holder(lock)) is not None:
+        raise silent(holder, "the arbiter" if arbiter else "the pool of models")
+
+
 def absent(home: Path) -> PitAbsent:
     """Return the error for a home in which no process owns a pool."""
     return PitAbsent(

@@ -16,12 +16,15 @@ WAITED_LONG_S = 600.0
 
 def check_arbiter(home: Path) -> Check:
     """Check that the owner of the arbiter answers, and that nothing waits for very long."""
-    from symphony.app.pit import reached
+    from symphony.app.pit import reached, require_none
     from symphony.commons.settings import Config
 
     async def run() -> ArbiterStatus | None:
         async with reached(home, Config()) as client:
-            return None if client is None else await client.arbiter()
+            if client is None:
+                require_none(home, arbiter=True)
+                return None
+            return await client.arbiter()
 
     try:
         with asyncio.Runner(loop_factory=running.new_loop) as runner:
