@@ -50,6 +50,9 @@ class History:
         self.waiting: dict[str, str] = {}
         self.keeping: set[str] = set()
         self.wanted: set[str] = set()
+        self.lookahead = policy.lookahead
+        self.needs: dict[str, dict[str, int]] = {}
+        self.made_room = 0
 
     @property
     def busy(self) -> bool:
@@ -68,7 +71,9 @@ class History:
         elif roll < 0.45:
             needed = self.rng.sample(self.names, self.rng.randrange(len(self.names)))
             needs = {name: self.rng.randrange(1, 3) for name in needed}
-            self._heard(self.pool.announce(self.rng.choice("rs"), needs, self.now_s))
+            run = self.rng.choice("rs")
+            self.needs[run] = needs
+            self._heard(self.pool.announce(run, needs, self.now_s))
         elif roll < 0.47:
             self._heard(self.pool.unload(self.rng.choice(self.names), self.now_s))
         elif roll < 0.5:
@@ -92,6 +97,7 @@ class History:
     def runs_end(self) -> None:
         """No graph needs anything more."""
         for run in "rs":
+            self.needs.pop(run, None)
             self._heard(self.pool.forget(run, self.now_s))
 
     def _ask(self) -> None:
@@ -129,8 +135,22 @@ class History:
         models.discard(model)
         return model
 
+    def _distance(self, model: str) -> float:
+        """In how many stages a graph needs the model; what nobody announced is further away than any."""
+        needs = [needs[model] for needs in self.needs.values() if model in needs and self.lookahead]
+        return min([*needs, 1.0 if model in self.wanted else 3.0])
+
+    def _yielded(self, model: str, reason: str) -> None:
+        """A model stops for one that nobody waits for: it is not needed as soon, and not in use."""
+        other = reason.removeprefix("room for ").removesuffix(", which is needed soon")
+        assert model not in self.holding.values()
+        assert self._distance(model) == 3.0 or self._distance(other) < self._distance(model)
+        self.made_room += 1
+
     def _heard(self, actions: tuple[PoolAction, ...]) -> None:
         for action in actions:
+            if isinstance(action, PhaseChanged) and action.reason.endswith("which is needed soon"):
+                self._yielded(action.model, action.reason)
             match action:
                 case StartModel():
                     self.warming.add(action.model)
@@ -172,3 +192,13 @@ def test_any_history_keeps_to_the_budget_and_serves_everybody(seed: int) -> None
         history.calm_step()
     assert not history.holding
     assert not history.waiting
+
+
+def test_what_is_loaded_ahead_stops_nothing_that_is_in_use_or_needed_as_soon() -> None:
+    made_room = 0
+    for seed in range(40, 100):
+        history = History(seed)
+        for _ in range(300):
+            history.step()
+        made_room += history.made_room
+    assert made_room > 10  # else nothing was shown
