@@ -19,6 +19,8 @@ one of three of the other stages. Runs begin as a Poisson process and choose wor
 - alone: a run every 60 s on average, about one at a time;
 - no operators first: the same, but the first stage asks for models, which no graph foresees;
 - crowded: a run every 15 s, about five at a time: models in use fill the budget for much of the time.
+  It has no budget: to know whole graphs, and each run 20 s before it begins, changes its cold starts by
+  less than 3 %, so they are for want of memory, not of foresight.
 
 Run: python benchmarks/pool_trace.py [FILE]; prints one JSON line. FILE: a recorded trace, one JSON
 object a line: {"run": ..., "begins_s": ..., "stages": [[[MODEL, SECONDS], ...], ...]} for each run
