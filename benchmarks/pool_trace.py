@@ -20,7 +20,7 @@ one of three of the other stages. Runs begin as a Poisson process and choose wor
 - no operators first: the same, but the first stage asks for models, which no graph foresees;
 - crowded: a run every 15 s, about five at a time: models in use fill the budget for much of the time.
   It has no budget: to know whole graphs, and each run 20 s before it begins, changes its cold starts by
-  less than 3 %, so they are for want of memory, not of foresight.
+  less than 3 % (three seeds): it is not foresight that is missing. Other orders of eviction were not tried.
 
 Run: python benchmarks/pool_trace.py [FILE]; prints one JSON line. FILE: a recorded trace, one JSON
 object a line: {"run": ..., "begins_s": ..., "stages": [[[MODEL, SECONDS], ...], ...]} for each run
