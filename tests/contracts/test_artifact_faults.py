@@ -342,6 +342,21 @@ def test_damaged_lines_of_the_log_are_restored_from_an_index_that_had_read_them(
     assert known() == before
 
 
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.9, 0.99])
+def test_a_log_that_was_cut_off_is_written_anew_from_its_index(store: FileArtifacts, part: float) -> None:
+    for number in range(20):
+        put(store, b"%d" % number, f"name {number % 3}", f"r{number}")
+    before = list(store.records())
+    store.close()
+    log = store.root / "records.log"
+    os.truncate(log, int(log.stat().st_size * part))
+    assert list(store.records()) == before
+    assert faults(store) == []
+    for path in store.root.glob("index.db*"):
+        path.unlink()
+    assert list(store.records()) == before
+
+
 def test_a_damaged_log_is_not_written_anew_of_an_index_that_lacks_what_it_says(store: FileArtifacts) -> None:
     put(store, b"a body", "name", "r1")
     put(store, b"another", "name", "r2")

@@ -276,6 +276,8 @@ class Ledger:
             else:
                 numbered = (Taken(record, number) for number, record in enumerate(records))
                 self._opened().apply(numbered, Position("recovered", 0, 0))
+        elif write:
+            self._lengthen()
         try:
             self._read_log(self._opened(), write=write)
         except DatabaseBroken as error:
@@ -283,6 +285,26 @@ class Ledger:
             with _broken_is_final():
                 self._read_log(self._opened(), write=write)
         self._seen = self._log.present()
+
+    def _lengthen(self) -> None:
+        """Write a log anew of which the index has read more than is there: its end was cut off."""
+        try:
+            known = self._opened()
+            at = known.position()
+            if at.log != self._log.id or at.damaged or at.offset <= (self._log.present() or (0, 0, 0))[2]:
+                return
+            known.check()
+            with closing(Index(None)) as judge:
+                self._read_log(judge, write=False)
+                if judge.position().damaged or not known.covers(judge):
+                    return
+            records = list(known.dump())
+        except DatabaseBroken as error:
+            self._discard_index(error)
+            return
+        logger.warning("%s was cut off: it is written anew from its index", self._log.path)
+        self._log.replace(records)
+        self._log.attach(write=True)
 
     def _unlogged(self) -> list[Record]:
         """Return what is still known without the log: from the index, if it is sound, and the bodies."""
