@@ -268,7 +268,7 @@ class Ledger:
 
     def _catch_up(self, *, write: bool) -> None:
         """Read what is new in the log into the index. Under the lock between processes."""
-        if not self._log.attach(write=False):
+        if not self._log.attach(write=False) or self._log.empty:
             records = self._unlogged()
             if write:
                 self._log.replace(records)

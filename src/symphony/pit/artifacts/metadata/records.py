@@ -232,6 +232,11 @@ class RecordLog:
             return None
         return found.st_dev, found.st_ino, found.st_size
 
+    @property
+    def empty(self) -> bool:
+        """True if nothing is in the file: it was lost, since a new log always has its first line."""
+        return (self.present() or (0, 0, 0))[2] == 0
+
     def attach(self, *, write: bool) -> bool:
         """Open the file, or the one that replaced it. With `write`, create it if it is missing.
 
