@@ -76,8 +76,21 @@ def _without_secrets(_logger: "WrappedLogger", _name: str, event: "EventDict") -
     }
 
 
-class ConsoleOutput(logging.StreamHandler[TextIO]):
-    """The console. A closed pipe is not a reason to end a run."""
+class ConsoleOutput(logging.Handler):
+    """The console: `stream`, or what stderr is at the time. A closed pipe is not a reason to end a run."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        stream = self._stream or sys.stderr
+        try:
+            stream.write(f"{self.format(record)}\n")
+            stream.flush()
+        except Exception:  # noqa: BLE001  # as every handler of the standard library
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Drop the line if the reader is gone; otherwise handle the error as usual."""

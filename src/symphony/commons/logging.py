@@ -94,7 +94,7 @@ def init_logging(config: LoggingConfig, *, stream: TextIO | None = None) -> None
     """
     handlers: list[logging.Handler] = []
     if config.console != "off":
-        handlers.append(_console(config.console, stream or sys.stderr))
+        handlers.append(_console(config.console, stream))
     if config.file is not None:
         handlers.append(_file(config, config.file))
     root = logging.getLogger(ROOT)
@@ -107,11 +107,11 @@ def init_logging(config: LoggingConfig, *, stream: TextIO | None = None) -> None
     root.propagate = False
 
 
-def _console(form: Format, stream: TextIO) -> logging.Handler:
+def _console(form: Format, stream: TextIO | None) -> logging.Handler:
     from symphony.commons.log_outputs import ConsoleOutput, LateFormatter
 
     handler = ConsoleOutput(stream)
-    handler.setFormatter(LateFormatter(form, colours=_colours(stream)))
+    handler.setFormatter(LateFormatter(form, colours=_colours(stream or sys.stderr)))
     return handler
 
 
