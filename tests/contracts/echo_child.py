@@ -2,7 +2,8 @@
 
 Hanging: `hang` until it is cancelled, `stuck` in a deadlock, `stuck-whole` in one that holds the
 interpreter's lock, `loop` for ever, `stop` by a signal. Working: `busy`, for some seconds, and `busy-whole`
-in native code that holds the interpreter's lock. `take` so many milliseconds without computing.
+in native code that holds the interpreter's lock. `take` so many milliseconds without computing. `until` a
+file is there. As arguments: `hold` so many megabytes from the beginning on.
 """
 
 import ctypes
@@ -56,6 +57,9 @@ class Echo:
                     with Path(argument).open("a") as stream:
                         stream.write("x")
                     threading.Event().wait(1.0)
+                case "until":
+                    while not (cancelled() or Path(argument).exists()):
+                        threading.Event().wait(0.005)
                 case "take":
                     threading.Event().wait(float(argument.partition(" ")[0]) / 1000)
                 case "stuck-whole":
@@ -95,6 +99,8 @@ def load() -> Instrument:
                 stream.write("x")
             sys.stderr.write("x" * 100_000 + "the end")
             raise SystemExit(1)
+        case ["hold", megabytes]:
+            LEAKED.append(b"x" * (int(megabytes) * 1_000_000))
         case ["silent"]:
             threading.Event().wait()
         case ["garbage"]:

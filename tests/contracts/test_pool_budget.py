@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,18 @@ async def test_what_a_process_takes_is_measured(make: Make) -> None:
     found = memory_of(models.pids()["a"])
     assert found is not None
     assert 1_000_000 < found < memory_here()
+
+
+async def test_the_processes_that_a_process_started_count_too() -> None:
+    holds = "held = b'x' * 100_000_000; print('held', flush=True); input()"
+    starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {holds!r}])"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", starts, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"held\n"
+    assert 100_000_000 < (memory_of(process.pid) or 0) < 150_000_000
+    await process.communicate(b"\n")
 
 
 def test_a_process_that_ended_takes_no_memory() -> None:
