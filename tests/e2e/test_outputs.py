@@ -136,6 +136,10 @@ def test_an_artifact_is_opened_with_the_systems_program(desk: CommandLine, tmp_p
     assert err == ""
     _, err = desk.type("artifacts", "open", "report", DISPLAY=None, WAYLAND_DISPLAY=None)
     assert "no screen" in err
+    (desk.folder / "seen").unlink()
+    told = desk.json("artifacts", "open", "report", DISPLAY=":0", PATH=path)
+    assert (told["path"], told["names"]) == (out.strip(), ["report"])
+    assert not (desk.folder / "seen").exists()
     opener.write_text("#!/bin/sh\nexit 3\n")
     _, err = desk.type("artifacts", "open", "report", DISPLAY=":0", PATH=path, status=1)
     assert "could not open it" in err

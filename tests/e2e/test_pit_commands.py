@@ -95,20 +95,6 @@ def test_a_model_that_is_kept_answers_runs_that_come_later(pit: Pit) -> None:
     assert (check["verdict"], str(server.pid) in check["found"]) == ("ok", True)
 
 
-def test_a_process_that_keeps_models_and_is_stopped_is_told_of(pit: Pit) -> None:
-    server = pit.serve()
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        for words in (("models", "status"), ("models", "warm", "minilm"), ("pit", "status")):
-            out, said = pit.type(*words, status=1)
-            assert (out, "pit-silent" in said, f"kill -CONT {server.pid}" in said) == ("", True, True)
-        check = next(one for one in pit.json("doctor", status=1) if one["check"] == "pool")
-        assert (check["verdict"], str(server.pid) in check["found"]) == ("failed", True)
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
-    assert pit.json("models", "status")["owner"] == server.pid
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_process_that_keeps_models_and_the_models(pit: Pit, number: int) -> None:
     server = pit.serve("--warm", "minilm")

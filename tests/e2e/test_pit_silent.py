@@ -1,4 +1,4 @@
-"""An owner of the arbiter that is stopped, and is the only process on the bus, is told of."""
+"""A process that owns the pool or the arbiter, and is stopped, is told of: also as the hub of the bus."""
 
 import os
 import signal
@@ -10,22 +10,35 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
+_BEGIN = {"pool": ("pit", "serve"), "arbiter": ("run", "long.yaml", "--quiet")}
+_ASKED = {
+    "pool": (("models", "status"), ("models", "warm", "minilm"), ("pit", "status")),
+    "arbiter": (("pit", "status"),),
+}
 
-def test_an_arbiter_whose_owner_is_stopped_is_not_taken_for_none(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("owned", ["pool", "arbiter"])
+def test_an_owner_that_is_stopped_is_not_taken_for_none(owned: str, tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     line.home.mkdir()
-    (line.home / "config.toml").write_text("[arbiter]\ncores = 1.0\n")
+    line.write("home/config.toml", "[arbiter]\ncores = 1.0\n")
     line.write("long.yaml", "name: L\nnodes: {a: {command: 'sleep 60'}}\n")
-    run = line.start("run", "long.yaml", "--quiet")
+    owner = line.start(*_BEGIN[owned])
     try:
-        wait_until(lambda: line.json("pit", "arbiter") is not None, run)
-        os.kill(run.pid, signal.SIGSTOP)
-        checks = {one["check"]: one for one in line.json("doctor", status=1)}
-        assert checks["arbiter"]["verdict"] == "failed"
-        assert f"kill -CONT {run.pid}" in checks["arbiter"]["fix"]
-        _, said = line.type("pit", "status", status=1)
-        assert "pit-silent" in said
+        wait_until(lambda: line.json("pit", "status")[owned] not in (None, NO_POOL), owner)
+        os.kill(owner.pid, signal.SIGSTOP)
+        for words in _ASKED[owned]:
+            out, said = line.type(*words, status=1)
+            assert (out, "pit-silent" in said, f"kill -CONT {owner.pid}" in said) == ("", True, True)
+        check = next(one for one in line.json("doctor", status=1) if one["check"] == owned)
+        assert (check["verdict"], f"process {owner.pid} owns" in check["found"]) == ("failed", True)
+        assert f"kill -CONT {owner.pid}" in check["fix"]
+        os.kill(owner.pid, signal.SIGCONT)
+        assert line.json("pit", "status")[owned] not in (None, NO_POOL)
     finally:
-        os.kill(run.pid, signal.SIGCONT)
-        run.terminate()
-        run.communicate()
+        os.kill(owner.pid, signal.SIGCONT)
+        owner.terminate()
+        owner.communicate()
+
+
+NO_POOL = {"owner": None, "processes": 0, "models": []}

@@ -137,11 +137,10 @@ class PitClient:
         return msgspec.convert(answer, SharedPool)
 
 
-def require_none(home: Path, *, arbiter: bool = False) -> None:
-    """Raise `pit-silent` if a process owns the pool, or the `arbiter`, though none could be reached."""
-    lock = home / "run" / arbiter_messages.LOCK if arbiter else pool_lock(home)
-    if (holder := lock_holder(lock)) is not None:
-        raise silent(holder, "the arbiter" if arbiter else "the pool of models")
+def require_no_arbiter(home: Path) -> None:
+    """Raise SymphonyError `pit-silent` if a process owns the arbiter, though none could be reached."""
+    if (holder := lock_holder(home / "run" / arbiter_messages.LOCK)) is not None:
+        raise silent(holder, "the arbiter")
 
 
 def absent(home: Path) -> PitAbsent:

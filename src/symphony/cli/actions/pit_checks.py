@@ -16,13 +16,13 @@ WAITED_LONG_S = 600.0
 
 def check_arbiter(home: Path) -> Check:
     """Check that the owner of the arbiter answers, and that nothing waits for very long."""
-    from symphony.app.pit import reached, require_none
+    from symphony.app.pit import reached, require_no_arbiter
     from symphony.commons.settings import Config
 
     async def run() -> ArbiterStatus | None:
         async with reached(home, Config()) as client:
             if client is None:
-                require_none(home, arbiter=True)
+                require_no_arbiter(home)
                 return None
             return await client.arbiter()
 

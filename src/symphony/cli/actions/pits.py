@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 from symphony.app import Symphony
 from symphony.app.arbitration import budgets_now
-from symphony.app.pit import OpenCircuit, PitClient, PitServer, absent, reached, require_none
+from symphony.app.pit import OpenCircuit, PitClient, PitServer, absent, reached, require_no_arbiter
 from symphony.app.pit_parts import parts_now
 from symphony.app.spelling import JSON
 from symphony.cli.actions import running
@@ -37,8 +37,6 @@ def pool_now(home: Path) -> SharedPool | None:
 
     async def run() -> SharedPool | None:
         async with reached(home, Config()) as client:
-            if client is None:
-                require_none(home)
             return await _look(client)
 
     return _run(run())
@@ -57,8 +55,7 @@ class _Seen(NamedTuple):
 async def _all(symphony: Symphony, client: PitClient | None) -> _Seen:
     """Look at all of the pit. Raises SymphonyError."""
     if client is None:
-        require_none(_home(symphony))
-        require_none(_home(symphony), arbiter=True)
+        require_no_arbiter(_home(symphony))
     pool, circuits = await _see(client)
     arbiter = None if client is None else await client.arbiter()
     budgets = await budgets_now(symphony.config.budget, _home(symphony), SystemClock())

@@ -191,13 +191,14 @@ def show(artifact: str, as_json: bool) -> int:
 
 @command.command("open")
 @options.artifact_argument
-def open_artifact(artifact: str) -> int:
+@options.as_json("Print the path and the artifact as one JSON object, and open nothing.")
+def open_artifact(artifact: str, as_json: bool) -> int:
     """Open an artifact with the system's program for its type.
 
     Opens a copy in the home that has the artifact's name and an extension, and prints its path.
     Without a screen it only prints the path.
     """
-    from symphony.app import Symphony, exporting
+    from symphony.app import Symphony, exporting, spelling
     from symphony.cli.actions import openers
     from symphony.cli.arguments.artifacts import found
     from symphony.commons.errors import SymphonyError
@@ -208,6 +209,9 @@ def open_artifact(artifact: str) -> int:
     name = artifact if record.version is None else record.version.name
     path = exporting.opened(symphony.artifacts, record, symphony.home, name)
     symphony.artifacts.log_reads()
+    if as_json:
+        output.say_json({"path": str(path)} | spelling.artifact(record))
+        return 0
     output.say(f"{output.shown(str(path))}\n")
     program = openers.opener()
     if program is None:

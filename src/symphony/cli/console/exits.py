@@ -63,6 +63,8 @@ _OF_CODE: Final = {
     "run-name": USAGE,
     "run-ambiguous": USAGE,
     "artifact-missing": USAGE,
+    "artifact-deleted": USAGE,
+    "artifact-trashed": USAGE,
     "artifact-ambiguous": USAGE,
     "query-invalid": USAGE,
     "unknown-operator": USAGE,
