@@ -48,7 +48,7 @@ def models() -> "Mapping[str, ModelInfo]":
             inputs={
                 "texts": Port(
                     type=list_of(PortType("string")),
-                    description="texts or pieces of code, in any number; what exceeds 256 tokens is cut off",
+                    description="texts or pieces of code, in any number; long ones are read in windows",
                 )
             },
             outputs={
