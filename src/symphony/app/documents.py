@@ -11,7 +11,7 @@ from symphony.pit.tracker.insight.summary import summarise
 from symphony.ports.forecast import Forecast, Guess, PlannedNode
 from symphony.ports.metrics import BOUNDS_S, Distribution, KindStats, Stats
 from symphony.ports.models import Estimate, Usage
-from symphony.ports.retention import Clearing, Judged
+from symphony.ports.retention import Clearing, Judged, Tiering
 from symphony.ports.steering import Pruned
 from symphony.ports.values import Value
 from symphony.workflow.model import Workflow
@@ -186,6 +186,29 @@ def of_clearing(found: Clearing) -> dict[str, JSON]:
         },
         "artifacts": [_judged(one) for one in found.judged],
     }  # fmt: skip
+
+
+def of_tiering(found: Tiering) -> dict[str, JSON]:
+    """Return the document for programs: the tier of each artifact, by which rule and why."""
+    return {
+        "dry_run": found.dry_run,
+        "damaged_lines": found.damaged,
+        "moved": {"artifacts": found.moved.objects, "bytes": found.moved.bytes},
+        "stored_before": {tier.value: size for tier, size in found.before.items()},
+        "stored": {tier.value: size for tier, size in found.after.items()},
+        "artifacts": [
+            {
+                "digest": one.standing.digest,
+                "size": one.standing.size,
+                "names": [name.name for name in one.standing.names],
+                "tier": one.standing.tier.value,
+                "to": one.tier.value,
+                "rule": one.rule,
+                "why": one.why,
+            }
+            for one in found.verdicts
+        ],
+    }
 
 
 def _judged(one: Judged) -> JSON:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from symphony.app.upkeep import Upkeep
     from symphony.pit.artifacts import ResultCache
     from symphony.ports.forecast import Forecast
-    from symphony.ports.retention import Clearing, RetainedStore
+    from symphony.ports.retention import Clearing, RetainedStore, Tier, Tiering
+    from symphony.ports.values import Digest
     from symphony.sdk import Operator
     from symphony.workflow.nesting import Nested
 
@@ -248,6 +249,20 @@ class Symphony:
         `dry_run` nothing is changed. Blocking.
         """
         return self._upkeep.clear(at_once=at_once, dry_run=dry_run)
+
+    def tier(
+        self, *, of: "Sequence[Digest]" = (), to: "Tier | None" = None, dry_run: bool = False
+    ) -> "Tiering":
+        """Move artifacts to the tiers in which they belong by the settings under `tiers`. Blocking.
+
+        With `to`, the artifacts `of` go to that tier instead, whatever rules say. With `dry_run` nothing is
+        changed.
+        """
+        return (
+            self._upkeep.tier(dry_run=dry_run)
+            if to is None
+            else self._upkeep.tier_some(of, to, dry_run=dry_run)
+        )
 
     def attend(self, about_to_answer: Callable[[Sequence[str]], bool] | None) -> None:
         """Say whether somebody is here to answer approvals, for runs that begin from now on.

@@ -17,11 +17,13 @@ from symphony.commons.settings import RetentionConfig
 from symphony.pit.stale.clearing import clear
 from symphony.pit.stale.core.deciding import RetentionPolicy
 from symphony.pit.stale.core.run_limits import RunLimits, beyond
+from symphony.pit.stale.core.tiering import TierPolicy
 from symphony.pit.stale.core.worth import WorthWeights
+from symphony.pit.stale.moving import LITTLE_BYTES, move_by_rules, move_some
 from symphony.pit.stale.old_runs import run_facts
 from symphony.pit.tracker.store.keeping import foreseen, prune
 from symphony.ports.artifacts import Collected
-from symphony.ports.retention import Clearing, Standing
+from symphony.ports.retention import Clearing, Standing, Tier, Tiering
 from symphony.ports.runs import ENDED, RunStatus
 from symphony.ports.steering import Pruned
 from symphony.ports.values import Digest
@@ -72,6 +74,25 @@ class Upkeep:
             dry_run=dry_run,
             out_of_time=out_of_time,
         )
+
+    def tier(self, *, dry_run: bool = False, least_bytes: int = 0) -> Tiering:
+        """Move artifacts to the tiers in which they belong; see `pit.stale.moving.move_by_rules`."""
+        settings = self._parts.config.tiers
+        policy = TierPolicy(
+            rules=settings.rules.rules if settings.rules is not None else (), rest_s=duration_s(settings.rest)
+        )
+        return move_by_rules(
+            self._parts.artifacts,
+            policy,
+            self._parts.clock.now_s(),
+            known_besides=self._judged if policy.of_quality else None,
+            least_bytes=least_bytes,
+            dry_run=dry_run,
+        )
+
+    def tier_some(self, digests: Sequence[Digest], tier: Tier, *, dry_run: bool = False) -> Tiering:
+        """Move these artifacts to a tier."""
+        return move_some(self._parts.artifacts, set(digests), tier, dry_run=dry_run)
 
     def prune(
         self,
@@ -142,6 +163,8 @@ class Upkeep:
                 self.prune_by_limits(out_of_time=lambda: clock.monotonic_s() > until)
             else:
                 self.clear(out_of_time=lambda: clock.monotonic_s() > until)
+            if self._parts.config.tiers.rules is not None and clock.monotonic_s() < until:
+                self.tier(least_bytes=LITTLE_BYTES)
         except (SymphonyError, OSError) as error:
             log.warning("the daily upkeep was not finished", home=str(home), error=str(error))
         return True

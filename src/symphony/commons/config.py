@@ -17,7 +17,7 @@ import msgspec
 
 from symphony.commons.errors import ConfigInvalid, IoFailed, SymphonyError
 from symphony.commons.filesystem import read_text_bounded
-from symphony.commons.retention import RetentionRules, read_rules
+from symphony.commons.retention import RetentionRules, TierRules, read_rules, read_tier_rules
 from symphony.commons.secrets import Secret
 from symphony.commons.settings import Config
 
@@ -190,12 +190,18 @@ def _converted(value: object, kind: object, source: str, place: Place, *, strict
         raise _wrong(source, place, why) from None
     if isinstance(found, Decimal) and not (found.is_finite() and found >= 0):
         raise _wrong(source, place, "expected an amount of 0 or more")
-    return value if strict or isinstance(found, Secret | RetentionRules) else msgspec.to_builtins(found)
+    return (
+        value
+        if strict or isinstance(found, Secret | RetentionRules | TierRules)
+        else msgspec.to_builtins(found)
+    )
 
 
 def _as_setting(kind: type, value: object) -> object:
     if kind is RetentionRules:
         return value if isinstance(value, RetentionRules) else read_rules(value)
+    if kind is TierRules:
+        return value if isinstance(value, TierRules) else read_tier_rules(value)
     if kind is not Secret:
         raise TypeError(f"settings cannot hold {kind.__name__}")
     if isinstance(value, Secret):

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -15,8 +15,10 @@ Key: TypeAlias = Literal[
     "referenced", "pinned",
 ]  # fmt: skip
 Action: TypeAlias = Literal["keep", "drop", "max_total"]
+TierWord: TypeAlias = Literal["hot", "warm"]
 _KEYS: Final[tuple[Key, ...]] = get_args(Key)
 _ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+_TIERS: Final[tuple[TierWord, ...]] = get_args(TierWord)
 _DEPTH_MAX: Final = 20
 _TESTS_MAX: Final = 1_000
 RULES_MAX: Final = 100
@@ -28,6 +30,10 @@ class Predicate(msgspec.Struct, frozen=True):
     key: Key
     value: float | bool | str
     text: str
+
+
+R = TypeVar("R", "RetentionRule", "TierRule")
+A = TypeVar("A", bound=str)
 
 
 class AllOf(msgspec.Struct, frozen=True):
@@ -71,6 +77,18 @@ class RetentionRule(msgspec.Struct, frozen=True, kw_only=True):
         return self.condition is not None and _mentions(self.condition, key)
 
 
+class TierRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A named rule: what the condition fits belongs into a tier."""
+
+    name: str
+    tier: TierWord
+    condition: Condition
+
+    def mentions(self, key: Key) -> bool:
+        """Return whether the rule has a condition of this kind."""
+        return _mentions(self.condition, key)
+
+
 class RetentionRules:
     """The value of the setting `retention.artifacts`: a list of rules."""
 
@@ -89,47 +107,90 @@ class RetentionRules:
         return f"RetentionRules({[rule.name for rule in self.rules]})"
 
 
+class TierRules:
+    """The value of the setting `tiers.rules`: a list of rules."""
+
+    __slots__ = ("rules",)
+
+    def __init__(self, rules: Sequence[TierRule] = ()) -> None:
+        self.rules = tuple(rules)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TierRules) and self.rules == other.rules
+
+    def __hash__(self) -> int:
+        return hash(self.rules)
+
+    def __repr__(self) -> str:
+        return f"TierRules({[rule.name for rule in self.rules]})"
+
+
 def read_rules(value: object) -> RetentionRules:
     """Return the rules that a list of tables spells. Raises ValueError, which names the rule and its key."""
+    return RetentionRules(_rules(value, "retention.artifacts", _rule))
+
+
+def read_tier_rules(value: object) -> TierRules:
+    """Return the rules about tiers that a list of tables spells. Raises ValueError, as `read_rules` does."""
+    return TierRules(_rules(value, "tiers.rules", _tier_rule))
+
+
+def _rules(value: object, setting: str, read: Callable[[object, str], R]) -> list[R]:
     if not isinstance(value, list | tuple):
-        raise ValueError("expected a list of tables, each begun with [[retention.artifacts]]")
+        raise ValueError(f"expected a list of tables, each begun with [[{setting}]]")
     if len(value) > RULES_MAX:
         raise ValueError(f"there are {len(value)} rules, and {RULES_MAX} are the most")
-    rules = [_rule(one, f"rule {number}") for number, one in enumerate(value, start=1)]
+    rules = [read(one, f"rule {number}") for number, one in enumerate(value, start=1)]
     names = [rule.name for rule in rules]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two rules have the name {name}: explanations could not tell them apart")
-    return RetentionRules(rules)
+    return rules
 
 
-def _rule(value: object, place: str) -> RetentionRule:
+def _named(
+    value: object, place: str, actions: Sequence[A], also: Sequence[str] = ()
+) -> tuple[Mapping[str, object], str, str, A]:
+    """Return the table of a rule, its place with its name, the name, and which of the actions it has."""
     if not isinstance(value, dict):
         raise ValueError(f"{place}: expected a table")
     name = value.get("name", place)
     if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable():
         raise ValueError(f"{place}: name: expected 1 to 100 printable characters")
     place = f"{place} ({name})" if name != place else place
+    known: list[str] = ["name", *actions, *also]
     for key in value:
-        if key not in ("name", "of", *_ACTIONS):
-            raise ValueError(
-                f"{place}: unknown key {key!r:.40}: known here are name, {', '.join(_ACTIONS)} and of"
-            )
-    actions = [action for action in _ACTIONS if action in value]
-    if len(actions) != 1:
+        if key not in known:
+            raise ValueError(f"{place}: unknown key {key!r:.40}: known here are {_listed(known)}")
+    found = [action for action in actions if action in value]
+    if len(found) != 1:
         raise ValueError(
-            f"{place}: expected one of keep, drop and max_total, found {' and '.join(actions) or 'none'}"
+            f"{place}: expected one of {_listed(actions)}, found {' and '.join(found) or 'none'}"
         )
+    return value, place, name, found[0]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _tier_rule(value: object, place: str) -> TierRule:
+    table, place, name, tier = _named(value, place, _TIERS)
+    return TierRule(name=name, tier=tier, condition=_condition(table[tier], f"{place}: {tier}", _Budget()))
+
+
+def _rule(value: object, place: str) -> RetentionRule:
+    table, place, name, action = _named(value, place, _ACTIONS, ["of"])
     budget = _Budget()
-    if actions == ["max_total"]:
-        of = _condition(value["of"], f"{place}: of", budget) if "of" in value else None
-        size = value["max_total"]
+    if action == "max_total":
+        of = _condition(table["of"], f"{place}: of", budget) if "of" in table else None
+        size = table["max_total"]
         bound = int(_size(size, f"{place}: max_total"))
         return RetentionRule(name=name, action="max_total", condition=of, bytes_max=bound, size=str(size))
-    if "of" in value:
-        raise ValueError(f"{place}: of goes with max_total only: put the condition into {actions[0]}")
-    condition = _condition(value[actions[0]], f"{place}: {actions[0]}", budget)
-    return RetentionRule(name=name, action=actions[0], condition=condition)
+    if "of" in table:
+        raise ValueError(f"{place}: of goes with max_total only: put the condition into {action}")
+    condition = _condition(table[action], f"{place}: {action}", budget)
+    return RetentionRule(name=name, action=action, condition=condition)
 
 
 class _Budget:

@@ -11,7 +11,7 @@ from symphony.commons.components import Count as ComponentCount
 from symphony.commons.components import Seconds as ComponentSeconds
 from symphony.commons.logging import LoggingConfig
 from symphony.commons.quantities import DURATION, SIZE
-from symphony.commons.retention import RetentionRules
+from symphony.commons.retention import RetentionRules, TierRules
 from symphony.commons.secrets import Secret
 
 MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,99}")
@@ -244,6 +244,16 @@ class RetentionConfig(Settings, frozen=True, kw_only=True):
     cache: CacheRetentionConfig = CacheRetentionConfig()
 
 
+class TiersConfig(Settings, frozen=True, kw_only=True):
+    """Which artifacts take less room and longer to read. `rules` is a list of rules; without any, none move.
+
+    What was stored or used within `rest` stays hot, and what is used becomes hot.
+    """
+
+    rest: Duration = "7d"
+    rules: TierRules | None = None
+
+
 class SymphonyConfig(Settings, frozen=True, kw_only=True):
     """The engine. `concurrency`: how many nodes run at once unless a run says otherwise.
 
@@ -426,6 +436,7 @@ class Config(Settings, frozen=True, kw_only=True):
     search: SearchConfig = SearchConfig()
     run: RunConfig = RunConfig()
     symphony: SymphonyConfig = SymphonyConfig()
+    tiers: TiersConfig = TiersConfig()
     tracing: TracingConfig = TracingConfig()
 
     def __post_init__(self) -> None:

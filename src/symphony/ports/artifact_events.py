@@ -8,7 +8,7 @@ from symphony.ports.values import Digest
 
 ArtifactEventKind: TypeAlias = Literal[
     "put", "linked", "unlinked", "tagged", "untagged", "rated", "trashed", "restored", "pinned", "unpinned",
-    "deleted",
+    "moved", "deleted",
 ]  # fmt: skip
 
 
@@ -33,4 +33,5 @@ class ArtifactChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     port: str | None = None
     rating: float | None = None
     why: str | None = None
+    tier: str | None = None
     at_s: float | None = None

@@ -1,6 +1,6 @@
 """What stays in a home and what goes: facts about artifacts, verdicts, and a store that has a trash."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -14,6 +14,14 @@ class ArtifactTrashed(ArtifactMissing):
     """The artifact is in the trash. Its body is there until the trash is swept."""
 
     code = "artifact-trashed"
+
+
+class Tier(StrEnum):
+    """How an artifact lies: as it was stored, compressed together with others, or that and outside."""
+
+    HOT = "hot"
+    WARM = "warm"
+    COLD = "cold"
 
 
 class StoredName(msgspec.Struct, frozen=True):
@@ -54,6 +62,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     counted_since: float | None = None
     tags: frozenset[str] | None = None
     quality: float | None = None
+    tier: Tier = Tier.HOT
     trashed_at: float | None = None
     restored_at: float | None = None
 
@@ -66,6 +75,35 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     def kept(self) -> bool:
         """True if it is needed or pinned: it stays unless a rule says otherwise."""
         return self.pinned or self.needed
+
+
+class TierVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """In which tier an artifact should be, and the rule that decided, with the reason in words."""
+
+    standing: Standing
+    tier: Tier
+    rule: str
+    why: str
+
+    @property
+    def moves(self) -> bool:
+        """True if it is in another one."""
+        return self.tier is not self.standing.tier
+
+
+class Tiering(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of a look at the tiers of all artifacts, or, if `dry_run`, what it would be.
+
+    `moved`: those that are in another tier now. `before` and `after`: bytes on the disk by tier. `damaged`:
+    lines of the store's records that cannot be read; nothing is moved then.
+    """
+
+    verdicts: Sequence[TierVerdict] = ()
+    moved: Collected = Collected(0, 0)
+    before: Mapping[Tier, int] = msgspec.field(default_factory=dict[Tier, int])
+    after: Mapping[Tier, int] = msgspec.field(default_factory=dict[Tier, int])
+    damaged: int = 0
+    dry_run: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +162,17 @@ class RetainedStore(ArtifactStore, Protocol):
 
         Raises ArtifactMissing.
         """
+        ...
+
+    def move(self, found: Sequence[tuple[Standing, Tier, str]]) -> Collected:
+        """Move artifacts to these tiers, each with the reason. Return those that are there now and were not.
+
+        Nothing of them changes but how they lie. Raises StorageFull, IoFailed.
+        """
+        ...
+
+    def tier_sizes(self) -> Mapping[Tier, int]:
+        """Return how many bytes are stored in each tier, as they are: compressed, each part once."""
         ...
 
     def log_reads(self) -> None:

@@ -40,6 +40,7 @@ def test_a_rule_speaks_of_runs_wherever_it_says_referenced() -> None:
 
 
 RULE = "[[retention.artifacts]]\n"
+TIERS = "[[tiers.rules]]\n"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,10 @@ RULE = "[[retention.artifacts]]\n"
         ((RULE + 'name = "a"\nkeep = {tag = "a"}\n') * 2, "two rules have the name a"),
         (RULE + "keep = " + "{not = " * 30 + '{tag = "a"}' + "}" * 30, "nested at most 20 deep"),
         ("[retention]\nartifacts = 3", "expected a list of tables"),
+        (TIERS + 'lukewarm = {older = "3d"}', "unknown key 'lukewarm': known here are name, hot and warm"),
+        (TIERS + 'warm = {older = 3}', "rule 1: warm.older: expected a duration"),
+        (TIERS + 'warm = {older = "3d"}\nhot = {larger = "1kB"}', "expected one of hot and warm, found hot"),
+        ("[tiers]\nrules = 3", "expected a list of tables, each begun with [[tiers.rules]]"),
         ('[retention]\ntrash = "3 days"', "retention.trash: expected a duration such as 12h or 30d"),
         ('[retention.runs]\nmax_total = "big"', "retention.runs.max_total: expected a size such as 500MB"),
     ],
@@ -64,5 +69,5 @@ RULE = "[[retention.artifacts]]\n"
 def test_a_mistake_is_told_with_its_file_its_rule_and_its_key(text: str, told: str) -> None:
     with pytest.raises(ConfigInvalid) as caught:
         check_settings(Config, text, "config.toml", whole=True)
-    assert caught.value.message.startswith("config.toml: retention.")
+    assert caught.value.message.startswith(("config.toml: retention.", "config.toml: tiers."))
     assert told in caught.value.message

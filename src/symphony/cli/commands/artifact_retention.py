@@ -42,7 +42,7 @@ def gc(context: click.Context, dry_run: bool, at_once: bool, yes: bool, as_json:
     else:
         output.say(clearing.text(found))
     if found.damaged:
-        output.note(clearing.damaged(found))
+        output.note(clearing.damaged_lines(found.damaged))
     return exits.FAILED if found.damaged else exits.OK
 
 

@@ -12,6 +12,7 @@ from symphony.cli.commands import (
     artifact_export,
     artifact_key,
     artifact_retention,
+    artifact_tiers,
     artifact_versions,
     searching,
 )
@@ -37,6 +38,7 @@ for _one in (
     *artifact_retention.COMMANDS,
     *artifact_export.COMMANDS,
     artifact_key.command,
+    artifact_tiers.command,
 ):
     command.add_command(_one)
 

@@ -29,9 +29,9 @@ def text(found: Clearing) -> str:
     return (table(rows, _HEAD, width=room()) if rows else "") + _summary(found)
 
 
-def damaged(found: Clearing) -> str:
+def damaged_lines(count: int) -> str:
     """Return why nothing goes."""
-    lines = output.count(found.damaged, "line")
+    lines = output.count(count, "line")
     return f"{lines} of the records cannot be read; they may say what is needed: see symphony artifacts fsck"
 
 

@@ -26,16 +26,17 @@ from symphony.pit.artifacts.packs.framing import PendingFrame
 from symphony.pit.artifacts.packs.index import Row
 from symphony.pit.artifacts.packs.manifests import WHOLE_MAX, Cutter, Manifest
 from symphony.pit.artifacts.packs.packs import (
+    ENTRY_BYTES,
     FRAME_BYTES,
+    TOGETHER_BYTES,
     Packs,
     Reading,
 )
 from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged, ItemFar, ItemTampered
+from symphony.ports.retention import Tier
 from symphony.ports.values import Digest
 
 SMALL_MAX = 8 << 10
-TOGETHER_BYTES = 32 << 10
-"""Small bodies that are put at once are compressed together up to so many bytes: each costs that to read."""
 
 
 class Bodies:
@@ -98,11 +99,11 @@ class Bodies:
         """Frames of small bodies that came at once: they compress better together."""
         some, size = list[tuple[bytes, bytes]](), 0
         for key, body in small:
-            if some and size + len(body) + _ENTRY_BYTES > TOGETHER_BYTES:
+            if some and size + len(body) + ENTRY_BYTES > TOGETHER_BYTES:
                 yield self.packs.framing.framed(ItemKind.BODY, some)
                 some, size = [], 0
             some.append((key, body))
-            size += len(body) + _ENTRY_BYTES
+            size += len(body) + ENTRY_BYTES
         if some:
             yield self.packs.framing.framed(ItemKind.BODY, some)
 
@@ -112,7 +113,7 @@ class Bodies:
 
     def touch(self, digest: Digest) -> bool:
         """Make a body count as put just now; False if it is not there."""
-        return self.packs.touch(_key(digest)) or self.old.touch(digest)
+        return self.packs.touch(body_key(digest)) or self.old.touch(digest)
 
     @contextmanager
     def streaming(self) -> Iterator[None]:
@@ -124,7 +125,7 @@ class Bodies:
 
     def remove(self, digests: Iterable[Digest]) -> None:
         keys = list(digests)
-        self.packs.remove([_key(digest) for digest in keys])
+        self.packs.remove([body_key(digest) for digest in keys])
         for digest in keys:
             self.old.remove(digest)
 
@@ -136,8 +137,8 @@ class Bodies:
         from symphony.pit.artifacts.packs.repacking import repack
 
         self.old.clear_strays()
-        with exclusively(), _alone(self._root / "streams.lock") as alone:
-            if alone:
+        with exclusively(), alone(self._root / "streams.lock") as nobody:
+            if nobody:
                 self.packs.sweep()
         return repack(self.packs, exclusively)
 
@@ -147,7 +148,7 @@ class Bodies:
             found = self.old.stat(digest)
             if found is None or not self.old.intact(digest, found.size):
                 continue
-            if self.packs.find(_key(digest)) is None:
+            if self.packs.find(body_key(digest)) is None:
                 with self.old.stream(digest) as stream:
                     writer = BodyWriter(self.packs)
                     while piece := stream.read(CHUNK_BYTES):
@@ -161,7 +162,7 @@ class Bodies:
         """Set right the marks of a body that is damaged in nothing else; False if it is."""
         from symphony.pit.artifacts.packs.checking import revive
 
-        row = self.packs.find(_key(digest))
+        row = self.packs.find(body_key(digest))
         if row is None or not self._same(row):
             return False
         chunks = self.packs.manifest(row) if row.kind == ItemKind.MANIFEST else ()
@@ -173,7 +174,7 @@ class Bodies:
 
     def drop_copies(self, digest: Digest) -> bool:
         """Delete what is kept here of packs outside that a body is in; False if nothing was."""
-        row = self.packs.find(_key(digest))
+        row = self.packs.find(body_key(digest))
         rows = [] if row is None else [row]
         if row is not None and row.kind == ItemKind.MANIFEST:
             with suppress(ItemAbsent, ItemDamaged):
@@ -186,7 +187,7 @@ class Bodies:
 
     def set_aside(self, digest: Digest, target: Path) -> None:
         """Move what is left of a damaged body into a file. Its chunks that are good stay for others."""
-        row = self.packs.find(_key(digest))
+        row = self.packs.find(body_key(digest))
         with io_errors(f"move a damaged body into {target.parent}"):
             if row is None:
                 self.old.place(digest).rename(target)
@@ -222,7 +223,7 @@ class Bodies:
 
     def read(self, digest: Digest) -> bytes:
         """The body, verified."""
-        row = self.packs.find(_key(digest))
+        row = self.packs.find(body_key(digest))
         if row is None:
             return self.old.read(digest)
         with refusals(digest):
@@ -233,7 +234,7 @@ class Bodies:
 
     def stream(self, digest: Digest) -> BinaryIO:
         """The body as a stream which raises ArtifactCorrupt in place of its last bytes if they differ."""
-        row = self.packs.find(_key(digest))
+        row = self.packs.find(body_key(digest))
         if row is None:
             return self.old.stream(digest)
         return io.BufferedReader(_Verifying(self.packs, row), CHUNK_BYTES)
@@ -243,7 +244,7 @@ class Bodies:
 
         With `trusting`, what lies outside of the home is taken to be so: nothing is asked for there.
         """
-        row = self.packs.find(_key(digest))
+        row = self.packs.find(body_key(digest))
         if row is None:
             return self.old.intact(digest, size)
         if row.size != size:
@@ -275,7 +276,7 @@ class Bodies:
 
     def tampered(self, digest: Digest) -> bool:
         """Return whether somebody has changed what is stored of a body, and made it look right."""
-        row = self.packs.find(_key(digest))
+        row = self.packs.find(body_key(digest))
         try:
             for _ in () if row is None else parts(self.packs, row):
                 pass
@@ -287,7 +288,7 @@ class Bodies:
 
     def stat(self, digest: Digest) -> Stored | None:
         """Size and age of one body, or None if it is not there."""
-        row = self.packs.find(_key(digest))
+        row = self.packs.find(body_key(digest))
         return self.old.stat(digest) if row is None else _stored(row)
 
     def starting_with(self, prefix: str) -> list[Digest]:
@@ -296,10 +297,16 @@ class Bodies:
         packed = self.packs.ask(lambda index: index.starting_with(low, high))
         return sorted({*map(_digest, packed), *self.old.starting_with(prefix)})
 
+    def tier(self, digest: Digest) -> Tier:
+        """How a body lies; hot if it is not there. Raises IoFailed."""
+        row = self.packs.find(body_key(digest))
+        return Tier.HOT if row is None else self.packs.tier(row)
+
     def all(self) -> Iterator[Stored]:
         """Every body, in order of the digests."""
-        last = ""
-        for stored in merge(map(_stored, self.packs.bodies()), self.old.all()):
+        tiers, last = self.packs.tiers(), ""
+        packed = (_stored(row)._replace(tier=tiers.get(row.pack, Tier.HOT)) for row in self.packs.bodies())
+        for stored in merge(packed, self.old.all()):
             if stored.digest != last:
                 yield stored
             last = stored.digest
@@ -477,7 +484,7 @@ def refusals(digest: Digest) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[bool]:
+def alone(path: Path) -> Iterator[bool]:
     """Hold a lock exclusively, or find that others hold it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -491,7 +498,7 @@ def _alone(path: Path) -> Iterator[bool]:
         release_lock(fd)
 
 
-def _key(digest: Digest) -> bytes:
+def body_key(digest: Digest) -> bytes:
     if DIGEST.fullmatch(digest) is None:
         raise invalid_digest(digest)
     return bytes.fromhex(digest)
@@ -506,7 +513,5 @@ def _stored(row: Row) -> Stored:
 
 
 _LOOKED_UP = 64
-_ENTRY_BYTES = 46
-"""What a body takes in the head of its frame."""
 _FLUSHED_BYTES = 8 << 20
 """A body that arrives in pieces waits in memory for no more than that, and is then synced."""

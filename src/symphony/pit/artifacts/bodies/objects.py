@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 from symphony.pit.artifacts.base.failures import io_errors
 from symphony.pit.artifacts.base.rules import DIGEST, corrupt, invalid_digest, missing
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing
+from symphony.ports.retention import Tier
 from symphony.ports.values import Digest
 
 CHUNK_BYTES = 1 << 20
@@ -33,6 +34,7 @@ class Stored(NamedTuple):
     digest: Digest
     size: int
     changed_at: float
+    tier: Tier = Tier.HOT
 
 
 class ObjectFiles:

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 from symphony.pit.artifacts.metadata.records import (
     Gone,
     Linked,
+    Moved,
     Pinned,
     Put,
     Rated,
@@ -130,6 +131,12 @@ def told(record: Record | None, place: int) -> Iterator[ArtifactChanged]:
                 kind="pinned" if record.pinned else "unpinned",
                 place=place, digest=record.digest, at_s=record.at,
             )  # fmt: skip
+        case Moved():
+            for digest in record.digests:
+                yield ArtifactChanged(
+                    kind="moved", place=place, digest=digest, tier=record.tier, why=record.why or None,
+                    at_s=record.at,
+                )  # fmt: skip
         case Gone():
             yield ArtifactChanged(kind="deleted", place=place, digest=record.digest)
         case _:

@@ -156,6 +156,15 @@ class Counting(msgspec.Struct, frozen=True, tag_field="kind", tag="counting"):
     since: float
 
 
+class Moved(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="moved"):
+    """Bodies lie in the tier `tier` since `at`. The packs say so, too: a rewritten log does not."""
+
+    digests: tuple[Digest, ...]
+    tier: str
+    at: float
+    why: str = ""
+
+
 class Gone(msgspec.Struct, frozen=True, tag_field="kind", tag="gone"):
     """The body was deleted."""
 
@@ -176,6 +185,7 @@ Record: TypeAlias = (
     | Pinned
     | Used
     | Counting
+    | Moved
     | Gone
 )
 

@@ -31,6 +31,7 @@ from symphony.ports.object_storage import (
     StorageRefused,
     StorageUnreachable,
 )
+from symphony.ports.retention import Tier
 
 BLOCK_BYTES: Final = 1 << 20
 CACHE_BYTES: Final = 1 << 30
@@ -61,11 +62,12 @@ class OutsidePlaces(NamedTuple):
 
 
 class AwayPack(msgspec.Struct, frozen=True):
-    """Where a pack is: under the name `object` at `address`; `size` in bytes."""
+    """Where a pack is: under the name `object` at `address`; `size` in bytes; `tier` of what is in it."""
 
     address: str
     object: str
     size: int
+    tier: Tier = Tier.HOT
 
 
 class AwayPacks:
@@ -125,9 +127,9 @@ class AwayPacks:
         found = self.find(name)
         return None if found is None else AwayReader(self, name, found)
 
-    def send(self, name: str, path: Path, size: int) -> AwayPack:
-        """Store a pack, which the caller has locked, at the address that packs go to."""
-        address = self._outside.address
+    def send(self, name: str, path: Path, size: int, *, tier: Tier, address: str | None = None) -> AwayPack:
+        """Store a pack, which the caller has locked, at an address; None: at the one that packs go to."""
+        address = address or self._outside.address
         assert address is not None
         storage, target = self._at(address), f"packs/{name}.pack"
         with path.open("rb") as stream:
@@ -137,7 +139,7 @@ class AwayPacks:
                 # A try that nobody knows the end of, and items were marked as dead since.
                 target = f"packs/{name}-{os.urandom(4).hex()}.pack"
                 storage.put(target, stream)
-        found = AwayPack(address, target, size)
+        found = AwayPack(address, target, size, tier)
         write_atomic(self.marker(name), msgspec.json.encode(found), mode=0o600)
         return found
 

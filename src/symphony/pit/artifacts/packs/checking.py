@@ -125,7 +125,7 @@ def _faults_of(packs: Packs, name: str, reader: PackReader | AwayReader) -> Pack
         locked, dead = packs.files.locked(name), packs.files.away.dead(name)
         if locked is not None:
             release_lock(locked.fd)
-        if reader.read(0, PACK_HEAD_BYTES) != pack_head(name):
+        if reader.read(0, PACK_HEAD_BYTES) not in (pack_head(name), pack_head(name, warm=True)):
             found.spans.append((0, PACK_HEAD_BYTES))
         for frame in frames(name, reader.read, min(PACK_HEAD_BYTES, size), size):
             if isinstance(frame, Gap):

@@ -8,7 +8,7 @@ import threading
 from symphony.commons.errors import SymphonyError
 
 RAW, ZSTD = 0, 1
-LEVEL = 3
+LEVEL, WARM_LEVEL = 3, 19
 
 _own = threading.local()
 
@@ -23,16 +23,23 @@ class CodecUnknown(SymphonyError):
     code = "artifact-newer"
 
 
-def encoded(raw: bytes) -> tuple[int, bytes]:
-    """Return the codec and the payload; what does not shrink stays as it is."""
-    if len(raw) > _SMALLEST:
+def encoded(raw: bytes, *, warm: bool = False) -> tuple[int, bytes]:
+    """Return the codec and the payload; what does not shrink stays as it is.
+
+    For the warm tier it takes a hundred times as long and looks for repetitions in all of `raw`.
+    """
+    if warm and len(raw) > _SMALLEST:
+        packed = _compressed_for_long(raw)
+        if len(packed) < len(raw):
+            return ZSTD, packed
+    elif len(raw) > _SMALLEST:
         try:
             compressor = _own.compressor
         except AttributeError:
             from zstandard import ZstdCompressor
 
             compressor = _own.compressor = ZstdCompressor(level=LEVEL)
-        packed: bytes = compressor.compress(raw)
+        packed = compressor.compress(raw)
         if len(packed) < len(raw):
             return ZSTD, packed
     return RAW, raw
@@ -54,6 +61,19 @@ def decoded(codec: int, payload: bytes, raw_bytes: int) -> bytes:
     return raw
 
 
+def _compressed_for_long(raw: bytes) -> bytes:
+    from zstandard import ZstdCompressionParameters, ZstdCompressor
+
+    parameters = ZstdCompressionParameters.from_level(
+        WARM_LEVEL,
+        source_size=len(raw),
+        window_log=max(len(raw).bit_length(), _WINDOW_LOG_MIN),
+        enable_ldm=True,
+    )
+    packed: bytes = ZstdCompressor(compression_params=parameters).compress(raw)  # 100 MB: not kept
+    return packed
+
+
 def _decompressed(payload: bytes, raw_bytes: int) -> bytes:
     from zstandard import ZstdDecompressor, ZstdError, get_frame_parameters
 
@@ -70,5 +90,6 @@ def _decompressed(payload: bytes, raw_bytes: int) -> bytes:
     return raw
 
 
+_WINDOW_LOG_MIN = 17
 _SMALLEST = 32
 """Nothing so short shrinks by more than its own frame of Zstandard."""

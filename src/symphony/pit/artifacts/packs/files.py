@@ -22,6 +22,7 @@ from symphony.pit.artifacts.packs.frames import (
     read_frame,
     state_offset,
 )
+from symphony.ports.retention import Tier
 
 PACK_BYTES = 64 << 20
 """A pack that has reached this length gets nothing more."""
@@ -76,6 +77,7 @@ class PackFiles:
 
     def __init__(self, folder: Path, outside: OutsidePlaces, keys: StoreKeys) -> None:
         self.folder, self.away, self._keys = folder, AwayPacks(folder, outside, keys), keys
+        self._warm: dict[str, bool] = {}
         self._readers = OrderedDict[str, PackReader | AwayReader]()
 
     def path(self, name: str) -> Path:
@@ -127,6 +129,19 @@ class PackFiles:
             dropped = True
         return dropped
 
+    def tier(self, name: str) -> Tier:
+        """The tier of what is in a pack. Raises PackGone, OSError."""
+        away = self.away.find(name)
+        if away is not None:
+            return away.tier
+        if name not in self._warm:
+            try:
+                head = PackReader(self.path(name), self._keys).read(0, PACK_HEAD_BYTES)
+            except FileNotFoundError:
+                raise PackGone(name) from None
+            self._warm[name] = head == pack_head(name, warm=True)
+        return Tier.WARM if self._warm[name] else Tier.HOT
+
     def forget(self, name: str | None = None) -> None:
         """Close what is open, or one pack, once its users are done."""
         self.away.forget(name)
@@ -143,14 +158,14 @@ class PackFiles:
         for directory in (self.folder.parent, self.folder.parent.parent):
             sync_directory(directory)
 
-    def new(self) -> Appended:
+    def new(self, *, warm: bool = False) -> Appended:
         """A new pack, durable but for its contents, locked by this process."""
         while True:
             name = os.urandom(_NAME_CHARS // 2).hex()
             fd = os.open(self.path(name), _WRITE | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                write_at(fd, pack_head(name), 0)
+                write_at(fd, pack_head(name, warm=warm), 0)
                 sync_directory(self.folder)
             except BlockingIOError:  # somebody looks whether it is left over, and will see that it is empty
                 os.close(fd)
@@ -183,10 +198,10 @@ class PackFiles:
             return None
         return Appended(name, fd, status.st_size if away is None else away.size)
 
-    def appendable(self, name: str) -> Appended | None:
-        """A pack that is there already and whole at its head, if nobody else appends to it."""
+    def appendable(self, name: str, *, warm: bool = False) -> Appended | None:
+        """A pack of this tier that is there and whole at its head, if nobody else appends to it."""
         pack = self.locked(name)
-        if pack is not None and os.pread(pack.fd, PACK_HEAD_BYTES, 0) != pack_head(name):
+        if pack is not None and os.pread(pack.fd, PACK_HEAD_BYTES, 0) != pack_head(name, warm=warm):
             release_lock(pack.fd)
             return None
         return pack

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 MAGIC = b"\xd5SyF"
 PACK_MAGIC = b"symphony pack 1\n"
+WARM_MAGIC = b"symphony warm 1\n"
+"""Of packs of the warm tier. Versions that do not know it read such a pack, and append nothing to it."""
 ALIVE, DEAD = 0x00, 0xFF
 ENCRYPTED = 0x80
 """Added to the codec of a payload that is encrypted, after it was compressed."""
@@ -107,9 +109,9 @@ class Lost(NamedTuple):
     frame: PackFrame
 
 
-def pack_head(name: str) -> bytes:
+def pack_head(name: str, *, warm: bool = False) -> bytes:
     """Return the first bytes of the pack `name`, 16 hexadecimal digits."""
-    body = PACK_MAGIC + bytes.fromhex(name)
+    body = (WARM_MAGIC if warm else PACK_MAGIC) + bytes.fromhex(name)
     return body + struct.pack("<I", zlib.crc32(body))
 
 

@@ -111,6 +111,11 @@ class Row(NamedTuple):
     refs: int = 0
     touched: float = 0.0
 
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """The pack, the frame in it and the number in that."""
+        return self.pack, self.offset, self.number
+
 
 class PackIndex:
     """The tables. Not thread-safe. None: in memory. Raises DatabaseBroken, StorageFull, IoFailed."""

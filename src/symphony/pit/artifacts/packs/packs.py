@@ -12,8 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import release_lock
-from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
-from symphony.pit.artifacts.base.failures import file_lock, io_errors, unwritable
+from symphony.pit.artifacts.base.failures import io_errors
 from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.packs.away import AwayReader, OutsidePlaces
 from symphony.pit.artifacts.packs.files import (
@@ -35,19 +34,18 @@ from symphony.pit.artifacts.packs.frames import (
 )
 from symphony.pit.artifacts.packs.framing import FrameMaker, PendingFrame
 from symphony.pit.artifacts.packs.index import PackIndex, Row
+from symphony.pit.artifacts.packs.indexing import KeptIndex
 from symphony.pit.artifacts.packs.manifests import Manifest, ManifestDamaged
 from symphony.pit.artifacts.packs.scanning import (
     ItemAbsent,
     ItemDamaged,
     ItemFar,
     Scanned,
-    item_of,
     lost_is_damaged,
     raw_of,
     row_of,
-    scan,
 )
-from symphony.ports.artifacts import StorageFull
+from symphony.ports.retention import Tier
 
 T = TypeVar("T")
 Enter: TypeAlias = Callable[[PackIndex, int, Scanned], None]
@@ -55,12 +53,14 @@ Enter: TypeAlias = Callable[[PackIndex, int, Scanned], None]
 
 FRAME_BYTES = 128 << 10
 """Chunks are compressed together up to so many bytes: a part of a body costs no more than that to read."""
+TOGETHER_BYTES = 32 << 10
+"""Small bodies that are put at once are compressed together up to so many bytes: each costs that to read."""
+ENTRY_BYTES = 46
+"""What an item takes in the head of its frame."""
 
-_CANDIDATES = 8
+_CANDIDATES = 16
 _FRAMES_KEPT = 4
 _GUESSED_BYTES = 512
-
-_abandoned: list[object] = []
 
 logger = logging.getLogger(__name__)
 
@@ -98,20 +98,13 @@ class Packs:
         self.framing = FrameMaker(self.files.folder, outside, self.keys)
         self.on_full: Callable[[], None] | None = None
         """Called when this store has filled a pack."""
-        self._index_path, self._lock = root / "packs.db", root / "packs.lock"
-        self._index: PackIndex | None = None
-        self._nothing: PackIndex | None = None
-        self._inode = (0, 0)
-        self._read_only = look
-        self.distrusted = False
-        """True once a file of the index was found to be damaged that must not be changed."""
-        self._names: dict[int, str] = {}
-        self._mutex = threading.RLock()
+        self._indexed = KeptIndex(root, self.files, look=look)
+        self._mutex = self._indexed.mutex
         self._pid = os.getpid()
         self._writing = threading.Lock()
         self._waiting: deque[_Ticket] = deque()
-        self._appended: Appended | None = None
-        self._number = 0
+        self._appended: dict[bool, tuple[Appended, int]] = {}
+        """The pack that this store appends to, with its number: a hot one and a warm one (True)."""
 
     # -- adding
 
@@ -128,9 +121,10 @@ class Packs:
             raise copy.copy(ticket.error) from ticket.error
 
     def release(self) -> None:
-        """Let others append to the pack that this store has appended to."""
+        """Let others append to the packs that this store has appended to."""
         with self._writing:
-            self._let_go()
+            for warm in (False, True):
+                self._let_go(warm=warm)
 
     def _add_waiting(self) -> None:
         batch: list[_Ticket] = []
@@ -148,80 +142,96 @@ class Packs:
             for ticket in batch:
                 ticket.done = True
 
-    def move(self, frames: Sequence[PendingFrame], places: Sequence[Row]) -> None:
-        """Store items again that are at `places`, each once. They are found in the new place from then on."""
+    def move(
+        self, frames: Sequence[PendingFrame], places: Sequence[Row], *, warm: bool = False, mark: bool = False
+    ) -> int:
+        """Store items again that are at `places`, each once; how many are found in the new place from now on.
+
+        What has left its place meanwhile is left alone. With `mark`, the old places are marked as dead. The
+        caller sees to it that nobody adds or forgets meanwhile.
+        """
+        moved, stray = list[Row](), list[Row]()
+
+        def enter(index: PackIndex, number: int, found: Scanned) -> None:
+            del moved[:], stray[:]
+            pairs = list(zip(places, found.rows, strict=True))
+            now = [index.find(old.digest, old.kind) for old, _ in pairs]
+            with index.changes(durable=True):
+                for (old, new), row in zip(pairs, now, strict=True):
+                    at = None if row is None else row.place
+                    (moved if at in (old.place, new.place) else stray).append(old if at == old.place else new)
+                index.move(pairs)
+                index.scanned(number, found.end)
+
         with self._writing:
+            self._append(frames, enter, warm=warm)
+        self._mark_dead([*stray, *(row for row in moved if mark)])
+        return len(moved)
 
-            def enter(index: PackIndex, number: int, found: Scanned) -> None:
-                with index.changes(durable=True):
-                    index.move(zip(places, found.rows, strict=True))
-                    index.scanned(number, found.end)
+    def begin_pack(self) -> None:
+        """Let the next items that are moved into a warm pack go into a new one."""
+        with self._writing:
+            self._let_go(warm=True)
+            self._open_new(warm=True)
 
-            self._append(frames, enter)
-
-    def _append(self, frames: Sequence[PendingFrame], enter: Enter | None = None) -> None:
-        pack, enter = self._appendable(), enter or self._enter
+    def _append(
+        self, frames: Sequence[PendingFrame], enter: Enter | None = None, *, warm: bool = False
+    ) -> None:
+        (pack, pack_number), enter = self._appendable(warm=warm), enter or self._indexed.enter
         rows, manifests, pieces, at = list[Row](), dict[bytes, Manifest](), list[bytes](), pack.size
         touched = self.now()
         for one in frames:
             head = frame_head(pack.name, one.codec, one.raw, one.payload, one.items)
             frame = PackFrame(at, one.codec, len(one.payload), one.raw, 0, one.items)
-            rows += [
-                row_of(frame, item, place, self._number, touched) for place, item in enumerate(one.items)
-            ]
+            rows += [row_of(frame, item, place, pack_number, touched) for place, item in enumerate(one.items)]
             if one.manifest is not None:
                 manifests[one.items[0].digest] = one.manifest
             pieces += (head, one.payload)
             at = frame.end
         try:
-            pack = self._appended = append(pack, b"".join(pieces), sync=True)
+            pack = append(pack, b"".join(pieces), sync=True)
+            self._appended[warm] = pack, pack_number
         except BaseException:
-            self._let_go()  # its length is looked at again
+            self._let_go(warm=warm)  # its length is looked at again
             raise
         found = Scanned(pack.size, rows, manifests)
-        self.ask(lambda index: enter(index, self._number, found))
+        self.ask(lambda index: enter(index, pack_number, found))
         if pack.size >= PACK_BYTES:
-            self._let_go()
+            self._let_go(warm=warm)
             if self.on_full is not None:
                 self.on_full()
 
-    def _appendable(self) -> Appended:
-        """A pack that only this store appends to."""
+    def _appendable(self, *, warm: bool) -> tuple[Appended, int]:
+        """A pack that only this store appends to, and its number."""
         self._check_fork()
-        if self._appended is not None and not self.files.in_place(self._appended):
-            self._let_go()
-        if self._appended is None:
-            with io_errors(f"store a body in {self.files.folder}"):
-                self.files.prepare()
-                for name in self.ask(lambda index: index.with_room(PACK_BYTES, _CANDIDATES)):
-                    pack = self.files.appendable(name)
-                    if pack is not None:
-                        self._appended, self._number = pack, self.caught_up(pack)
-                        return pack
-                pack = self._appended = self.files.new()
-                self._number = self.ask(lambda index: self._begun(index, pack))
-        return self._appended
+        known = self._appended.get(warm)
+        if known is not None and self.files.in_place(known[0]):
+            return known
+        self._let_go(warm=warm)
+        with io_errors(f"store a body in {self.files.folder}"):
+            self.files.prepare()
+            for name in self.ask(lambda index: index.with_room(PACK_BYTES, _CANDIDATES)):
+                pack = self.files.appendable(name, warm=warm)
+                if pack is not None:
+                    self._appended[warm] = pack, self.caught_up(pack)
+                    return self._appended[warm]
+        return self._open_new(warm=warm)
 
-    def caught_up(self, pack: Appended) -> int:
-        """Index what a writer that died had written to a locked pack; its number."""
+    def _open_new(self, *, warm: bool) -> tuple[Appended, int]:
+        with io_errors(f"store a body in {self.files.folder}"):
+            pack = self.files.new(warm=warm)
 
-        def number(index: PackIndex) -> int:
-            number, scanned = index.packs().get(pack.name, (0, 0))
-            if scanned == pack.size:
-                return number
-            return self._scanned(index, pack.name, scanned if scanned < pack.size else 0)
+        def begun(index: PackIndex) -> int:
+            with index.changes():
+                return index.add_pack(pack.name, pack.size)
 
-        return self.ask(number)
+        self._appended[warm] = pack, self.ask(begun)
+        return self._appended[warm]
 
-    def _begun(self, index: PackIndex, pack: Appended) -> int:
-        with index.changes():
-            return index.add_pack(pack.name, pack.size)
-
-    def _let_go(self) -> None:
+    def _let_go(self, *, warm: bool) -> None:
         self._check_fork()
-        if self._appended is not None:
-            release_lock(self._appended.fd)
-            self._appended = None
+        if warm in self._appended:
+            release_lock(self._appended.pop(warm)[0].fd)
 
     # -- reading
 
@@ -242,6 +252,21 @@ class Packs:
         """Return whether reading an item would ask for it outside."""
         name = self.name_of(row.pack)
         return name is not None and self.files.is_only_away(name)
+
+    def tier(self, row: Row) -> Tier:
+        """The tier of an item; hot if it is not at its place any more. Raises IoFailed."""
+        name = self.name_of(row.pack)
+        with self._mutex, suppress(PackGone), io_errors(f"read pack {name}"):
+            return Tier.HOT if name is None else self.files.tier(name)
+        return Tier.HOT
+
+    def tiers(self) -> dict[int, Tier]:
+        """By number of the pack, the tier of what is in it. Raises IoFailed."""
+        found = dict[int, Tier]()
+        for name, (number, _) in self.ask(lambda index: index.packs()).items():
+            with self._mutex, suppress(PackGone), io_errors(f"read pack {name}"):
+                found[number] = self.files.tier(name)
+        return found
 
     def reading(self) -> "Reading":
         """Reads items; those of one frame cost little more than one of them."""
@@ -332,180 +357,46 @@ class Packs:
 
     def ask(self, question: Callable[[PackIndex], T]) -> T:
         """`question`, put to an index that knows what this process and those before it have added."""
-        with self._mutex:
-            try:
-                return question(self._opened())
-            except DatabaseBroken as error:
-                self._discard(error)
-            try:
-                return question(self._opened())
-            except DatabaseBroken as error:
-                raise IoFailed(
-                    f"the index of the packs is unusable even after it was rebuilt: {error}"
-                ) from error
+        return self._indexed.ask(question)
 
     def refresh(self) -> None:
         """Bring the index up to what is in the folder."""
-        with self._mutex:
-            self._close_index()
-            self._opened()
+        self._indexed.refresh()
 
     def name_of(self, pack: int) -> str | None:
         """The name of a pack by its number."""
-        with self._mutex:
-            if pack not in self._names:
-                name = self.ask(lambda index: index.pack_name(pack))
-                if name is None:
-                    return None
-                self._names[pack] = name
-            return self._names[pack]
+        return self._indexed.name_of(pack)
+
+    def caught_up(self, pack: Appended) -> int:
+        """Index what a writer that died had written to a locked pack; its number."""
+        return self._indexed.caught_up(pack)
+
+    @property
+    def distrusted(self) -> bool:
+        """True once a file of the index was found to be damaged that must not be changed."""
+        return self._indexed.distrusted
 
     def now(self) -> float:
         """Now, by the clock of the file system, in seconds since the epoch."""
-        with io_errors(f"write {self._root}"):
-            os.utime(self._root)
-            return self._root.stat().st_mtime
+        return self._indexed.now()
 
     def close(self) -> None:
         """Close what is open; the next use opens it again."""
         self.release()
+        self._indexed.close()
         with self._mutex:
-            self._check_fork()
-            self._close_index()
             self.files.forget()
-
-    def _opened(self) -> PackIndex:
-        self._check_fork()
-        if self._index is not None and (self._read_only or _inode(self._index_path) == self._inode):
-            return self._index
-        self._close_index()
-        if not self.files.folder.is_dir():
-            self._nothing = self._nothing or PackIndex(None)
-            return self._nothing
-        try:
-            if not self._read_only:
-                return self._open_file()
-        except IoFailed as error:
-            if not unwritable(self._root, error):
-                raise
-            self._read_only = True
-        self._index = self._copied()
-        self._catch_up(self._index)
-        return self._index
-
-    def _copied(self) -> PackIndex:
-        """An index in memory, of the file if there is a sound one."""
-        if not self.distrusted and self._index_path.exists():
-            try:
-                return PackIndex.copied(self._index_path)
-            except (DatabaseBroken, IoFailed) as error:
-                logger.debug("%s is made again in memory: %s", self._index_path, error)
-                self.distrusted = not isinstance(error, StorageFull)
-        return PackIndex(None)
-
-    def _open_file(self) -> PackIndex:
-        with file_lock(self._lock, exclusive=True):
-            try:
-                index = PackIndex(self._index_path)
-                self._catch_up(index)
-            except DatabaseBroken as error:
-                set_aside(self._index_path, error)
-                index = PackIndex(self._index_path)
-                self._catch_up(index)
-            self._index, self._inode = index, _inode(self._index_path)
-        return index
-
-    def _catch_up(self, index: PackIndex) -> None:
-        """Index what writers have written that died before they indexed it, or all of it."""
-        known, present = index.packs(), self.files.sizes()
-        gone = known.keys() - present.keys()
-        if gone:
-            with index.changes():
-                for name in gone:
-                    index.drop_pack(known[name][0])
-        for name, size in present.items():
-            scanned = known.get(name, (0, 0))[1]
-            if scanned != size:
-                with suppress(PackGone):
-                    self._scanned(index, name, scanned if scanned < size else 0)
-
-    def _scanned(self, index: PackIndex, name: str, start: int) -> int:
-        with index.changes():
-            number = index.add_pack(name, 0)
-        with io_errors(f"read pack {name}"):
-            touched = self._root.stat().st_mtime if self._read_only else self.now()
-            dead = self.files.away.dead(name)
-            found = scan(name, number, self.files.reader(name), start, touched, dead)
-        if (away := self.files.away.find(name)) is not None:
-            found = found._replace(end=away.size)
-        self._enter_found(index, number, found)
-        return number
-
-    def _enter_found(self, index: PackIndex, number: int, found: Scanned) -> None:
-        """Index what somebody else wrote, unless it is known, or was moved while it was looked at."""
-        with index.changes():
-            packs = {number for number, _ in index.packs().values()}
-            if number not in packs:
-                return
-            was = [index.find(row.digest, row.kind) for row in found.rows]
-            new = [
-                row for row, was in zip(found.rows, was, strict=True) if was is None or was.pack not in packs
-            ]
-            self._put(index, number, Scanned(found.end, new, found.manifests))
-
-    def _enter(self, index: PackIndex, number: int, found: Scanned) -> None:
-        """Index what was appended to a pack, all or nothing."""
-        with index.changes():
-            self._put(index, number, found)
-
-    def _put(self, index: PackIndex, number: int, found: Scanned) -> None:
-        for row in found.rows:
-            if row.kind != ItemKind.MANIFEST:
-                continue
-            manifest, before = found.manifests[row.digest], self._known_manifest(index, row.digest)
-            if manifest != before:
-                index.refer((chunk for chunk, _ in manifest), 1)
-                if before is not None:
-                    index.refer((chunk for chunk, _ in before), -1)
-        index.put(found.rows)
-        index.scanned(number, found.end)
-
-    def _known_manifest(self, index: PackIndex, digest: bytes) -> Manifest | None:
-        """The manifest whose references are counted; None also if it cannot be read."""
-        row = index.find(digest, ItemKind.MANIFEST)
-        name = None if row is None else index.pack_name(row.pack)
-        if row is None or name is None:
-            return None
-        try:
-            frame = self.files.frame(name, row.offset)
-            if frame is None or row.number >= len(frame.items):
-                return None
-            body = item_of(self.files.reader(name), frame, frame.items[row.number])
-            return Manifest.decoded(body, row.size)
-        except (PackGone, OSError, IoFailed, ItemDamaged, ManifestDamaged):
-            return None  # its references count on: what they keep stays too long, never too short
-
-    def _discard(self, why: DatabaseBroken) -> None:
-        self._close_index()
-        if self._read_only:
-            self.distrusted = True
-            return
-        with file_lock(self._lock, exclusive=True):
-            set_aside(self._index_path, why)
-
-    def _close_index(self) -> None:
-        if self._index is not None:
-            self._index.close()
-        self._index, self._names = None, {}
 
     def _check_fork(self) -> None:
         if self._pid != os.getpid():
-            # SQLite's connections do not survive a fork, and closing one here would harm the parent.
-            _abandoned.extend((self._index, self._nothing))
-            if self._appended is not None:
-                os.close(self._appended.fd)  # its lock is the parent's
-            self._index = self._nothing = self._appended = None
+            for pack, _ in self._appended.values():
+                os.close(pack.fd)  # its lock is the parent's
+            self._appended.clear()
             self._pid = os.getpid()
+
+
+class _MarkedDead(ItemDamaged):
+    """An item is marked as not needed."""
 
 
 class Reading:
@@ -538,8 +429,11 @@ class Reading:
             except PackGone:  # it was rewritten, or somebody took it away
                 if again:
                     break
-                self._packs.refresh()
-                self._known = {}
+            except _MarkedDead:  # perhaps it has just moved to another tier
+                if again:
+                    raise
+            self._packs.refresh()
+            self._known = {}
         raise ItemAbsent(digest.hex())
 
     def _at(self, row: Row, alive: bool, near: bool) -> bytes:
@@ -555,7 +449,9 @@ class Reading:
         if item is None or item.digest != row.digest or item.kind != row.kind:
             raise ItemDamaged("another one is in its place")
         if alive and item.state != ALIVE:
-            raise ItemDamaged("it is marked as deleted" if item.state == DEAD else "its mark is damaged")
+            if item.state == DEAD:
+                raise _MarkedDead("it is marked as deleted")
+            raise ItemDamaged("its mark is damaged")
         return raw[item.start : item.start + item.length]
 
     def _frame(self, row: Row) -> tuple[PackFrame, bytes]:
@@ -573,11 +469,3 @@ class Reading:
             if frame is None:
                 raise ItemDamaged("the head of its frame has changed")
             return frame, raw_of(reader, frame, found)
-
-
-def _inode(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0)
-    return found.st_dev, found.st_ino

@@ -18,6 +18,7 @@ from symphony.pit.artifacts.packs.index import PackIndex, Row
 from symphony.pit.artifacts.packs.packs import Packs
 from symphony.pit.artifacts.packs.scanning import ItemDamaged, raw_of
 from symphony.ports.object_storage import StorageRefused, StorageUnreachable
+from symphony.ports.retention import Tier
 
 LIVE_SHARE_MIN = 0.5
 SMALL_BYTES = 8 << 20
@@ -107,6 +108,7 @@ def _give_up(packs: Packs, rows: list[Row], *, lossy: bool) -> None:
 
 
 def _move(packs: Packs, name: str, number: int, reader: PackReader | AwayReader, *, lossy: bool) -> None:
+    warm = packs.files.tier(name) is not Tier.HOT
     batch, places, size = list[PendingFrame](), list[Row](), 0
     for frame in frames(name, reader.read, PACK_HEAD_BYTES, reader.size()):
         if isinstance(frame, Lost):
@@ -114,14 +116,14 @@ def _move(packs: Packs, name: str, number: int, reader: PackReader | AwayReader,
         rows = needed(packs, frame, number) if isinstance(frame, PackFrame) else []
         if not rows or not isinstance(frame, PackFrame):
             continue
-        batch.append(_kept(packs, reader, frame, rows))
+        batch.append(_kept(packs, reader, frame, rows, warm=warm))
         places += rows
         size += len(batch[-1].payload)
         if size > _BATCH_BYTES:
-            packs.move(batch, places)
+            packs.move(batch, places, warm=warm)
             batch, places, size = [], [], 0
     if batch:
-        packs.move(batch, places)
+        packs.move(batch, places, warm=warm)
 
 
 def needed(packs: Packs, frame: PackFrame, number: int) -> list[Row]:
@@ -138,14 +140,16 @@ def needed(packs: Packs, frame: PackFrame, number: int) -> list[Row]:
     return packs.ask(found)
 
 
-def _kept(packs: Packs, reader: PackReader | AwayReader, frame: PackFrame, rows: list[Row]) -> PendingFrame:
+def _kept(
+    packs: Packs, reader: PackReader | AwayReader, frame: PackFrame, rows: list[Row], *, warm: bool
+) -> PendingFrame:
     """A frame of those items of another one that are needed. Raises ItemDamaged, OSError."""
     raw = raw_of(reader, frame)
-    if len(rows) == len(frame.items) and frame.encrypted == packs.keys.encrypts:
-        payload = reader.read(frame.offset + frame.head, frame.stored)
-        return PendingFrame(frame.codec, frame.raw, payload, frame.items)
+    if len(rows) == len(frame.items):
+        return packs.framing.framed_again(frame, reader.read(frame.offset + frame.head, frame.stored))
     items = [frame.items[row.number] for row in rows]
-    return packs.framing.framed_items([(item, raw[item.start : item.start + item.length]) for item in items])
+    parts = [(item, raw[item.start : item.start + item.length]) for item in items]
+    return packs.framing.framed_items(parts, warm=warm)
 
 
 _KINDS = frozenset(ItemKind)

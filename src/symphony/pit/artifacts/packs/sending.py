@@ -27,7 +27,8 @@ def send(packs: Packs, *, least_bytes: int = 0) -> Sent:
                 continue
             number, size = packs.caught_up(pack), pack.size
             with io_errors(f"send pack {name}"):
-                packs.files.away.send(name, packs.files.path(name), size)
+                tier = packs.files.tier(name)
+                packs.files.away.send(name, packs.files.path(name), size, tier=tier)
 
             def whole(index: PackIndex, number: int = number, size: int = size) -> None:
                 with index.changes():

@@ -13,6 +13,7 @@ from symphony.pit.artifacts.metadata.records import (
     Counting,
     Linked,
     Marked,
+    Moved,
     Opened,
     Pinned,
     Record,
@@ -126,7 +127,7 @@ class ChangeLog:
 
 def _take(record: Record, found: StoreChanges) -> None:
     match record:
-        case Opened() | Marked() | Counting() | Pinned():
+        case Opened() | Marked() | Counting() | Pinned() | Moved():
             pass
         case Used(digests=digests):
             found.read.update(dict.fromkeys(digests))

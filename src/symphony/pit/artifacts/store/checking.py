@@ -25,7 +25,7 @@ from symphony.pit.artifacts.metadata.records import Gone, Put
 from symphony.pit.artifacts.packs.away import OutsidePlaces, PackLost
 from symphony.pit.artifacts.packs.checking import give_up, pack_faults, set_apart, wrong_rows
 from symphony.pit.artifacts.packs.repacking import rewrite
-from symphony.pit.artifacts.store.files import recovered
+from symphony.pit.artifacts.store.recovering import recovered
 from symphony.ports.values import Digest
 
 FaultKind: TypeAlias = Literal[

@@ -19,7 +19,6 @@ from symphony.pit.artifacts.base.rules import (
     DIGEST,
     MIN_AGE_S,
     PREFIX,
-    RECOVERED,
     UNKNOWN_TYPE,
     ambiguous,
     check_rating,
@@ -27,7 +26,7 @@ from symphony.pit.artifacts.base.rules import (
     trashed,
 )
 from symphony.pit.artifacts.bodies.bodies import Bodies, BodyWriter
-from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, Stored
+from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES
 from symphony.pit.artifacts.bodies.streams import PackWriter, ranges
 from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.metadata.ledger import Ledger
@@ -47,7 +46,9 @@ from symphony.pit.artifacts.store.converting import adopt_old
 from symphony.pit.artifacts.store.deriving import derived
 from symphony.pit.artifacts.store.finding import called, meant, numbered, tagged
 from symphony.pit.artifacts.store.reads import PendingReads
+from symphony.pit.artifacts.store.recovering import recovered, timed
 from symphony.pit.artifacts.store.sender import Sender
+from symphony.pit.artifacts.store.tiers import StoreTiers
 from symphony.pit.artifacts.store.trash import Trash
 from symphony.pit.artifacts.store.unsettled import Unsettled
 from symphony.pit.artifacts.values.codec import value_digest
@@ -61,7 +62,7 @@ from symphony.ports.artifacts import (
     Provenance,
     Rating,
 )
-from symphony.ports.retention import Standing, Standings
+from symphony.ports.retention import Standing, Standings, Tier
 from symphony.ports.values import ArtifactRef, Digest
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class FileArtifacts:
         self._sender = Sender(self._bodies.packs)
         self._ledger = Ledger(root, lambda: recovered(self._bodies))
         self._trash = Trash(root, self._bodies, self._ledger)
+        self._tiers = StoreTiers(root, self._bodies, self._ledger, self._alone)
         self._reads = PendingReads()
         self._ready = False
         self._told = False
@@ -424,10 +426,24 @@ class FileArtifacts:
             raise missing(digest)
         return self._trash.pin(digest, pinned=pinned)
 
+    def move(self, found: Sequence[tuple[Standing, Tier, str]]) -> Collected:
+        """Move artifacts to tiers, each with the reason; those that are there now and were not."""
+        if not self._ready_to_clear() or self._trash.damaged():
+            return Collected(0, 0)
+        moved = self._tiers.move(found, self._trash.standings().all)
+        self._bodies.tidy(self._alone)
+        return moved
+
+    def tier_sizes(self) -> Mapping[Tier, int]:
+        """Return how many bytes are stored in each tier."""
+        self.settle()
+        return self._tiers.sizes()
+
     def log_reads(self) -> None:
         """Record the reads of this process that are not recorded yet. Those of the last hour count once."""
         if digests := self._reads.taken():
             with suppress(SymphonyError):  # a store that is not ours to write
+                self._tiers.note(digests)
                 now_s = self._bodies.now()
                 if records := self._ledger.ask(lambda index: index.news_of(digests, now_s)):
                     self._ledger.append(*records, durable=False)
@@ -451,6 +467,7 @@ class FileArtifacts:
         """Settle, and close what is open; the next use opens it again."""
         self.settle()
         self.log_reads()
+        self._tiers.raise_read()
         self._sender.close()
         self._ledger.close()
         self._bodies.close()
@@ -521,7 +538,7 @@ class FileArtifacts:
             self.log_reads()
         with self._sharing():
             times = self._place_all(bodies)
-            self._ledger.append(*[_timed(record, times) for record in records], durable=True)
+            self._ledger.append(*[timed(record, times) for record in records], durable=True)
 
     def _place_all(self, bodies: Mapping[Digest, bytes]) -> dict[Digest, float]:
         """Have bodies where they belong; when each was put there, in seconds since the epoch."""
@@ -580,17 +597,3 @@ class FileArtifacts:
 
     def _page(self, before: int) -> list[tuple[Digest, int]]:
         return self._ledger.ask(lambda index: index.newest(_PAGE, before))
-
-
-def recovered(bodies: Bodies) -> Iterator[Put]:
-    """Records for bodies of which none is left. They get a name, which keeps them."""
-    found: list[Stored] = sorted(bodies.all(), key=lambda stored: stored.changed_at)
-    for stored in found:
-        yield Put(stored.digest, stored.size, UNKNOWN_TYPE, RECOVERED, stored.changed_at)
-
-
-def _timed(record: Record, times: Mapping[Digest, float]) -> Record:
-    """The record; that of a body which has just been put in its place tells when."""
-    if not isinstance(record, Put) or record.digest not in times:
-        return record
-    return msgspec.structs.replace(record, at=times[record.digest])

@@ -4,7 +4,7 @@ import hashlib
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO, Self
 
@@ -45,7 +45,7 @@ from symphony.ports.artifacts import (
     Provenance,
     Rating,
 )
-from symphony.ports.retention import Standing, Standings
+from symphony.ports.retention import Standing, Standings, Tier
 from symphony.ports.values import ArtifactRef, Digest
 
 _CHUNK_BYTES = 1 << 20
@@ -72,6 +72,7 @@ class _Entry:
         self.restored_at: float | None = None
         self.uses = 0
         self.used_at: float | None = None
+        self.tier = Tier.HOT
 
 
 class MemoryArtifacts:
@@ -376,6 +377,22 @@ class MemoryArtifacts:
                 entry.trashed_at = None
             return changed
 
+    def move(self, found: Sequence[tuple[Standing, Tier, str]]) -> Collected:
+        """Move artifacts to tiers, which here are no more than words."""
+        with self._mutex:
+            moved = [(one, tier) for one, tier, _ in found if one.digest in self._entries]
+            for one, tier in moved:
+                self._entries[one.digest].tier = tier
+            return _counted([one for one, _ in moved])
+
+    def tier_sizes(self) -> Mapping[Tier, int]:
+        """Return how many bytes are stored in each tier."""
+        with self._mutex:
+            found = dict.fromkeys(Tier, 0)
+            for entry in self._entries.values():
+                found[entry.tier] += len(entry.body)
+            return found
+
     def log_reads(self) -> None:
         """Reads are counted at once."""
 
@@ -415,6 +432,7 @@ class MemoryArtifacts:
     def _read(self, entry: _Entry) -> None:
         """Count a read, once an hour at most; it takes the body out of the trash."""
         now_s = self._now_s()
+        entry.tier = Tier.HOT
         if entry.used_at is None or now_s - entry.used_at >= READ_AGAIN_S:
             entry.uses, entry.used_at = entry.uses + 1, now_s
         if entry.trashed_at is not None:
@@ -428,7 +446,7 @@ class MemoryArtifacts:
             tags=self._versions.tags_of(digest),
             content_type=next(reversed(entry.types.values()), entry.content_type),
             runs=frozenset(by.run_id for by in entry.links.values()), pinned=entry.pinned, uses=entry.uses,
-            used_at=entry.used_at, counted_since=0.0, trashed_at=entry.trashed_at,
+            tier=entry.tier, used_at=entry.used_at, counted_since=0.0, trashed_at=entry.trashed_at,
             restored_at=entry.restored_at,
         )  # fmt: skip
 

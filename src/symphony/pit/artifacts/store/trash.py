@@ -59,7 +59,7 @@ class Trash:
             here = [
                 msgspec.structs.replace(
                     found.pop(stored.digest, Standing(digest=stored.digest)),
-                    put_at=stored.changed_at, size=stored.size,
+                    put_at=stored.changed_at, size=stored.size, tier=stored.tier,
                 )
                 for stored in bodies.all()
             ]  # fmt: skip

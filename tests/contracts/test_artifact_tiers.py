@@ -1,0 +1,236 @@
+"""Tiers of artifacts: what every store keeps to, and what holds for stores in files."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.encryption import PASSPHRASE, keys
+from tests.support.outside import OutsideArtifacts
+from tests.support.packs import flip, frames_of, pack_files
+from tests.support.storages import FakeStorage
+
+from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+from symphony.pit.artifacts.encryption.sources import VARIABLE
+from symphony.pit.artifacts.packs import grouping
+from symphony.pit.artifacts.store.checking import StoreCheck
+from symphony.ports.artifacts import ArtifactCorrupt
+from symphony.ports.retention import Standing, Tier
+from symphony.ports.values import ArtifactRef, Digest
+
+Store = FileArtifacts | MemoryArtifacts
+ANY_AGE = -10.0
+
+
+@pytest.fixture(params=["files", "encrypted", "memory", "outside"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made: Store = MemoryArtifacts()
+    if request.param == "files":
+        made = FileArtifacts(tmp_path / "artifacts")
+    elif request.param == "encrypted":
+        made = FileArtifacts(tmp_path / "artifacts", keys=keys(tmp_path / "artifacts"))
+    elif request.param == "outside":
+        made = OutsideArtifacts(tmp_path / "artifacts", FakeStorage())
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["plain", "encrypted"])
+def files(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FileArtifacts]:
+    monkeypatch.setenv(VARIABLE, PASSPHRASE)  # for other stores of the same folder
+    root = tmp_path / "artifacts"
+    made = FileArtifacts(root, keys=keys(root, encrypts=request.param == "encrypted"))
+    yield made
+    made.close()
+
+
+def put(store: Store, body: bytes, name: str | None = None) -> ArtifactRef:
+    return store.put(body, content_type="text/plain", name=name)
+
+
+def similar(seed: int, count: int = 6, size: int = 300_000) -> list[bytes]:
+    """Texts that differ in a few places, large enough to be cut into chunks."""
+    rng = random.Random(seed)
+    words = [b"%x" % rng.randrange(1 << 24) for _ in range(4_000)]
+    text = b" ".join(rng.choice(words) for _ in range(size // 7))
+    return [text[: 1_000 * n] + b" %d " % n + text[1_000 * n :] for n in range(count)]
+
+
+def move(store: Store, tier: Tier, *refs: ArtifactRef) -> None:
+    wanted = {ref.digest for ref in refs}
+    moving = [(one, tier, "why") for one in store.standings().all if one.digest in wanted]
+    assert store.move(moving).objects == len(wanted)
+
+
+def tiers(store: Store) -> dict[Digest, Tier]:
+    return {one.digest: one.tier for one in store.standings().all}
+
+
+def faults(store: FileArtifacts) -> list[str]:
+    return [fault.kind for fault in StoreCheck(store.root, keys=store.keys).faults()]
+
+
+def test_what_is_warm_is_read_as_before_by_every_way(store: Store) -> None:
+    small, large = put(store, b"small", "s"), put(store, similar(1)[0], "l")
+    before = [store.find(name) for name in ("s", "l")]
+    move(store, Tier.WARM, small, large)
+    assert set(tiers(store).values()) == {Tier.WARM}
+    assert [store.find(name) for name in ("s", "l")] == before
+    assert store.peek(small.digest, 2) == b"sm"
+    with store.ranges(large.digest) as ranges:
+        assert ranges.read(150_000, 10) == similar(1)[0][150_000:150_010]
+    with store.open(large.digest) as stream:
+        assert stream.read() == similar(1)[0]
+    assert store.get(small.digest) == b"small"
+
+
+def test_a_move_changes_nothing_but_the_tier(store: Store) -> None:
+    refs = [put(store, b"%d" % n, f"n{n}") for n in range(3)]
+    before = {one.digest: one for one in store.standings().all}
+    move(store, Tier.WARM, refs[0])
+    after = {one.digest: one for one in store.standings().all}
+    assert after[refs[0].digest].tier is Tier.WARM
+    assert store.trash([(one, "why") for one in before.values()], min_age_s=ANY_AGE).objects == 3
+
+
+def test_what_is_used_becomes_hot_and_what_is_looked_at_does_not(store: Store) -> None:
+    read, ranged, peeked, idle = (put(store, b"%d body" % n) for n in range(4))
+    move(store, Tier.WARM, read, ranged, peeked, idle)
+    store.get(read.digest)
+    with store.ranges(ranged.digest) as ranges:
+        ranges.read(0, 1)
+    store.peek(peeked.digest, 1)
+    store.close()
+    found = tiers(store)
+    assert [found[one.digest] for one in (read, ranged, peeked, idle)] == [
+        Tier.HOT, Tier.HOT, Tier.WARM, Tier.WARM,
+    ]  # fmt: skip
+
+
+def test_similar_artifacts_take_far_less_room_when_they_are_warm(files: FileArtifacts) -> None:
+    refs = [put(files, body, "n") for body in similar(2)]
+    before = sum(path.stat().st_size for path in pack_files(files.root))
+    move(files, Tier.WARM, *refs)
+    after = sum(path.stat().st_size for path in pack_files(files.root))
+    assert after < 0.95 * before
+    assert files.tier_sizes() == {Tier.HOT: 0, Tier.WARM: after, Tier.COLD: 0}
+
+
+def test_a_part_that_a_hot_artifact_has_too_stays_with_it(files: FileArtifacts) -> None:
+    first, second = (put(files, body, "n") for body in similar(3, count=2))
+    move(files, Tier.WARM, first)
+    assert {path for path, _ in frames_of(files.root, second.digest)} != {
+        path for path, _ in frames_of(files.root, first.digest)
+    }
+    hot = [path for path, _ in frames_of(files.root, second.digest)]
+    assert all(not path.read_bytes().startswith(b"symphony warm") for path in hot)
+    move(files, Tier.WARM, second)
+    assert len(pack_files(files.root)) == 1
+
+
+def test_warm_artifacts_come_back_and_leave_no_pack_behind(files: FileArtifacts) -> None:
+    refs = [put(files, body, "n") for body in similar(4)]
+    move(files, Tier.WARM, *refs)
+    move(files, Tier.HOT, *refs)
+    assert files.tier_sizes()[Tier.WARM] == 0
+    assert [files.get(ref.digest) for ref in refs] == similar(4)
+    assert faults(files) == []
+
+
+def test_nothing_new_is_written_into_a_warm_pack(files: FileArtifacts) -> None:
+    move(files, Tier.WARM, put(files, b"old"))
+    new = put(files, b"new")
+    assert tiers(files)[new.digest] is Tier.HOT
+
+
+def test_warm_artifacts_are_deleted_and_their_packs_shrink(files: FileArtifacts) -> None:
+    refs = [put(files, body) for body in similar(5)]
+    move(files, Tier.WARM, *refs)
+    before = files.tier_sizes()[Tier.WARM]
+    put(files, similar(5)[0], "kept")
+    assert files.collect(ANY_AGE).objects == 5
+    assert files.tier_sizes()[Tier.WARM] <= before
+    assert files.get(refs[0].digest) == similar(5)[0]
+    assert faults(files) == []
+
+
+def test_the_index_is_made_again_of_packs_of_both_tiers(files: FileArtifacts) -> None:
+    bodies = [*similar(6), b"small"]
+    refs = [put(files, body, "n") for body in bodies]
+    move(files, Tier.WARM, *refs[::2])
+    before = tiers(files)
+    files.close()
+    (files.root / "packs.db").unlink()
+    assert tiers(files) == before
+    assert [files.get(ref.digest) for ref in refs] == bodies
+    assert faults(files) == []
+
+
+def test_damage_in_a_warm_pack_is_found_and_costs_what_is_in_its_frame(files: FileArtifacts) -> None:
+    refs = [put(files, body, "n") for body in (b"one", b"two")]
+    other = put(files, similar(7)[0], "other")
+    move(files, Tier.WARM, *refs)
+    files.close()
+    path, frame = frames_of(files.root, refs[0].digest)[0]
+    flip(path, frame.end - 1)
+    with pytest.raises(ArtifactCorrupt):
+        files.get(refs[0].digest)
+    assert faults(files).count("damaged") == 2
+    check = StoreCheck(files.root, keys=files.keys)
+    for fault in list(check.faults()):
+        check.repair(fault)
+    put(files, b"one", "n")
+    assert files.get(refs[0].digest) == b"one"
+    assert files.get(other.digest) == similar(7)[0]
+
+
+def test_damaged_artifacts_stay_where_they_are(files: FileArtifacts) -> None:
+    bad, good = put(files, b"bad body"), put(files, b"good body")
+    files.close()
+    path, frame = frames_of(files.root, bad.digest)[0]
+    flip(path, frame.end - 1)
+    moving = [(one, Tier.WARM, "why") for one in files.standings().all]
+    assert files.move(moving).objects == 1
+    assert tiers(files) == {bad.digest: Tier.HOT, good.digest: Tier.WARM}
+
+
+def test_what_is_put_or_deleted_while_it_moves_is_not_undone(
+    files: FileArtifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, again, still = (put(files, b"%d body" % n) for n in range(3))
+    other = FileArtifacts(files.root, keys=files.keys)
+    found = files.standings().all
+    flush = grouping.Grouping._flush
+
+    def meanwhile(self: grouping.Grouping) -> None:
+        monkeypatch.setattr(grouping.Grouping, "_flush", flush)
+        going: list[tuple[Standing, str]] = [(one, "w") for one in found if one.digest == gone.digest]
+        other.trash(going, min_age_s=ANY_AGE)
+        other.sweep(other.standings().all, min_age_s=ANY_AGE)
+        other._bodies.put({again.digest: b"1 body"})
+        flush(self)
+
+    monkeypatch.setattr(grouping.Grouping, "_flush", meanwhile)
+    files.move([(one, Tier.WARM, "why") for one in found])
+    assert tiers(files) == {again.digest: Tier.HOT, still.digest: Tier.WARM}
+    files.close()
+    other.close()
+    (files.root / "packs.db").unlink()
+    assert set(tiers(files)) == {again.digest, still.digest}
+    assert faults(files) == []
+
+
+def test_a_reader_that_looked_up_the_old_place_finds_the_new_one(files: FileArtifacts) -> None:
+    body = similar(8)[0]
+    ref, other = put(files, body, "n"), put(files, b"other", "o")
+    looking = FileArtifacts(files.root, keys=files.keys)
+    looking._bodies.packs.refresh()
+    with looking.ranges(ref.digest) as ranges:
+        assert ranges.read(0, 10) == body[:10]
+        move(files, Tier.WARM, ref)
+        assert ranges.read(200_000, 10) == body[200_000:200_010]
+    assert looking._bodies.intact(ref.digest, len(body))
+    assert looking.get(other.digest) == b"other"
+    looking.close()
