@@ -342,7 +342,28 @@ def test_damaged_lines_of_the_log_are_restored_from_an_index_that_had_read_them(
     assert known() == before
 
 
-@pytest.mark.parametrize("part", [0.0, 0.3, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("left", [b"", b"ec94", b"\0" * 500])
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_log_without_one_whole_line_counts_as_missing(
+    store: FileArtifacts, left: bytes, *, indexed: bool
+) -> None:
+    ref = put(store, b"a body", "name", "r1")
+    store.close()
+    (store.root / "records.log").write_bytes(left)
+    for path in () if indexed else store.root.glob("index.db*"):
+        path.unlink()
+    looked = store.standings()  # which writes nothing
+    assert [(one.digest, one.needed) for one in looked.all] == [(ref.digest, True)]
+    assert looked.damaged == 0
+    assert store.find("name" if indexed else "recovered").digest == ref.digest
+    idle = put(store, b"idle")
+    store.close()
+    assert faults(store) == []
+    assert store.collect(0).objects == 1
+    assert store.size(idle.digest) is None
+
+
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.3, 0.5, 0.9, 0.99])
 def test_a_log_that_was_cut_off_is_written_anew_from_its_index(store: FileArtifacts, part: float) -> None:
     for number in range(20):
         put(store, b"%d" % number, f"name {number % 3}", f"r{number}")

@@ -73,6 +73,23 @@ def test_conversion_leaves_no_plain_word_in_packs_or_index(typed: CommandLine) -
     assert typed.call("artifacts", "get", "notes").out == "a numbat sleeps\n" * 40
 
 
+def test_without_the_passphrase_all_is_listed_and_what_is_plain_is_read(typed: CommandLine) -> None:
+    typed.type("artifacts", "put", str(typed.write("plain.txt", "a numbat")))
+    enabled = {"SYMPHONY__ENCRYPTION__ENABLED": "true"}
+    typed.type("artifacts", "put", str(typed.write("secret.txt", "a quokka")), **ON)
+    assert typed.type("artifacts", "get", "plain.txt", **enabled)[0] == "a numbat"
+    assert {one["names"][0] for one in typed.json("artifacts", "list", **enabled)} == {
+        "plain.txt", "secret.txt",
+    }  # fmt: skip
+    assert typed.json("artifacts", "search", "secret", "--wait", **enabled)["total"] == 1
+    assert typed.json("artifacts", "show", "secret.txt", **enabled)["quality"]["parts"]
+    assert typed.type("artifacts", "gc", **enabled)[0] == "2 artifacts stayed\n"
+    for words in (("get", "secret.txt"), ("put", "plain.txt", "--name", "other")):
+        _, said = typed.type("artifacts", *words, status=1, **enabled)
+        assert "encryption-key-missing" in said
+    assert [one["names"] for one in typed.json("artifacts", "list")] == [["secret.txt"], ["plain.txt"]]
+
+
 def test_rotation_needs_the_old_secret_and_takes_it_away(typed: CommandLine) -> None:
     typed.write("notes.txt", "numbat")
     assert typed.call("artifacts", "put", "notes.txt", "--name", "notes", **ON).status == 0

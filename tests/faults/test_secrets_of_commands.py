@@ -191,7 +191,7 @@ def test_validate_and_run_warn_where_a_command_names_what_it_does_not_get(
         said = done.stdout + done.stderr
         assert said.count("missing-input") == 2
         assert "PIN, which is listed under env" in said
-        assert "MY_KEY, which is the key of a model" in said
+        assert "MY_KEY, which has a key or passphrase of the settings" in said
 
 
 async def test_a_run_recorded_with_such_an_input_is_shown_resumed_and_rerun(

@@ -167,7 +167,7 @@ class Parts:
 
         folder = None if self.home is None else self.home / "artifacts"
         if folder is not None and self.config.encryption.enabled and self.store_keys.asks:
-            _ = self.artifacts  # asks for the passphrase, before anything else is on the terminal
+            self.artifacts.make_ready()  # asks for the passphrase, before anything else is on the terminal
         return BodiesAtNeed(lambda: self.artifacts, lambda: self._artifacts is not None, folder)
 
     def _opened_artifacts(self) -> "RetainedStore":
@@ -179,7 +179,6 @@ class Parts:
 
         private_directory(self.home)
         made = FileArtifacts(self.home / "artifacts", keys=self.store_keys)
-        made.make_ready_to_encrypt()
         self._stores.append(made.close)
         return made
 

@@ -175,6 +175,10 @@ class RetainedStore(ArtifactStore, Protocol):
         """Return how many bytes are stored in each tier, as they are: compressed, each part once."""
         ...
 
+    def make_ready(self) -> None:
+        """Ask now for what will be needed to put, such as a passphrase. Reading may need nothing."""
+        ...
+
     def log_reads(self) -> None:
         """Record the reads of this process that are not recorded yet."""
         ...

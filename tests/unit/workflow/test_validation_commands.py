@@ -141,7 +141,7 @@ def test_a_command_that_names_the_key_of_a_model_is_told() -> None:
     flow = loads("name: case\nnodes:\n  a: {command: echo $MY_KEY}", "yaml")
     report = validate(flow, catalog)
     assert warnings(report) == [("missing-input", "nodes.a.command")]
-    assert "key of a model" in report.warnings[0].message
+    assert "has a key or passphrase of the settings" in report.warnings[0].message
 
 
 WHO = "inputs: {who: {type: string, default: x}, path: {type: string, default: y}}"

@@ -195,7 +195,7 @@ def _withheld_names(level: Level, command: str) -> list[tuple[str, str]]:
     """Return the variables that a command names but is not given, each with what it is."""
     listed, keys = level.sheet.workflow.env, level.scope.catalog.keys
     return [
-        (one, "is listed under env" if one in listed else "is the key of a model")
+        (one, "is listed under env" if one in listed else "has a key or passphrase of the settings")
         for one in dict.fromkeys((*listed, *sorted(keys)))
         if one in command and not is_needed(one) and _mentions(command, one)
     ]

@@ -67,8 +67,8 @@ class KeySource:
         text = self._environment.get(self._variable) or self._ask(new)
         if not text:
             raise EncryptionKeyMissing(
-                f"the artifacts are encrypted, and {self._variable} is not set",
-                hint=f"set {self._variable}, or encryption.key_file in the settings",
+                f"artifacts are {'to be ' if new else ''}encrypted, and {self._variable} is not set",
+                hint=f"set {self._variable} to the passphrase, or encryption.key_file in the settings",
             )
         return OpeningSecret("passphrase", text.encode("utf-8", "surrogateescape"))
 

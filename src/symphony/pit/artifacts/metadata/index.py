@@ -241,12 +241,12 @@ class Index:
             told = row_sum("position", *position)
             self._connection.execute("INSERT INTO position VALUES (?, ?, ?, ?)", (*position, told))
 
-    def reset(self, log: str, damaged: int = 0) -> None:
-        """Forget everything; the log `log` is to be read from its start, `damaged` before that."""
+    def reset(self, log: str) -> None:
+        """Forget everything; the log `log` is to be read from its start."""
         with database_errors(f"write {self._path}"):
             for table in _TABLES:
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  # constants
-        self.apply((), Position(log, 0, damaged))
+        self.apply((), Position(log, 0, 0))
 
     def _take(self, record: Record, sequence: int, damaged: int) -> None:
         execute = self._connection.execute

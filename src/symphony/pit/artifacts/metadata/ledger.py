@@ -268,7 +268,7 @@ class Ledger:
 
     def _catch_up(self, *, write: bool) -> None:
         """Read what is new in the log into the index. Under the lock between processes."""
-        if not self._log.attach(write=False) or self._log.empty:
+        if not self._log.attach(write=False) or self._log.lost:
             records = self._unlogged()
             if write:
                 self._log.replace(records)
@@ -320,12 +320,12 @@ class Ledger:
         return [*known, *found]
 
     def _read_log(self, index: Index, *, write: bool) -> None:
-        if not self._log.id:
+        if not self._log.id or self._log.lost:
             return
         size = (self._log.present() or (0, 0, 0))[2]
         at = index.position()
         if at.log != self._log.id or at.offset > size:
-            index.reset(self._log.id, damaged=int(self._log.headless))
+            index.reset(self._log.id)
             at = index.position()
         torn = 0
         lines = self._log.read(at.offset)
@@ -337,7 +337,7 @@ class Ledger:
                 found, damaged = _taken(whole, at.damaged)
                 at = Position(self._log.id, whole[-1].end, damaged)
                 index.apply(found, at)
-        if torn and write and not self._log.headless:
+        if torn and write:
             self._log.cut(at.offset)
 
     def _discard_index(self, why: DatabaseBroken) -> None:
@@ -372,12 +372,12 @@ class Ledger:
 def read_whole(root: Path, index: Index) -> bool:
     """Take the log of the store in `root` into an empty index, which counts its damaged lines.
 
-    False if there is no log. Writes nothing.
+    False if there is no log, or not one line of it. Writes nothing.
     """
     with closing(RecordLog(root / "records.log")) as log:
-        if not log.attach(write=False):
+        if not log.attach(write=False) or log.lost:
             return False
-        damaged, lines, last = int(log.headless), log.read(0), 0
+        damaged, lines, last = 0, log.read(0), 0
         while batch := list(islice(lines, _BATCH)):
             # One without an end was torn in a crash.
             records, damaged = _taken([read for read in batch if read.whole], damaged)

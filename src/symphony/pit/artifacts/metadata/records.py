@@ -232,7 +232,8 @@ class RecordLog:
         self.id = ""
         self.format = 1
         """That of its mark; 1 if it has none."""
-        self.headless = False  # not even its first line is there: a new log always has that
+        self.headless = False
+        """True if the file had not even its first line when it was opened."""
 
     def present(self) -> tuple[int, int, int] | None:
         """Device, inode and size of the file now, or None: differs whenever there is something new."""
@@ -243,9 +244,9 @@ class RecordLog:
         return found.st_dev, found.st_ino, found.st_size
 
     @property
-    def empty(self) -> bool:
-        """True if nothing is in the file: it was lost, since a new log always has its first line."""
-        return (self.present() or (0, 0, 0))[2] == 0
+    def lost(self) -> bool:
+        """True if not one whole line is in the file that is open: a new log always has its first one."""
+        return self.headless or (self.present() or (0, 0, 0))[2] == 0
 
     def attach(self, *, write: bool) -> bool:
         """Open the file, or the one that replaced it. With `write`, create it if it is missing.

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 
 from symphony.commons.filesystem import release_lock
 from symphony.pit.artifacts.base.failures import io_errors
+from symphony.pit.artifacts.encryption.errors import EncryptionKeyMissing, EncryptionKeyWrong
 from symphony.pit.artifacts.packs.away import AwayReader
 from symphony.pit.artifacts.packs.files import PackLost, PackReader
 from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, ItemKind, Lost, PackFrame, frames
@@ -50,6 +51,9 @@ def repack(
                     rewrite(packs, name)
             except (StorageUnreachable, StorageRefused) as error:
                 logger.warning("packs outside are not rewritten for now: %s", error)
+                break
+            except (EncryptionKeyMissing, EncryptionKeyWrong) as error:
+                logger.warning("packs are not rewritten for now: %s", error)
                 break
     return sum(before.values()) - sum(packs.files.sizes().values())
 

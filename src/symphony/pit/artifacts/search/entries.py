@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from symphony.pit.artifacts.encryption.errors import EncryptionKeyMissing
 from symphony.pit.artifacts.search.core.contents import text_of
 from symphony.pit.artifacts.search.core.entry import Entry, Facts, StoredHit
 from symphony.pit.artifacts.search.core.quality import WEIGHTS, quality
@@ -32,6 +33,8 @@ TEXT_BYTES_MAX: Final = 1 << 20
 """Of larger bodies the beginning is indexed."""
 
 _WITHOUT_TEXTS: Final = " without texts"
+UNREAD: Final = (StorageUnreachable, StorageRefused, EncryptionKeyMissing)
+"""Bodies that may be readable another time."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -92,8 +95,8 @@ class Entries:
     def entry(self, facts: Facts) -> Entry | None:
         """Return the entry of an artifact; None if its body is gone.
 
-        A damaged one has no text, nor has one that is outside of the home where it cannot be reached: its
-        print says that it is to be looked at again.
+        A damaged one has no text. Nor has one that cannot be reached outside of the home, or for which there
+        is no key: its print says that it is to be looked at again.
         """
         record, versions = facts.record, facts.versions
         reached = True
@@ -101,7 +104,7 @@ class Entries:
             body, whole = self._head(record)
         except ArtifactMissing:
             return None
-        except (StorageUnreachable, StorageRefused):
+        except UNREAD:
             body, whole, reached = b"", False, False
         text = text_of(record.content_type, body, whole=whole) if self.texts else None
         scored = self._quality(facts, body, whole=whole)
@@ -149,7 +152,7 @@ class Entries:
         """
         try:
             body, whole = self._head(record)
-        except (StorageUnreachable, StorageRefused):
+        except UNREAD:
             body, whole = b"", False
         return self._quality(self.facts(record), body, whole=whole)
 

@@ -15,13 +15,12 @@ from symphony.pit.artifacts.search.core.parsing import parse
 from symphony.pit.artifacts.search.core.ranking import correction, place
 from symphony.pit.artifacts.search.core.requests import asked
 from symphony.pit.artifacts.search.core.syntax import Between, Query, every
-from symphony.pit.artifacts.search.entries import Entries
+from symphony.pit.artifacts.search.entries import UNREAD, Entries
 from symphony.pit.artifacts.search.files import IndexFiles, SearchIndexBroken
 from symphony.pit.artifacts.search.indexed import Candidate, Indexed
 from symphony.pit.artifacts.search.overlay import Overlay
 from symphony.pit.artifacts.search.snippets import Snippets
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactRecord, ArtifactStore
-from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 from symphony.ports.search import Hit, SearchRequest, SearchResults, Snippet
 from symphony.ports.values import Digest
 
@@ -244,6 +243,6 @@ class ArtifactFinder:
             return None
         try:
             text = self.entries.text(record)
-        except (ArtifactMissing, ArtifactCorrupt, StorageUnreachable, StorageRefused):
+        except (ArtifactMissing, ArtifactCorrupt, *UNREAD):
             return None
         return None if text is None else snippets.of(text)

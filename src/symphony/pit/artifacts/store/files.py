@@ -118,7 +118,7 @@ class FileArtifacts:
     ) -> ArtifactRef:
         """Store a body; cheap if it is there already and intact. Without `durable`, `settle` writes it."""
         name = check_put(name, content_type)
-        self._get_ready()
+        self.make_ready()
         digest = Digest(hashlib.sha256(body).hexdigest())
         if not durable and len(body) <= SOON_BYTES_MAX:
             self._put_soon(digest, body, name, content_type)
@@ -141,7 +141,7 @@ class FileArtifacts:
     def writer(self, *, content_type: str, name: str | None = None) -> PackWriter:
         """For a body that arrives in pieces, of any length, in little memory."""
         named = check_put(name, content_type)
-        self._get_ready()
+        self.make_ready()
 
         def publish(writer: BodyWriter) -> ArtifactRef:
             with self._sharing():
@@ -166,7 +166,7 @@ class FileArtifacts:
         for parent in parents:
             if self.size(parent) is None:
                 raise missing(parent)
-        self._get_ready()
+        self.make_ready()
         numbers = list[int]()
 
         def publish(writer: BodyWriter) -> ArtifactRef:
@@ -415,10 +415,11 @@ class FileArtifacts:
             return Collected(0, 0)
         return self._tidied(self._trash.sweep(found, min_age_s))
 
-    def make_ready_to_encrypt(self) -> None:
-        """Open the key now if a person must be asked for the passphrase, or make it. Blocks meanwhile."""
+    def make_ready(self) -> None:
+        """Get ready to put. Nobody is asked for a passphrase later, while others wait for a lock."""
         if self.keys.encrypts and self.keys.asks:
             self._bodies.packs.framing.make_ready()
+        self._get_ready()
 
     def pin(self, digest: Digest, *, pinned: bool = True) -> bool:
         """Pin an artifact: it stays whatever rules say; whether that changed anything."""

@@ -393,6 +393,9 @@ class MemoryArtifacts:
                 found[entry.tier] += len(entry.body)
             return found
 
+    def make_ready(self) -> None:
+        """Nothing is encrypted."""
+
     def log_reads(self) -> None:
         """Reads are counted at once."""
 
