@@ -14,6 +14,7 @@ from symphony.pit.artifacts.bodies.bodies import Bodies
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES
 from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, RecordLog, Unlinked
+from symphony.pit.artifacts.packs.away import OutsidePlaces
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.following import replay_of
 from symphony.pit.tracker.store.journal import JournalDamaged, JournalNewer, examine
@@ -44,7 +45,14 @@ class Examined:
     damages: list[Damage] = field(default_factory=list)
 
 
-def examine_home(home: Path, clock: Clock, *, bodies: bool = True, keys: StoreKeys | None = None) -> Examined:
+def examine_home(
+    home: Path,
+    clock: Clock,
+    *,
+    bodies: bool = True,
+    keys: StoreKeys | None = None,
+    outside: OutsidePlaces | None = None,
+) -> Examined:
     """Look at everything in `home`; with `bodies` every artifact is read and compared with its digest.
 
     Raises IoFailed where something may not be read.
@@ -58,7 +66,7 @@ def examine_home(home: Path, clock: Clock, *, bodies: bool = True, keys: StoreKe
     _database(home / "data" / "budgets" / "budgets.db", "ledger", found)
     referred = _log(artifacts / "records.log", found)
     if bodies:
-        with closing(Bodies(artifacts, look=True, keys=keys)) as stored:
+        with closing(Bodies(artifacts, look=True, outside=outside, keys=keys)) as stored:
             _bodies(stored, referred, found)
     return found
 

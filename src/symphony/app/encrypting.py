@@ -27,7 +27,7 @@ def state(parts: Parts) -> EncryptionState:
     """Return how the artifacts of a home are encrypted. Asks nobody for a passphrase."""
     home, config = _home_of(parts), parts.config.encryption
     keys = parts.store_keys
-    plain, encrypted = plain_and_encrypted(home / "artifacts", keys)
+    plain, encrypted = plain_and_encrypted(home / "artifacts", keys, parts.outside)
     source = str(source_of(config, home, parts.environment))
     return EncryptionState(config.enabled, source, keys.path, keys.state(), plain, encrypted)
 
@@ -47,7 +47,7 @@ def convert(parts: Parts) -> ConvertedPacks:
     key, StorageFull, IoFailed.
     """
     root = _home_of(parts) / "artifacts"
-    done = convert_store(root, parts.store_keys)
+    done = convert_store(root, parts.store_keys, parts.outside)
     if (root / "search").is_dir():
         parts.searching.index()
     return done

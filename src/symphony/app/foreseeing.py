@@ -8,8 +8,7 @@ from pathlib import Path
 
 from symphony.app.preparing import Prepared
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
-from symphony.pit.artifacts.encryption.keys import StoreKeys
+from symphony.pit.artifacts import MemoryArtifacts
 from symphony.pit.tracker.engine.reruns.reused import Reusable
 from symphony.pit.tracker.insight.forecast import Past, forecast
 from symphony.pit.tracker.insight.foresight import Foresight, ReadOnlyCache, TakenOver
@@ -22,6 +21,7 @@ from symphony.pit.tracker.nodes.resources import RunBodies
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.clock import Clock
 from symphony.ports.forecast import Forecast
+from symphony.ports.retention import RetainedStore
 from symphony.ports.runs import short_id
 
 logger = logging.getLogger(__name__)
@@ -35,22 +35,21 @@ PATIENCE_S = 3.0
 def foresee(
     prepared: Prepared,
     home: Path | None,
+    store: RetainedStore | None,
     executor: Callable[[Cache | None, RunBodies], Executor],
     clock: Clock,
     reusable: Reusable | None = None,
-    keys: StoreKeys | None = None,
 ) -> Forecast:
-    """Return the forecast of a prepared run; `home` is None where there is nothing to look into.
+    """Return the forecast of a prepared run; `home` and its `store` are None where nothing is to be seen.
 
-    `reusable` is what a rerun takes, `keys` open encrypted artifacts.
+    `reusable` is what a rerun takes.
     """
     outline = Outline(prepared.job.workflow, prepared.meta.recorded())
     past = Past()
     cache: Cache | None = None
     run_of: Callable[[str], str] = short_id
-    artifacts: RunBodies = MemoryArtifacts(clock.now_s)
+    artifacts = store or MemoryArtifacts(clock.now_s)
     if home is not None:
-        artifacts = FileArtifacts(home / "artifacts", keys=keys)
         runs = Runs(home, clock, artifacts.unlink_run)
         run_of = functools.cache(runs.label)
         for other in _earlier(runs, clock):

@@ -123,7 +123,8 @@ class Launcher:
         prepared = self.prepared(workflow, inputs, cwd, cache, environment=environment, load=False)
         at = parts.home if parts.home is not None and parts.home.is_dir() else None
         executor = functools.partial(self._executor, prepared, lambda *_: None)
-        return foresee(prepared, at, executor, parts.clock, keys=None if at is None else parts.store_keys)
+        store = None if at is None else parts.unopened_artifacts()
+        return foresee(prepared, at, store, executor, parts.clock)
 
     def prepared(
         self,
@@ -333,8 +334,8 @@ class Launcher:
         parts.environment.update(environment or {})
         new, found, _ = self._replanning.planned(run_id, asked, load=False)
         executor = functools.partial(self._executor, new, lambda *_: None)
-        keys = None if parts.home is None else parts.store_keys
-        return foresee(new, parts.home, executor, parts.clock, found, keys)
+        store = None if parts.home is None else parts.unopened_artifacts()
+        return foresee(new, parts.home, store, executor, parts.clock, found)
 
     def _keep(self, meta: RunMeta, name: str, result: "ReusedResult") -> None:
         """Claim the artifacts in a reused result, so that deleting the old run leaves them.

@@ -4,10 +4,31 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from symphony.commons.errors import ConfigInvalid, ValidationFailed
+from symphony.commons.quantities import size_bytes
 from symphony.commons.settings import Config
+from symphony.pit.artifacts.packs.away import OutsidePlaces
 from symphony.pit.artifacts.places.addresses import parse_address
 from symphony.pit.artifacts.places.directory import DirectoryStorage
 from symphony.ports.object_storage import ObjectStorage, StorageRefused
+
+
+def outside_places(config: Config, environment: Mapping[str, str]) -> OutsidePlaces:
+    """Return where packs of artifacts lie outside of the home by the settings. Asks nothing of the place.
+
+    Raises ConfigInvalid for the address.
+    """
+    address = config.artifacts.store
+    if address is not None:
+        try:
+            address = str(parse_address(address))
+        except ValidationFailed as error:
+            raise ConfigInvalid(
+                f"artifacts.store: {error.message}", details={"key": "artifacts.store"}, hint=error.hint
+            ) from None
+    return OutsidePlaces(
+        lambda place: storage_at(place, config, environment), address, size_bytes(config.artifacts.cache)
+    )
 
 
 def storage_at(address: str, config: Config, environment: Mapping[str, str]) -> ObjectStorage:

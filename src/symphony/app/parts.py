@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from symphony.pit.arbitration.local import PitArbiter
     from symphony.pit.arbitration.purse import HomeBudgets
     from symphony.pit.arbitration.sharing import SharedArbiter
-    from symphony.pit.artifacts import ResultCache
+    from symphony.pit.artifacts import FileArtifacts, ResultCache
     from symphony.pit.artifacts.encryption.keys import StoreKeys
+    from symphony.pit.artifacts.packs.away import OutsidePlaces
     from symphony.ports.arbiter import Arbiter
     from symphony.ports.retention import RetainedStore
     from symphony.sdk import Operator
@@ -152,6 +153,13 @@ class Parts:
             )
         return store_keys(self.config.encryption, self.home, self.environment)
 
+    @cached_property
+    def outside(self) -> "OutsidePlaces":
+        """Where artifacts lie outside of the home. Raises ConfigInvalid."""
+        from symphony.app.object_storage import outside_places
+
+        return outside_places(self.config, self.environment)
+
     @property
     def artifacts(self) -> "RetainedStore":
         """Where large and declared values go. Thread-safe."""
@@ -175,12 +183,17 @@ class Parts:
             from symphony.pit.artifacts import MemoryArtifacts
 
             return MemoryArtifacts(self.clock.now_s)
-        from symphony.pit.artifacts import FileArtifacts
-
         private_directory(self.home)
-        made = FileArtifacts(self.home / "artifacts", keys=self.store_keys)
+        made = self.unopened_artifacts()
         self._stores.append(made.close)
         return made
+
+    def unopened_artifacts(self) -> "FileArtifacts":
+        """Return the store of the home, which writes nothing before it is used. The caller closes it."""
+        from symphony.pit.artifacts import FileArtifacts
+
+        assert self.home is not None
+        return FileArtifacts(self.home / "artifacts", self.outside, keys=self.store_keys)
 
     @cached_property
     def searching(self) -> "Searching":

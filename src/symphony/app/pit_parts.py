@@ -45,6 +45,7 @@ def search_fault(home: Path) -> str | None:
 
 
 def _artifacts(symphony: "Symphony") -> ArtifactsStatus:
+    from symphony.app.outside import outside_state
     from symphony.pit.artifacts.store.files import FileArtifacts
 
     home = symphony.home
@@ -53,12 +54,18 @@ def _artifacts(symphony: "Symphony") -> ArtifactsStatus:
     store = symphony.artifacts
     assert isinstance(store, FileArtifacts)
     there, trashed = store.counts()
+    outside = outside_state(symphony.parts)
     return ArtifactsStatus(
         artifacts=there.objects,
         bytes=there.bytes,
         trashed=trashed.objects,
         trashed_bytes=trashed.bytes,
         searchable=(home / SEARCH).is_file(),
+        store=outside.address,
+        outside=outside.outside.packs,
+        outside_bytes=outside.outside.bytes,
+        unsent=outside.unsent.packs,
+        unsent_bytes=outside.unsent.bytes,
     )
 
 

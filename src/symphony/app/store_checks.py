@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symphony.pit.artifacts.encryption.keys import StoreKeys
+from symphony.pit.artifacts.packs.away import OutsidePlaces
 from symphony.pit.artifacts.store.checking import BodyFault, StoreCheck
 from symphony.ports.runs import short_id
 
@@ -22,12 +23,14 @@ class StoreFault:
     """True if there is something left for the user to do."""
 
 
-def check_store(home: Path, keys: StoreKeys | None = None, *, repair: bool = False) -> Iterator[StoreFault]:
+def check_store(
+    home: Path, keys: StoreKeys | None = None, outside: OutsidePlaces | None = None, *, repair: bool = False
+) -> Iterator[StoreFault]:
     """Yield every fault of the artifact store of `home`. With `repair`, what can be repaired safely is.
 
     Raises StorageFull, IoFailed.
     """
-    check = StoreCheck(home / "artifacts", keys=keys)
+    check = StoreCheck(home / "artifacts", outside, keys)
     for fault in list(check.faults()):
         repaired = check.repair(fault) if repair else ""
         lost = fault.kind == "damaged" and (fault.run or fault.known_as) is not None

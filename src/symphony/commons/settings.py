@@ -287,6 +287,16 @@ class HttpConfig(Settings, frozen=True, kw_only=True):
     allow: tuple[str, ...] = ()
 
 
+class ArtifactsConfig(Settings, frozen=True, kw_only=True):
+    """Where the contents of artifacts lie. `store`: a folder or `s3://BUCKET/PREFIX` to which full packs go.
+
+    Without it, they stay in the home. `cache`: how much of what is there may be kept here as well.
+    """
+
+    store: str | None = None
+    cache: Size = "1GiB"
+
+
 class ObjectStorageConfig(Settings, frozen=True, kw_only=True):
     """How buckets are reached, wherever the settings name one as `s3://BUCKET/PREFIX`.
 
@@ -421,6 +431,7 @@ class Config(Settings, frozen=True, kw_only=True):
     """All of Symphony's own settings. `models` maps a model's id to what stands behind it."""
 
     arbiter: ArbiterConfig = ArbiterConfig()
+    artifacts: ArtifactsConfig = ArtifactsConfig()
     budget: BudgetConfig = BudgetConfig()
     bus: BusConfig = BusConfig()
     database: DatabaseConfig = DatabaseConfig()

@@ -6,7 +6,8 @@ import msgspec
 class ArtifactsStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The artifact store. Bytes are those of the contents, not of the disk.
 
-    `searchable`: there is an index for the search; without one, the first search has it made.
+    `searchable`: there is an index for the search; without one, the first search has it made. `store`: where
+    packs go that are full, if not in the home; `outside`: packs that lie outside, `unsent`: those that could.
     """
 
     artifacts: int = 0
@@ -14,6 +15,11 @@ class ArtifactsStatus(msgspec.Struct, frozen=True, kw_only=True):
     trashed: int = 0
     trashed_bytes: int = 0
     searchable: bool = False
+    store: str | None = None
+    outside: int = 0
+    outside_bytes: int = 0
+    unsent: int = 0
+    unsent_bytes: int = 0
 
 
 class StaleStatus(msgspec.Struct, frozen=True, kw_only=True):

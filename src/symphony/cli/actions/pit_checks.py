@@ -62,6 +62,31 @@ def check_artifacts(home: Path) -> Check:
     return Check(name="artifacts", verdict="warning", found=told, fix=fix)
 
 
+def check_store(home: Path) -> Check:
+    """Check that the place outside of the home can be reached that artifacts go to, if they do."""
+    from symphony.app.outside import outside_state, place_fault
+
+    parts = Symphony.open(home).parts
+    if not (home / "artifacts").is_dir() and parts.outside.address is None:
+        return Check(name="store", verdict="ok", found="artifacts stay in the home")
+    found = outside_state(parts)
+    packs = f"{output.count(found.outside.packs, 'pack')}, {output.size(found.outside.bytes)}"
+    if found.address is None and found.outside.packs:
+        return Check(
+            name="store", verdict="warning", found=f"{packs} of artifacts lie outside of the home",
+            fix="set artifacts.store, or leave it: what is outside can be read as long as it is there",
+        )  # fmt: skip
+    if found.address is None:
+        return Check(name="store", verdict="ok", found="artifacts stay in the home")
+    if (fault := place_fault(parts)) is not None:
+        fix = fault.hint or "correct artifacts.store and [object_storage]"
+        return Check(name="store", verdict="failed", found=fault.message, fix=fix)
+    left = output.size(found.unsent.bytes)
+    return Check(
+        name="store", verdict="ok", found=f"{found.address} answers: {packs} there, {left} not sent so far"
+    )
+
+
 def check_search(home: Path) -> Check:
     """Check that the files of the search index are whole."""
     from symphony.app.pit_parts import search_fault

@@ -12,6 +12,7 @@ from symphony.cli.commands import (
     artifact_export,
     artifact_key,
     artifact_retention,
+    artifact_sending,
     artifact_tiers,
     artifact_versions,
     searching,
@@ -39,6 +40,7 @@ for _one in (
     *artifact_export.COMMANDS,
     artifact_key.command,
     artifact_tiers.command,
+    artifact_sending.command,
 ):
     command.add_command(_one)
 
@@ -240,7 +242,7 @@ def fsck(repair: bool, as_json: bool) -> int:
     opened = Symphony.open()
     home = opened.home
     assert home is not None
-    found = list(check_store(home, opened.parts.store_keys, repair=repair))
+    found = list(check_store(home, opened.parts.store_keys, opened.parts.outside, repair=repair))
     left = sum(one.left for one in found)
     if as_json:
         faults: list[spelling.JSON] = [

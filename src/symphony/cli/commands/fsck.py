@@ -21,7 +21,8 @@ def command(as_json: bool) -> int:
     opened = Symphony.open()
     home = opened.home
     assert home is not None
-    found = examine_home(home, SystemClock(), keys=opened.parts.store_keys)
+    parts = opened.parts
+    found = examine_home(home, SystemClock(), keys=parts.store_keys, outside=parts.outside)
     if as_json:
         damaged: list[spelling.JSON] = [
             {"kind": one.kind, "name": one.name, "problem": one.problem, "fix": one.fix}

@@ -23,7 +23,18 @@ def text(found: PitParts) -> str:
 def _artifacts(found: ArtifactsStatus) -> str:
     trash = f"; in the trash {found.trashed:,}, {output.size(found.trashed_bytes)}" if found.trashed else ""
     index = "" if found.searchable or not found.artifacts else "; no index for the search yet"
-    return f"artifacts: {found.artifacts:,}, {output.size(found.bytes)}{trash}{index}"
+    return f"artifacts: {found.artifacts:,}, {output.size(found.bytes)}{trash}{index}{_outside(found)}"
+
+
+def _outside(found: ArtifactsStatus) -> str:
+    """Return where contents lie that are not in the home, as a line; nothing if all are."""
+    if found.store is None and not found.outside:
+        return ""
+    packs = f"{output.count(found.outside, 'pack')}, {output.size(found.outside_bytes)}"
+    if found.store is None:
+        return f"\n  outside of the home: {packs}; artifacts.store is not set"
+    left = f"{output.count(found.unsent, 'pack')}, {output.size(found.unsent_bytes)}"
+    return f"\n  in {output.shown(found.store)}: {packs}; not sent so far: {left}"
 
 
 def _stale(found: StaleStatus) -> str:

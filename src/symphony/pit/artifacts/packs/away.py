@@ -115,6 +115,10 @@ class AwayPacks:
             return [one.name[: -len(_AWAY)] for one in entries if one.name.endswith(_AWAY)]
         return []
 
+    def sizes(self) -> dict[str, int]:
+        """The packs that are outside, with their bytes. Raises IoFailed as `find` does."""
+        return {name: found.size for name in self.names() if (found := self.find(name)) is not None}
+
     def forget(self, name: str | None = None) -> None:
         """Look at the files again."""
         if name is None:

@@ -93,9 +93,7 @@ class PackFiles:
                     with suppress(ValueError, FileNotFoundError):
                         bytes.fromhex(name)
                         found[name] = entry.stat(follow_symlinks=False).st_size
-        for name in self.away.names():
-            if (away := self.away.find(name)) is not None:
-                found[name] = away.size
+        found |= self.away.sizes()
         return dict(sorted(found.items()))
 
     def reader(self, name: str) -> PackReader | AwayReader:

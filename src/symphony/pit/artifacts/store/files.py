@@ -459,10 +459,11 @@ class FileArtifacts:
         self.settle()
         return self._sender.send() if self.root.is_dir() else Sent(0, 0)
 
-    def unsent(self) -> Sent:
-        """Return how much has not been sent."""
-        found = unsent(self._bodies.packs)
-        return Sent(len(found), sum(found.values()))
+    def sent(self) -> tuple[Sent, Sent]:
+        """Return how much lies outside, and how much has not been sent."""
+        packs = self._bodies.packs
+        outside, left = packs.files.away.sizes(), unsent(packs)
+        return Sent(len(outside), sum(outside.values())), Sent(len(left), sum(left.values()))
 
     def close(self) -> None:
         """Settle, and close what is open; the next use opens it again."""

@@ -1,0 +1,196 @@
+"""Artifacts in a bucket, as people use it: settings, commands, killed processes, a service that dies."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.buckets import BUCKET, S3Service
+from tests.support.commands import CommandLine, outcome
+
+pytestmark = pytest.mark.slow
+
+FLOW = """
+name: Large
+nodes:
+  make: {command: 'for i in $(seq 9000); do echo "quokka $i"; done'}
+outputs: {text: "${{ make.stdout }}"}
+"""
+
+
+@pytest.fixture
+def service() -> Iterator[S3Service]:
+    made = S3Service()
+    made.start()
+    made.client().create_bucket(Bucket=BUCKET)
+    yield made
+    made.hurry.set()
+    made.die()
+    made.start()
+    made.empty()
+    made.die()
+
+
+@pytest.fixture
+def typed(tmp_path: Path, service: S3Service) -> CommandLine:
+    """Commands whose settings name the bucket, and keep nothing of it here."""
+    (tmp_path / "home").mkdir(mode=0o700)
+    made = CommandLine(tmp_path, AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="secret")
+    made.write(
+        "home/config.toml",
+        f"""
+        [artifacts]
+        store = "s3://{BUCKET}/laptop"
+        cache = "0B"
+        [object_storage]
+        endpoint = "{service.endpoint}"
+        timeout = 10
+        patience = 1
+        """,
+    )
+    return made
+
+
+def packs_here(typed: CommandLine) -> list[str]:
+    return [path.name for path in (typed.home / "artifacts" / "packs").glob("*.pack")]
+
+
+def test_what_a_run_made_is_sent_and_read_from_the_bucket_as_before(
+    typed: CommandLine, service: S3Service
+) -> None:
+    typed.write("flow.yaml", FLOW)
+    text = typed.json("run", "flow.yaml", "--json")["outputs"]["text"]
+    typed.write("notes.txt", "a numbat sleeps\n" * 40)
+    typed.type("artifacts", "put", "notes.txt", "--name", "notes")
+    sent = typed.json("artifacts", "send", "--json")
+    assert sent["packs"] == 1
+    assert sent["store"] == f"s3://{BUCKET}/laptop"
+    assert packs_here(typed) == []
+    assert [one.name.partition("/")[0] for one in service.storage("laptop").list()] == ["packs"]
+    assert typed.type("artifacts", "send")[0] == f"all artifacts are in s3://{BUCKET}/laptop\n"
+
+    assert typed.type("artifacts", "get", "notes")[0] == "a numbat sleeps\n" * 40
+    (large,) = typed.json("artifacts", "list", "--json", "--type", "text/plain", "--limit", "9")[:1]
+    assert large["digest"]
+    rerun = typed.json("run", "flow.yaml", "--json")
+    assert rerun["outputs"]["text"] == text
+    assert "quokka 8999" in typed.type("runs", "logs", "large-1")[0]
+    assert typed.json("artifacts", "search", "numbat", "--wait", "--json")["total"] == 1
+    typed.type("artifacts", "export", "--query", "numbat", "--output", "set.jsonl")
+    assert "numbat" in (typed.folder / "set.jsonl").read_text()
+    assert "no faults" in typed.type("artifacts", "fsck")[0]
+    assert "nothing is damaged" in typed.type("fsck")[0]
+    status = typed.json("pit", "status", "--json")
+    assert (status["artifacts"]["outside"], status["artifacts"]["unsent"]) == (1, 0)
+    (check,) = (one for one in typed.json("doctor", "--json") if one["check"] == "store")
+    assert check["verdict"] == "ok", check
+
+
+def test_nothing_waits_for_a_service_that_is_dead_and_errors_name_the_fix(
+    typed: CommandLine, service: S3Service
+) -> None:
+    typed.write("notes.txt", "a numbat sleeps")
+    service.die()
+    typed.type("artifacts", "put", "notes.txt", "--name", "notes")
+    assert typed.type("artifacts", "get", "notes")[0] == "a numbat sleeps"
+    refused = typed.call("artifacts", "send")
+    assert refused.status == 1
+    assert "storage-unreachable" in refused.err
+    assert "object_storage.endpoint" in refused.err
+    assert "Traceback" not in refused.err
+    (check,) = (one for one in json.loads(typed.call("doctor", "--json").out) if one["check"] == "store")
+    assert check["verdict"] == "failed"
+    service.start()
+    assert typed.json("artifacts", "send", "--json")["packs"] == 1
+    service.die()
+    lost = typed.call("artifacts", "get", "notes")
+    assert (lost.status, lost.out) == (1, "")
+    assert "storage-unreachable" in lost.err
+    assert "damaged" not in typed.call("artifacts", "fsck").out
+    service.start()
+    assert typed.type("artifacts", "get", "notes")[0] == "a numbat sleeps"
+
+
+@pytest.mark.parametrize(
+    ("store", "named"),
+    [
+        ("s3://no", "artifacts.store"),
+        ("s4://bucket/home", "s3://bucket/home"),
+        ("relative/folder", "artifacts.store"),
+        ("/not/there/at/all", "/not/there/at/all"),
+        ("s3://absent-bucket/home", "absent-bucket"),
+    ],
+)
+def test_a_wrong_place_is_refused_by_name(typed: CommandLine, store: str, named: str) -> None:
+    typed.write("notes.txt", "a numbat sleeps")
+    told = {"SYMPHONY__ARTIFACTS__STORE": store}
+    refused = typed.call("artifacts", "send", **told)
+    if refused.status == 0:  # nothing to send
+        typed.type("artifacts", "put", "notes.txt", "--name", "notes", **told)
+        refused = typed.call("artifacts", "send", **told)
+    assert refused.status in {1, 2}
+    assert named in refused.err
+    assert "Traceback" not in refused.err
+
+
+def test_a_sender_that_is_killed_loses_nothing(typed: CommandLine, service: S3Service) -> None:
+    typed.folder.joinpath("large.bin").write_bytes(os.urandom(20 << 20))
+    typed.type("artifacts", "put", "large.bin", "--name", "large")
+    for number in (1, 2):
+        parts = 0
+
+        def slow_at(environ: dict[str, object], number: int = number) -> str | None:
+            nonlocal parts
+            parts += environ["REQUEST_METHOD"] == "PUT"
+            return "slow" if parts > number and environ["REQUEST_METHOD"] == "PUT" else None
+
+        service.hurry.clear()
+        service.fault = slow_at
+        before = len(service.requests)
+        sending = typed.start("artifacts", "send")
+        while sum(one.startswith("PUT") for one in service.requests[before:]) <= number:
+            assert sending.poll() is None, sending.communicate()
+        os.killpg(sending.pid, signal.SIGKILL)
+        sending.communicate()
+        service.hurry.set()
+        service.fault = lambda environ: None
+        typed.type("artifacts", "get", "large", "--output", "got.bin")
+        assert (typed.folder / "got.bin").read_bytes() == (typed.folder / "large.bin").read_bytes()
+    assert typed.json("artifacts", "send", "--json")["packs"] == 1
+    assert "no faults" in typed.type("artifacts", "fsck")[0]
+    typed.type("artifacts", "get", "large", "--output", "got.bin")
+    assert (typed.folder / "got.bin").read_bytes() == (typed.folder / "large.bin").read_bytes()
+
+
+def test_two_processes_send_each_pack_once(typed: CommandLine, service: S3Service) -> None:
+    for number in range(3):
+        typed.write("notes.txt", f"notes {number}")
+        typed.type("artifacts", "put", "notes.txt", "--name", f"notes {number}")
+    both = [typed.start("artifacts", "send", "--json", text=False) for _ in range(2)]
+    ended = [outcome(one) for one in both]
+    assert [one.status for one in ended] == [0, 0], ended
+    assert sum(json.loads(one.out)["packs"] for one in ended) == len(list(service.storage("laptop").list()))
+    for number in range(3):
+        assert typed.type("artifacts", "get", f"notes {number}")[0] == f"notes {number}"
+
+
+def test_a_directory_is_as_good_as_a_bucket_and_can_be_left_again(typed: CommandLine) -> None:
+    place = typed.folder / "archive"
+    place.mkdir()
+    told = {"SYMPHONY__ARTIFACTS__STORE": str(place)}
+    typed.write("notes.txt", "a numbat sleeps")
+    typed.type("artifacts", "put", "notes.txt", "--name", "notes", **told)
+    assert typed.json("artifacts", "send", "--json", **told)["packs"] == 1
+    typed.write("home/config.toml", '[artifacts]\ncache = "0B"\n')
+    assert typed.type("artifacts", "get", "notes")[0] == "a numbat sleeps"
+    (check,) = (one for one in typed.json("doctor", "--json") if one["check"] == "store")
+    assert check["verdict"] == "warning"
+    bare = typed.call("artifacts", "send")
+    assert (bare.status, "artifacts.store is not set" in bare.err) == (2, True)
+    shutil.move(place, typed.folder / "elsewhere")
+    gone = typed.call("artifacts", "get", "notes")
+    assert (gone.status, gone.out) == (1, "")
+    assert str(place) in gone.err
