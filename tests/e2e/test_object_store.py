@@ -188,9 +188,16 @@ def test_a_directory_is_as_good_as_a_bucket_and_can_be_left_again(typed: Command
     assert typed.type("artifacts", "get", "notes")[0] == "a numbat sleeps"
     (check,) = (one for one in typed.json("doctor", "--json") if one["check"] == "store")
     assert check["verdict"] == "warning"
+    assert packs_here(typed) == []
     bare = typed.call("artifacts", "send")
     assert (bare.status, "artifacts.store is not set" in bare.err) == (2, True)
     shutil.move(place, typed.folder / "elsewhere")
-    gone = typed.call("artifacts", "get", "notes")
-    assert (gone.status, gone.out) == (1, "")
-    assert str(place) in gone.err
+    for words in (("artifacts", "get", "notes"), ("artifacts", "fetch")):
+        gone = typed.call(*words)
+        assert (gone.status, gone.out) == (1, "")
+        assert str(place) in gone.err
+    shutil.move(typed.folder / "elsewhere", place)
+    assert typed.json("artifacts", "fetch")["packs"] == 1
+    assert [path for path in place.rglob("*") if path.is_file()] == []
+    shutil.rmtree(place)
+    assert typed.type("artifacts", "get", "notes")[0] == "a numbat sleeps"

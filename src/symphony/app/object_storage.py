@@ -20,6 +20,8 @@ def outside_places(config: Config, environment: Mapping[str, str]) -> OutsidePla
     """
     address = config.artifacts.store
     if address is not None:
+        if address.startswith("~"):
+            address = str(Path(address).expanduser())
         try:
             address = str(parse_address(address))
         except ValidationFailed as error:

@@ -9,6 +9,7 @@ from symphony.app.object_storage import storage_at
 from symphony.app.parts import Parts
 from symphony.commons.errors import ConfigInvalid
 from symphony.pit.artifacts.packs.away import Sent
+from symphony.pit.artifacts.store.fetching import Fetched, fetch_store
 from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 
 CHECK_PATIENCE_S = 3.0
@@ -42,6 +43,12 @@ def send(parts: Parts) -> Sent:
         )
     with closing(parts.unopened_artifacts()) as store:
         return store.send()
+
+
+def fetch(parts: Parts) -> Fetched:
+    """Bring all artifacts back that lie outside. Raises StorageUnreachable, StorageRefused, StorageFull."""
+    assert parts.home is not None
+    return fetch_store(parts.home / "artifacts", parts.store_keys, parts.outside)
 
 
 def place_fault(parts: Parts) -> StorageUnreachable | StorageRefused | None:

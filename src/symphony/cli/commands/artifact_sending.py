@@ -1,4 +1,4 @@
-"""`symphony artifacts send`: artifacts to a bucket or another directory."""
+"""`symphony artifacts send` and `fetch`: artifacts to a bucket or another directory, and back."""
 
 import click
 
@@ -8,7 +8,7 @@ from symphony.cli.console import output
 
 @click.command("send")
 @options.as_json()
-def command(as_json: bool) -> int:
+def send(as_json: bool) -> int:
     """Send all artifacts to the bucket or directory that artifacts.store in the settings names.
 
     Full packs of 64 MiB go there by themselves while artifacts are stored. This sends the rest, too.
@@ -27,3 +27,27 @@ def command(as_json: bool) -> int:
     else:
         output.say(f"all artifacts are in {place}\n")
     return exits.OK
+
+
+@click.command("fetch")
+@options.as_json()
+def fetch(as_json: bool) -> int:
+    """Bring all artifacts back into the home that lie in a bucket or another directory.
+
+    They are deleted there. While artifacts.store is set, full packs go there again.
+    """
+    from symphony.app import Symphony, outside
+    from symphony.cli.console import exits
+
+    got = outside.fetch(Symphony.open().parts)
+    if as_json:
+        output.say_json({"packs": got.packs, "bytes": got.bytes, "left": got.left})
+    else:
+        output.say(f"{output.count(got.packs, 'pack')}, {output.size(got.bytes)}, came back\n")
+    if got.left:
+        what = output.count(got.left, "pack")
+        output.note(f"{what} stayed outside: in use, or damaged (`symphony artifacts fsck` tells)")
+    return exits.FAILED if got.left else exits.OK
+
+
+COMMANDS = (send, fetch)

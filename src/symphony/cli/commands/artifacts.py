@@ -38,9 +38,9 @@ for _one in (
     *artifact_versions.COMMANDS,
     *artifact_retention.COMMANDS,
     *artifact_export.COMMANDS,
+    *artifact_sending.COMMANDS,
     artifact_key.command,
     artifact_tiers.command,
-    artifact_sending.command,
 ):
     command.add_command(_one)
 

@@ -91,9 +91,7 @@ class FileArtifacts:
     def __init__(
         self, root: Path, outside: OutsidePlaces | None = None, *, keys: StoreKeys | None = None
     ) -> None:
-        """`keys`: whether and with what bodies are encrypted. Without, encrypted ones are read with the
-        passphrase in SYMPHONY_PASSPHRASE.
-        """
+        """Without `keys` nothing is encrypted, and SYMPHONY_PASSPHRASE opens what is."""
         self.root, self.keys = root, StoreKeys(root) if keys is None else keys
         self._bodies = Bodies(root, outside=outside, keys=self.keys)
         self._sender = Sender(self._bodies.packs)
