@@ -368,7 +368,14 @@ class TestProcesses:
             await call
         assert not psutil.pid_exists(pid)
 
-    async def test_the_process_ends_with_a_parent_that_is_killed(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("order", "stopped"), [("stuck", False), ("stuck-whole", False), ("stuck", True)]
+    )
+    async def test_the_process_ends_with_a_parent_that_is_killed(
+        self, tmp_path: Path, order: str, stopped: bool
+    ) -> None:
+        if sys.platform != "linux" and (stopped or order == "stuck-whole"):
+            pytest.skip("elsewhere a process that cannot run notices nothing")
         program = (
             "import asyncio, sys\n"
             "sys.path.insert(0, sys.argv[1])\n"
@@ -377,14 +384,16 @@ class TestProcesses:
             "    models = LocalModels({'echo': spec()})\n"
             "    await models.invoke('echo', {'texts': ['a']}, {})\n"
             "    print(models.pids()['echo'], flush=True)\n"
-            "    await models.invoke('echo', {'texts': ['stuck ' + sys.argv[2]]}, {})\n"
+            "    await models.invoke('echo', {'texts': [sys.argv[2]]}, {})\n"
             "asyncio.run(main())\n"
         )
-        command = [sys.executable, "-c", program, str(CHILD.parent), str(tmp_path / "stuck")]
+        command = [sys.executable, "-c", program, str(CHILD.parent), f"{order} {tmp_path / 'stuck'}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
             assert parent.stdout is not None
             pid = int(parent.stdout.readline())
             await until((tmp_path / "stuck").exists, every_s=0.01)
+            if stopped:
+                os.kill(pid, signal.SIGSTOP)
             parent.kill()
         await until(lambda: not alive(pid), every_s=0.01)
 

@@ -95,6 +95,35 @@ def test_a_model_that_is_kept_answers_runs_that_come_later(pit: Pit) -> None:
     assert (check["verdict"], str(server.pid) in check["found"]) == ("ok", True)
 
 
+def test_a_model_that_no_pool_could_load_is_refused_whether_or_not_one_is_there(pit: Pit) -> None:
+    pit.home.mkdir()
+    (pit.home / "config.toml").write_text(
+        '[models.far]\nprovider = "openai"\nurl = "http://127.0.0.1:1/v1"\n'
+    )
+    for serves in (False, True):
+        if serves:
+            pit.serve()
+        for verb in ("warm", "unload"):
+            out, said = pit.type("models", verb, "mnilm", status=2)
+            assert (out, "unknown-model" in said, "did you mean minilm?" in said) == ("", True, True)
+            assert "far is a hosted model" in pit.type("models", verb, "far", status=1)[1]
+            assert pit.json("models", verb, "mnilm", status=2)["errors"][0]["code"] == "unknown-model"
+
+
+def test_ctrl_c_ends_the_wait_for_a_model_and_not_its_loading(pit: Pit) -> None:
+    server = psutil.Process(pit.serve().pid)
+    warming = pit.start("models", "warm", "minilm")
+    wait_until(server.children, warming)
+    (model,) = server.children()
+    model.suspend()
+    wait_until(lambda: pit.json("models", "status")["models"][0]["phase"] == "warming", warming)
+    warming.send_signal(signal.SIGINT)
+    ended = outcome(warming)
+    assert (ended.status, ended.out, ended.err) == (130, "", "interrupted\n")
+    model.resume()
+    wait_until(pit.loaded)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_process_that_keeps_models_and_the_models(pit: Pit, number: int) -> None:
     server = pit.serve("--warm", "minilm")

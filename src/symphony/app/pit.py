@@ -24,11 +24,12 @@ from symphony.ipc import EventPayload
 from symphony.ipc.transports.errors import ConnectFailed
 from symphony.pit.arbitration.sharing import messages as arbiter_messages
 from symphony.pit.arbitration.sharing.messages import ARBITER
-from symphony.pit.pool.sharing import messages
+from symphony.pit.pool.sharing import SharedSpec, messages
 from symphony.pit.pool.sharing.messages import POOL, ModelCall, ModelWanted
 from symphony.ports.arbitration import ArbiterStatus
 from symphony.ports.models import ModelUnavailable
 from symphony.ports.pool import CircuitChanged, SharedPool
+from symphony.workflow.problems import did_you_mean
 
 STATUS_S: Final = 5.0
 KEEP_S: Final = 900.0
@@ -94,7 +95,10 @@ class PitClient:
         return arbiter_messages.read(ArbiterStatus, answer)
 
     async def warm(self, model: str) -> SharedPool:
-        """Have the owner load a model; returns when it is loaded. Raises PitAbsent, ModelUnavailable."""
+        """Have the owner load a model; returns when it is loaded.
+
+        Raises PitAbsent, ModelUnavailable, and as `local_model`.
+        """
         return await self._ask(messages.WARM, model)
 
     async def unload(self, model: str) -> SharedPool:
@@ -121,11 +125,7 @@ class PitClient:
         return await self._endpoint.mailbox(RETAINED, replay=Replay(), policy=Policy.DROP_OLDEST)
 
     async def _ask(self, method: str, model: str) -> SharedPool:
-        found = dict(local_specs(self._config, self._home)).get(model)
-        if found is None:
-            raise ModelUnavailable(
-                f"{model!r} is not a model of this machine", hint="symphony models list shows all"
-            )
+        found = local_model(self._config, self._home, model)
         wanted = ModelWanted(model=model, fingerprint=found.spec.fingerprint, settings=found.settings)
         call = messages.value_of(ModelCall(wanted=wanted))
         try:
@@ -135,6 +135,23 @@ class PitClient:
                 raise silent(holder) from error
             raise absent(self._home) from error
         return msgspec.convert(answer, SharedPool)
+
+
+def local_model(config: Config, home: Path, model: str) -> SharedSpec:
+    """Return a model that runs on this machine.
+
+    Raises ModelUnavailable for a hosted one, SymphonyError `unknown-model` if there is none of this name.
+    """
+    found = dict(local_specs(config, home))
+    if model in found:
+        return found[model]
+    if model in config.models:
+        raise ModelUnavailable(
+            f"{model} is a hosted model: there is nothing to load or to end here",
+            hint=f"these run on this machine: {', '.join(found)}",
+        )
+    hint = did_you_mean(model, [*found], f"these run on this machine: {', '.join(found)}")
+    raise SymphonyError(f"there is no model {model!r}", code="unknown-model", hint=hint)
 
 
 def require_no_arbiter(home: Path) -> None:

@@ -289,10 +289,35 @@ def test_a_model_that_refuses_is_not_loaded_ahead_again_until_someone_who_asks_g
 
 def test_what_comes_next_is_loaded_ahead_if_there_is_room() -> None:
     scene = Scene(policy=LOOKAHEAD)
-    assert scene.announce("r", a=1, b=2, c=2) == [StartModel("a", ahead=True), StartModel("b", ahead=True)]
+    assert scene.announce("r", a=1, b=1, c=1) == [StartModel("a", ahead=True), StartModel("b", ahead=True)]
     scene.ready("a")
     scene.ask("1", "a")
     assert (scene.pool.prewarms.started, scene.pool.prewarms.hits) == (2, 1)
+
+
+def test_what_is_needed_later_is_loaded_once_what_is_needed_sooner_is() -> None:
+    """So that it takes neither the disk nor the cores from that."""
+    scene = Scene(policy=LOOKAHEAD, bytes_max=30)
+    assert scene.announce("r", a=1, b=2) == [StartModel("a", ahead=True)]
+    assert scene.announce("s", c=1) == [StartModel("c", ahead=True)]
+    scene.ready("a")
+    assert scene.tick() == []
+    scene.ready("c")
+    assert scene.tick() == [StartModel("b", ahead=True)]
+
+
+def test_what_somebody_waits_for_holds_up_only_what_is_needed_later() -> None:
+    scene = Scene(policy=LOOKAHEAD, bytes_max=30)
+    scene.ask("1", "a")
+    assert scene.announce("r", b=1, c=2) == [StartModel("b", ahead=True)]
+
+
+def test_a_model_larger_than_the_pool_does_not_keep_others_from_being_loaded_ahead() -> None:
+    scene = Scene(names="ab", policy=LOOKAHEAD)
+    scene.pool.add(PooledModel(name="vast", size_bytes=21), scene.now_s)
+    assert scene.announce("r", vast=1, a=1, b=2) == [StartModel("a", ahead=True)]
+    scene.ready("a")
+    assert scene.tick() == [StartModel("b", ahead=True)]
 
 
 def test_loading_ahead_stops_only_what_is_not_needed_sooner() -> None:
@@ -446,6 +471,7 @@ def test_the_status_says_who_uses_what_and_why() -> None:
     scene.announce("r", a=1, b=2)
     scene.now_s = 1.0
     scene.ready("a")
+    scene.tick()
     scene.heard(scene.pool.measured("a", 9, scene.now_s))
     scene.now_s = 2.0
     scene.ask("1", "a", run="r", priority=2)

@@ -11,7 +11,15 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 from symphony.app import Symphony
 from symphony.app.arbitration import budgets_now
-from symphony.app.pit import OpenCircuit, PitClient, PitServer, absent, reached, require_no_arbiter
+from symphony.app.pit import (
+    OpenCircuit,
+    PitClient,
+    PitServer,
+    absent,
+    local_model,
+    reached,
+    require_no_arbiter,
+)
 from symphony.app.pit_parts import parts_now
 from symphony.app.spelling import JSON
 from symphony.cli.actions import running
@@ -114,14 +122,19 @@ async def _look(client: PitClient | None) -> SharedPool | None:
 
 
 def ask(what: Literal["warm", "unload"], model: str, *, as_json: bool) -> None:
-    """Have the owner of the pool load or end a model, and print the model's state. Raises PitAbsent."""
+    """Have the owner of the pool load or end a model, and print the model's state.
+
+    Raises PitAbsent, and before it, as `local_model`, for a model that no pool has.
+    """
+    symphony = Symphony.open()
+    local_model(symphony.config, _home(symphony), model)
 
     async def run(client: PitClient | None) -> SharedPool | None:
         if client is None:
             return None
         return await (client.warm(model) if what == "warm" else client.unload(model))
 
-    symphony, found = _asked(run)
+    _, found = _asked(run)
     if found is None:
         raise absent(_home(symphony))
     if as_json:

@@ -2,7 +2,8 @@
 
 The thread that reads also answers pings, so that they are answered while another thread computes.
 The process lives exactly as long as its parent: when stdin ends, or the parent is no longer the
-one that started it, it exits at once, whatever it is doing.
+one that started it, it exits at once, whatever it is doing. Linux ends it also if no thread of it can run:
+it was stopped, or native code holds the interpreter's lock.
 """
 
 import faulthandler
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.processes import die_with_parent
 from symphony.ipc import own_streams
 from symphony.ipc.frames import FrameReader
 from symphony.ipc.model_calls import (
@@ -134,6 +136,7 @@ def serve(load: Callable[[], Instrument]) -> int:
     """Serve `load()` over this process's stdin and stdout. What is printed goes to stderr."""
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
+    die_with_parent(os.getppid())
     return InstrumentServer(*own_streams.taken()).run(load)
 
 

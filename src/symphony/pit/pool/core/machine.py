@@ -438,17 +438,26 @@ class PoolMachine:
             self._actions.append(RefuseWarm(entry.model.name, reason, full))
 
     def _prewarm(self, needed: Mapping[str, float], now_s: float) -> None:
-        loading = sum(entry.life.phase is WARMING and entry.ahead for entry in self._entries.values())
+        """Load what is needed soon, the soonest first.
+
+        One that is needed later waits until those that are needed sooner are loaded: loading at the same
+        time, it would take the disk and the cores from them.
+        """
+        warming = [entry for entry in self._entries.values() if entry.life.phase is WARMING]
+        loading = sum(entry.ahead for entry in warming)
+        first = min((needed.get(entry.model.name, 1.0) for entry in warming), default=NEVER)
         for model in sorted(needed, key=lambda name: (needed[name], name)):
             entry = self._entries[model]
+            if loading >= self._policy.prewarming_max or needed[model] > first:
+                return
             # One that refuses, or fails again and again, is tried for those who ask. Forecasts never give up.
             hopeful = entry.refused is None and entry.failures < self._policy.failures_max
-            untroubled = entry.life.phase is COLD and hopeful and not entry.unwanted
-            if loading < self._policy.prewarming_max and untroubled:
+            possible = entry.bytes_now <= self._budget.bytes_max
+            if entry.life.phase is COLD and hopeful and possible and not entry.unwanted:
                 if not self._room_ahead(entry, needed, now_s):
                     return  # a model that is needed later does not take the room of one that is needed sooner
                 self._start(entry, "needed soon", now_s, ahead=True)
-                loading += 1
+                loading, first = loading + 1, min(first, needed[model])
 
     def _room_ahead(self, entry: ModelEntry, needed: Mapping[str, float], now_s: float) -> bool:
         """Return whether there is room for a model that nobody waits for yet.
