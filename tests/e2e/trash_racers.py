@@ -18,10 +18,12 @@ from symphony.pit.artifacts.store.files import FileArtifacts
 from symphony.pit.stale.clearing import clear
 from symphony.pit.stale.core.deciding import RetentionPolicy
 from symphony.ports.artifacts import ArtifactMissing, Provenance
+from symphony.ports.retention import Tier
 
 POLICY = RetentionPolicy(min_age_s=0.0, grace_s=0.0)
 """Nothing is protected by its youth or by a grace time."""
 NOW_S = 4e9
+WORDS = [b"%x " % number for number in range(0, 1 << 20, 997)]
 
 
 def by(run_id: str) -> Provenance:
@@ -96,8 +98,15 @@ def clear_until(root: Path, stop: int, seed: int, pipe: int) -> None:
         if rng.random() < 0.1:
             store.restore()
         total += clear(store, POLICY, NOW_S, at_once=rng.random() < 0.5).deleted.objects
+        shift(store, rng)
     store.close()
     os.write(pipe, f"{total}\n".encode())
+
+
+def shift(store: FileArtifacts, rng: random.Random) -> None:
+    """Move some artifacts to other tiers."""
+    tiers = [Tier.HOT, Tier.WARM]
+    store.move([(one, rng.choice(tiers), "why") for one in store.standings().all if rng.random() < 0.5])
 
 
 def killed(root: Path, seed: int, rounds: int) -> dict[str, object]:
@@ -111,6 +120,10 @@ def killed(root: Path, seed: int, rounds: int) -> dict[str, object]:
         if number % 5 == 0:
             store.pin(ref.digest)
         kept.append(ref.digest)
+    large = b"".join(random.Random(1).choices(WORDS, k=40_000))
+    for number in range(3):  # cut into chunks that they share
+        body = large[: number * 1_000] + b"!" + large[number * 1_000 :]
+        kept.append(store.put(body, content_type="text/plain", name="large").digest)
     store.close()
     killings, broken = 0, []
     for turn in range(rounds):
@@ -141,10 +154,12 @@ def killed(root: Path, seed: int, rounds: int) -> dict[str, object]:
 
 
 def clear_again(root: Path, pipe: int) -> None:
-    store = FileArtifacts(root)
+    store, rng = FileArtifacts(root), random.Random(os.getpid())
     os.write(pipe, b"begun\n")
     for _ in range(1_000):
+        shift(store, rng)
         clear(store, POLICY, NOW_S, at_once=True)
+        shift(store, rng)
 
 
 Work = type(clear_again)

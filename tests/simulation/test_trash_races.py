@@ -1,4 +1,4 @@
-"""Clearings that are interrupted between any two of their steps, among puts, links, pins, reads and undos."""
+"""Clearings that are interrupted between any two of their steps, among puts, links, pins, undos and moves between tiers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
 from symphony.pit.stale.core.deciding import RetentionPolicy, verdicts
 from symphony.ports.artifacts import ArtifactMissing, Provenance
-from symphony.ports.retention import RetainedStore, Standing
+from symphony.ports.retention import RetainedStore, Standing, Tier
 from symphony.ports.values import ArtifactRef
 
 ANY_AGE = -10.0
@@ -52,7 +52,7 @@ class Home:
     def step(self) -> None:
         store = self.rng.choice(self.stores)
         body = self.rng.choice(BODIES)
-        match self.rng.randrange(9):
+        match self.rng.randrange(10):
             case 0 | 1 | 2:
                 next(self.rng.choice(self.clearings))
             case 3 | 4:
@@ -71,6 +71,9 @@ class Home:
                     store.put(body, content_type="text/plain")
             case 7:
                 self.pin(store, body)
+            case 8:
+                found = [one for one in store.standings().all if self.rng.random() < 0.5]
+                store.move([(one, self.rng.choice([Tier.HOT, Tier.WARM]), "why") for one in found])
             case _:
                 store.restore()
         self.check(store)
