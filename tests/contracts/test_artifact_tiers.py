@@ -13,8 +13,10 @@ from tests.support.storages import FakeStorage
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
 from symphony.pit.artifacts.encryption.sources import VARIABLE
 from symphony.pit.artifacts.packs import grouping
+from symphony.pit.artifacts.packs.away import OutsidePlaces
 from symphony.pit.artifacts.store.checking import StoreCheck
 from symphony.ports.artifacts import ArtifactCorrupt
+from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 from symphony.ports.retention import Standing, Tier
 from symphony.ports.values import ArtifactRef, Digest
 
@@ -31,6 +33,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         made = FileArtifacts(tmp_path / "artifacts", keys=keys(tmp_path / "artifacts"))
     elif request.param == "outside":
         made = OutsideArtifacts(tmp_path / "artifacts", FakeStorage())
+    elif request.param == "cold":
+        made = cold_store(tmp_path / "artifacts", FakeStorage())
     yield made
     made.close()
 
@@ -234,3 +238,118 @@ def test_a_reader_that_looked_up_the_old_place_finds_the_new_one(files: FileArti
     assert looking._bodies.intact(ref.digest, len(body))
     assert looking.get(other.digest) == b"other"
     looking.close()
+
+
+# -- the cold tier
+
+
+def cold_store(root: Path, storage: FakeStorage, *, encrypts: bool = False) -> FileArtifacts:
+    places = OutsidePlaces(lambda address: storage, cache_bytes=0, cold=storage.address)
+    return FileArtifacts(root, places, keys=keys(root, encrypts=encrypts))
+
+
+@pytest.fixture
+def storage() -> FakeStorage:
+    return FakeStorage()
+
+
+@pytest.fixture(params=["plain", "encrypted"])
+def cold(request: pytest.FixtureRequest, tmp_path: Path, storage: FakeStorage) -> Iterator[FileArtifacts]:
+    made = cold_store(tmp_path / "artifacts", storage, encrypts=request.param == "encrypted")
+    yield made
+    storage.away = False
+    made.close()
+
+
+def cold_faults(store: FileArtifacts, storage: FakeStorage) -> list[str]:
+    places = OutsidePlaces(lambda address: storage, cache_bytes=0, cold=storage.address)
+    return [fault.kind for fault in StoreCheck(store.root, places, store.keys).faults()]
+
+
+@pytest.mark.parametrize("way", ["hot", "warm"])
+def test_what_is_cold_lies_outside_alone_and_comes_back_when_it_is_read(
+    cold: FileArtifacts, storage: FakeStorage, way: str
+) -> None:
+    bodies = [*similar(9), b"small"]
+    refs, stays = [put(cold, body, "n") for body in bodies], put(cold, b"stays", "s")
+    if way == "warm":
+        move(cold, Tier.WARM, *refs)
+    move(cold, Tier.COLD, *refs)
+    sizes = cold.tier_sizes()
+    assert sizes[Tier.COLD] == sum(map(len, storage.objects.values())) > 0
+    assert sizes[Tier.WARM] == 0
+    assert tiers(cold)[stays.digest] is Tier.HOT
+    assert cold_faults(cold, storage) == []
+    assert [cold.get(ref.digest) for ref in refs] == bodies
+    cold.close()
+    assert set(tiers(cold).values()) == {Tier.HOT}
+    cold.collect()
+    assert storage.objects == {}
+
+
+def test_what_stays_warm_is_not_sent_with_what_becomes_cold(
+    cold: FileArtifacts, storage: FakeStorage
+) -> None:
+    refs = [put(cold, body, "n") for body in similar(10)]
+    move(cold, Tier.WARM, *refs)
+    move(cold, Tier.COLD, *refs[::2])
+    assert [tiers(cold)[ref.digest] for ref in refs] == [Tier.COLD, Tier.WARM] * 3
+    storage.away = True
+    assert [cold.get(ref.digest) for ref in refs[1::2]] == similar(10)[1::2]
+    with pytest.raises(StorageUnreachable):
+        cold.get(refs[0].digest)
+
+
+def test_a_place_that_is_away_costs_nothing_but_what_lies_there(
+    cold: FileArtifacts, storage: FakeStorage
+) -> None:
+    frozen, other = put(cold, similar(11)[0], "n"), put(cold, b"other", "o")
+    move(cold, Tier.COLD, frozen)
+    storage.away = True
+    with pytest.raises(StorageUnreachable):
+        move(cold, Tier.COLD, other)
+    assert cold.get(other.digest) == b"other"
+    again = put(cold, similar(11)[0], "again")
+    assert cold.get(again.digest) == similar(11)[0]
+    assert tiers(cold) == dict.fromkeys([frozen.digest, other.digest], Tier.HOT)
+    version = similar(11, count=2)[1]
+    assert cold.get(put(cold, version, "n").digest) == version
+
+
+def test_what_cannot_be_reached_is_not_deleted_and_holds_up_nothing_else(
+    cold: FileArtifacts, storage: FakeStorage
+) -> None:
+    frozen, other = put(cold, similar(12)[0]), put(cold, b"other")
+    move(cold, Tier.COLD, frozen)
+    storage.away = True
+    cold.collect(ANY_AGE)
+    assert cold.size(other.digest) is None
+    storage.away = False
+    assert cold.get(frozen.digest) == similar(12)[0]
+    cold.close()
+    assert cold.collect(ANY_AGE).objects == 1
+    assert storage.objects == {}
+
+
+def test_nothing_is_deleted_here_before_the_place_gives_back_what_was_sent(
+    cold: FileArtifacts, storage: FakeStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = put(cold, similar(13)[0], "n")
+    monkeypatch.setattr(storage, "read", lambda name, start, length: b"\0" * length)
+    with pytest.raises(StorageRefused, match="gives back something else"):
+        move(cold, Tier.COLD, ref)
+    assert tiers(cold) == {ref.digest: Tier.WARM}
+    assert cold.get(ref.digest) == similar(13)[0]
+    monkeypatch.undo()
+    move(cold, Tier.COLD, ref)
+    assert cold.get(ref.digest) == similar(13)[0]
+
+
+def test_a_lost_index_is_made_again_of_what_is_cold(cold: FileArtifacts, storage: FakeStorage) -> None:
+    refs = [put(cold, body, "n") for body in similar(14)]
+    move(cold, Tier.COLD, *refs[:3])
+    before = tiers(cold)
+    cold.close()
+    (cold.root / "packs.db").unlink()
+    assert tiers(cold) == before
+    assert [cold.get(ref.digest) for ref in refs] == similar(14)

@@ -33,6 +33,8 @@ def test_what_a_run_refers_to_stays_while_others_clear_undo_and_move(tmp_path: P
     assert answer["cleared"] > 0
 
 
-def test_a_clearing_or_move_killed_at_any_moment_loses_nothing_and_is_finished_by_the_next(tmp_path: Path) -> None:
+def test_a_clearing_or_move_killed_at_any_moment_loses_nothing_and_is_finished_by_the_next(
+    tmp_path: Path,
+) -> None:
     answer = run("killed", tmp_path / "artifacts", seed=20_260_301, rounds=KILLS)
     assert answer == {"killings": KILLS, "broken": [], "left": 43, "faults": []}

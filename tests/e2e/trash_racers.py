@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.packs.away import OutsidePlaces
+from symphony.pit.artifacts.places.directory import DirectoryStorage
 from symphony.pit.artifacts.store.checking import StoreCheck
 from symphony.pit.artifacts.store.files import FileArtifacts
 from symphony.pit.stale.clearing import clear
@@ -24,6 +26,16 @@ POLICY = RetentionPolicy(min_age_s=0.0, grace_s=0.0)
 """Nothing is protected by its youth or by a grace time."""
 NOW_S = 4e9
 WORDS = [b"%x " % number for number in range(0, 1 << 20, 997)]
+
+
+def places(root: Path) -> OutsidePlaces:
+    """The cold tier is a folder beside the store."""
+    cold = root.parent / "cold"
+    return OutsidePlaces(lambda address: DirectoryStorage(Path(address)), cache_bytes=0, cold=str(cold))
+
+
+def opened(root: Path) -> FileArtifacts:
+    return FileArtifacts(root, places(root))
 
 
 def by(run_id: str) -> Provenance:
@@ -56,7 +68,8 @@ def lines(reading: int) -> list[str]:
 
 def racing(root: Path, seed: int, rounds: int) -> dict[str, object]:
     """Writers, clearings and an undo at once: what is linked stays."""
-    FileArtifacts(root).put(b"first", content_type="text/plain")
+    (root.parent / "cold").mkdir()
+    opened(root).put(b"first", content_type="text/plain")
     writers = [forked(share, root, f"{seed}.{number}", rounds) for number in range(3)]
     stop = os.pipe()
     others = [forked(clear_until, root, stop[0], seed + n) for n in range(2)]
@@ -64,15 +77,15 @@ def racing(root: Path, seed: int, rounds: int) -> dict[str, object]:
     os.write(stop[1], b"x")
     cleared = [int(line) for _, pipe in others for line in lines(pipe)]
     codes = [os.waitpid(pid, 0)[1] for pid, _ in (*writers, *others)]
-    store = FileArtifacts(root)
+    store = opened(root)
     clear(store, POLICY, NOW_S, at_once=True)
-    faults = [fault.kind for fault in StoreCheck(root).faults()]
+    faults = [fault.kind for fault in StoreCheck(root, places(root)).faults()]
     left = len(list(store.records(limit=1_000)))
     return {"lost": lost, "codes": codes, "cleared": sum(cleared), "left": left, "faults": faults}
 
 
 def share(root: Path, key: str, rounds: int, pipe: int) -> None:
-    rng, store = random.Random(key), FileArtifacts(root)
+    rng, store = random.Random(key), opened(root)
     for number in range(rounds):
         run_id, body = f"{key}.{number}", b"shared %d" % rng.randrange(2)
         while True:
@@ -93,7 +106,7 @@ def share(root: Path, key: str, rounds: int, pipe: int) -> None:
 
 
 def clear_until(root: Path, stop: int, seed: int, pipe: int) -> None:
-    rng, store, total = random.Random(seed), FileArtifacts(root), 0
+    rng, store, total = random.Random(seed), opened(root), 0
     while not select.select([stop], [], [], 0)[0]:
         if rng.random() < 0.1:
             store.restore()
@@ -105,13 +118,14 @@ def clear_until(root: Path, stop: int, seed: int, pipe: int) -> None:
 
 def shift(store: FileArtifacts, rng: random.Random) -> None:
     """Move some artifacts to other tiers."""
-    tiers = [Tier.HOT, Tier.WARM]
+    tiers = [Tier.HOT, Tier.WARM, Tier.COLD]
     store.move([(one, rng.choice(tiers), "why") for one in store.standings().all if rng.random() < 0.5])
 
 
 def killed(root: Path, seed: int, rounds: int) -> dict[str, object]:
     """Clearings that are killed at random moments: what should stay is there, and the next one finishes."""
-    rng, store = random.Random(seed), FileArtifacts(root)
+    (root.parent / "cold").mkdir()
+    rng, store = random.Random(seed), opened(root)
     kept = []
     for number in range(40):
         ref = store.put(b"kept %d" % number, content_type="text/plain", name=f"n{number}")
@@ -125,9 +139,9 @@ def killed(root: Path, seed: int, rounds: int) -> dict[str, object]:
         body = large[: number * 1_000] + b"!" + large[number * 1_000 :]
         kept.append(store.put(body, content_type="text/plain", name="large").digest)
     store.close()
-    killings, broken = 0, []
+    killings, broken = 0, list[str]()
     for turn in range(rounds):
-        writer = FileArtifacts(root)
+        writer = opened(root)
         for number in range(40):
             writer.put(b"%d idle %d" % (turn, number), content_type="text/plain")
         writer.close()
@@ -138,7 +152,7 @@ def killed(root: Path, seed: int, rounds: int) -> dict[str, object]:
         _, status = os.waitpid(pid, 0)
         killings += os.WIFSIGNALED(status)
         os.close(reading)
-        reader = FileArtifacts(root)
+        reader = opened(root)
         for digest in kept:
             try:
                 reader.find(digest)
@@ -146,15 +160,15 @@ def killed(root: Path, seed: int, rounds: int) -> dict[str, object]:
             except SymphonyError as error:
                 broken.append(f"{turn}: {error.message}")
         reader.close()
-    store = FileArtifacts(root)
+    store = opened(root)
     clear(store, POLICY, NOW_S, at_once=True)
-    faults = [fault.kind for fault in StoreCheck(root).faults()]
+    faults = [fault.kind for fault in StoreCheck(root, places(root)).faults()]
     left = len(list(store.records(limit=10_000)))
     return {"killings": killings, "broken": broken, "left": left, "faults": faults}
 
 
 def clear_again(root: Path, pipe: int) -> None:
-    store, rng = FileArtifacts(root), random.Random(os.getpid())
+    store, rng = opened(root), random.Random(os.getpid())
     os.write(pipe, b"begun\n")
     for _ in range(1_000):
         shift(store, rng)

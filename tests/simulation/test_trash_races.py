@@ -1,4 +1,4 @@
-"""Clearings that are interrupted between any two of their steps, among puts, links, pins, undos and moves between tiers."""
+"""Clearings that are interrupted between any two of their steps, among puts, links, pins, undos and moves."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -16,21 +16,26 @@ from symphony.ports.object_storage import ObjectStorage, StorageRefused
 def outside_places(config: Config, environment: Mapping[str, str]) -> OutsidePlaces:
     """Return where packs of artifacts lie outside of the home by the settings. Asks nothing of the place.
 
-    Raises ConfigInvalid for the address.
+    Raises ConfigInvalid for an address.
     """
-    address = config.artifacts.store
-    if address is not None:
-        if address.startswith("~"):
-            address = str(Path(address).expanduser())
-        try:
-            address = str(parse_address(address))
-        except ValidationFailed as error:
-            raise ConfigInvalid(
-                f"artifacts.store: {error.message}", details={"key": "artifacts.store"}, hint=error.hint
-            ) from None
     return OutsidePlaces(
-        lambda place: storage_at(place, config, environment), address, size_bytes(config.artifacts.cache)
+        lambda place: storage_at(place, config, environment),
+        _place("artifacts.store", config.artifacts.store),
+        size_bytes(config.artifacts.cache),
+        _place("tiers.cold", config.tiers.cold),
     )
+
+
+def _place(key: str, address: str | None) -> str | None:
+    """Return the address that a setting holds. Raises ConfigInvalid."""
+    if address is None:
+        return None
+    if address.startswith("~"):
+        address = str(Path(address).expanduser())
+    try:
+        return str(parse_address(address))
+    except ValidationFailed as error:
+        raise ConfigInvalid(f"{key}: {error.message}", details={"key": key}, hint=error.hint) from None
 
 
 def storage_at(address: str, config: Config, environment: Mapping[str, str]) -> ObjectStorage:

@@ -51,9 +51,12 @@ def fetch(parts: Parts) -> Fetched:
     return fetch_store(parts.home / "artifacts", parts.store_keys, parts.outside)
 
 
-def place_fault(parts: Parts) -> StorageUnreachable | StorageRefused | None:
-    """Return what is wrong with the place that artifacts go to; None if nothing is. Writes nothing."""
-    address = parts.outside.address
+def place_fault(parts: Parts, *, cold: bool = False) -> StorageUnreachable | StorageRefused | None:
+    """Return what is wrong with the place that artifacts go to, or `cold` ones; None if nothing is.
+
+    Writes nothing.
+    """
+    address = parts.outside.cold if cold else parts.outside.address
     if address is None:
         return None
     patience_s = min(parts.config.object_storage.patience, CHECK_PATIENCE_S)

@@ -60,6 +60,7 @@ def _artifacts(symphony: "Symphony") -> ArtifactsStatus:
         bytes=there.bytes,
         trashed=trashed.objects,
         trashed_bytes=trashed.bytes,
+        stored={tier.value: size for tier, size in store.tier_sizes().items()},
         searchable=(home / SEARCH).is_file(),
         store=outside.address,
         outside=outside.outside.packs,

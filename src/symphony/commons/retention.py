@@ -15,7 +15,7 @@ Key: TypeAlias = Literal[
     "referenced", "pinned",
 ]  # fmt: skip
 Action: TypeAlias = Literal["keep", "drop", "max_total"]
-TierWord: TypeAlias = Literal["hot", "warm"]
+TierWord: TypeAlias = Literal["hot", "warm", "cold"]
 _KEYS: Final[tuple[Key, ...]] = get_args(Key)
 _ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 _TIERS: Final[tuple[TierWord, ...]] = get_args(TierWord)

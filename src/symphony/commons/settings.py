@@ -247,10 +247,12 @@ class RetentionConfig(Settings, frozen=True, kw_only=True):
 class TiersConfig(Settings, frozen=True, kw_only=True):
     """Which artifacts take less room and longer to read. `rules` is a list of rules; without any, none move.
 
-    What was stored or used within `rest` stays hot, and what is used becomes hot.
+    What was stored or used within `rest` stays hot, and what is used becomes hot. `cold` is the address of
+    the cold tier: a folder, or s3://BUCKET/PREFIX.
     """
 
     rest: Duration = "7d"
+    cold: str | None = None
     rules: TierRules | None = None
 
 
@@ -462,6 +464,10 @@ class Config(Settings, frozen=True, kw_only=True):
         for name, model in self.models.items():
             if why := _wrong_model(name, model):
                 raise ValueError(f"models.{name}: {why}")
+        if self.tiers.cold is None and any(
+            rule.tier == "cold" for rule in (self.tiers.rules.rules if self.tiers.rules else ())
+        ):
+            raise ValueError("tiers.cold must be the address of a place, since a rule moves artifacts there")
         if (self.object_storage.access_key_id is None) != (self.object_storage.secret_access_key is None):
             raise ValueError("object_storage: access_key_id and secret_access_key go together")
 

@@ -1,10 +1,12 @@
 """The artifacts, retention and runs of a home as `symphony pit status` tells of them. Values only."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 
 class ArtifactsStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The artifact store. Bytes are those of the contents, not of the disk.
+    """The artifact store. Bytes are those of the contents; `stored` has those of the packs, by tier.
 
     `searchable`: there is an index for the search; without one, the first search has it made. `store`: where
     packs go that are full, if not in the home; `outside`: packs that lie outside, `unsent`: those that could.
@@ -14,6 +16,7 @@ class ArtifactsStatus(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     trashed: int = 0
     trashed_bytes: int = 0
+    stored: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
     searchable: bool = False
     store: str | None = None
     outside: int = 0

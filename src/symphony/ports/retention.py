@@ -171,6 +171,10 @@ class RetainedStore(ArtifactStore, Protocol):
         """
         ...
 
+    def tier_of(self, digest: Digest) -> Tier:
+        """Return the tier of an artifact, hot if it is not there."""
+        ...
+
     def tier_sizes(self) -> Mapping[Tier, int]:
         """Return how many bytes are stored in each tier, as they are: compressed, each part once."""
         ...
@@ -179,8 +183,11 @@ class RetainedStore(ArtifactStore, Protocol):
         """Ask now for what will be needed to put, such as a passphrase. Reading may need nothing."""
         ...
 
-    def log_reads(self) -> None:
-        """Record the reads of this process that are not recorded yet."""
+    def log_reads(self, *, forget: bool = False) -> None:
+        """Record the reads of this process that are not recorded yet, and make hot what was read.
+
+        With `forget` they count as no use: somebody has looked through many.
+        """
         ...
 
 

@@ -55,6 +55,7 @@ def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None =
             _guarded("artifacts", lambda: pit_checks.check_artifacts(home)),
             _guarded("store", lambda: pit_checks.check_store(home)),
             _guarded("search", lambda: pit_checks.check_search(home)),
+            _guarded("tiers", lambda: pit_checks.check_tiers(home)),
             _guarded("retention", lambda: pit_checks.check_retention(home, clock.now_s())),
         ]
     checks += [

@@ -87,6 +87,21 @@ def check_store(home: Path) -> Check:
     )
 
 
+def check_tiers(home: Path) -> Check:
+    """Check that the place of the cold tier answers."""
+    from symphony.app.outside import place_fault
+
+    parts = Symphony.open(home).parts
+    if parts.outside.cold is None:
+        return Check(name="tiers", verdict="ok", found="no cold tier: tiers.cold is not set")
+    if (fault := place_fault(parts, cold=True)) is not None:
+        fix = fault.hint or "until it answers, what lies there cannot be read"
+        return Check(name="tiers", verdict="warning", found=f"the cold tier: {fault.message}", fix=fix)
+    return Check(
+        name="tiers", verdict="ok", found=f"cold artifacts go to {parts.outside.cold}, which answers"
+    )
+
+
 def check_search(home: Path) -> Check:
     """Check that the files of the search index are whole."""
     from symphony.app.pit_parts import search_fault

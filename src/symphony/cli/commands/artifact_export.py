@@ -66,9 +66,9 @@ def export(
     inline_bytes = searches.size(inline, "--inline")
     written = exporter.export(
         request, sys.stdout.buffer if target is None else target, form=chosen, inline_bytes=inline_bytes,
-        progress=lambda rows: None if rows % _RECORDED else symphony.artifacts.log_reads(),
+        progress=lambda rows: None if rows % _RECORDED else symphony.artifacts.log_reads(forget=True),
     )  # fmt: skip
-    symphony.artifacts.log_reads()
+    symphony.artifacts.log_reads(forget=True)
     output.flush()
     if as_json:
         output.say_json(

@@ -116,7 +116,8 @@ def list_artifacts(
     )  # fmt: skip
     found = list(symphony.artifacts.records(limit=limit, where=where))
     if as_json:
-        output.say_json([spelling.artifact(record) for record in found])
+        store = symphony.artifacts
+        output.say_json([spelling.artifact(one) | {"tier": store.tier_of(one.digest).value} for one in found])
     elif found:
         output.say(listing.artifacts_text(found))
     else:
@@ -179,9 +180,10 @@ def show(artifact: str, as_json: bool) -> int:
 
     opened = Symphony.open()
     record = found(opened.artifacts, artifact)
-    quality = opened.searching.quality(record)
+    quality, tier = opened.searching.quality(record), opened.artifacts.tier_of(record.digest)
     if as_json:
-        output.say_json({**spelling.artifact(record), "quality": spelling.quality(quality)})
+        more = {"quality": spelling.quality(quality), "tier": tier.value}
+        output.say_json({**spelling.artifact(record), **more})
     else:
         labels = cache(opened.runs.labels)
         said = listing.artifact_text(
@@ -189,7 +191,8 @@ def show(artifact: str, as_json: bool) -> int:
             lambda run: opened.runs.label(run) if opened.runs.has(run) else short_id(run),
             lambda run, node: labels(run).of(node),
         )
-        output.say(said + "".join(f"{line}\n" for line in quality_lines(quality)))
+        lies = "" if tier == "hot" else f"tier     {tier}\n"
+        output.say(said + lies + "".join(f"{line}\n" for line in quality_lines(quality)))
     return 0
 
 

@@ -23,7 +23,9 @@ def text(found: PitParts) -> str:
 def _artifacts(found: ArtifactsStatus) -> str:
     trash = f"; in the trash {found.trashed:,}, {output.size(found.trashed_bytes)}" if found.trashed else ""
     index = "" if found.searchable or not found.artifacts else "; no index for the search yet"
-    return f"artifacts: {found.artifacts:,}, {output.size(found.bytes)}{trash}{index}{_outside(found)}"
+    colder = {tier: size for tier, size in found.stored.items() if tier != "hot" and size}
+    tiers = "".join(f"; {tier} {output.size(size)}" for tier, size in colder.items())
+    return f"artifacts: {found.artifacts:,}, {output.size(found.bytes)}{tiers}{trash}{index}{_outside(found)}"
 
 
 def _outside(found: ArtifactsStatus) -> str:

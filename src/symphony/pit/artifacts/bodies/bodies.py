@@ -242,12 +242,13 @@ class Bodies:
     def intact(self, digest: Digest, size: int, *, trusting: bool = False) -> bool:
         """Return whether the body is there, whole and unchanged.
 
-        With `trusting`, what lies outside of the home is taken to be so: nothing is asked for there.
+        With `trusting`, what lies outside of the home is taken to be so: nothing is asked for there. What is
+        not hot is taken to be absent then, so that it is stored again.
         """
         row = self.packs.find(body_key(digest))
         if row is None:
             return self.old.intact(digest, size)
-        if row.size != size:
+        if row.size != size or (trusting and self.packs.tier(row) is not Tier.HOT):
             return False
         hasher = hashlib.sha256()
         try:
@@ -350,7 +351,7 @@ class Chunks:
     def _there(self, digest: bytes) -> bool:
         """Look at a chunk, since a damaged one helps nobody."""
         try:
-            found = self._reading.item(digest, ItemKind.CHUNK, alive=True, near=True)
+            found = self._reading.item(digest, ItemKind.CHUNK, alive=True, near=True, hot=True)
         except ItemFar:
             return True
         except (ItemAbsent, ItemDamaged):
@@ -381,7 +382,7 @@ class BodyWriter:
         """Store what was written, durably. Raises StorageFull, IoFailed."""
         key = self._hasher.digest()
         row = self._packs.find(key)
-        if row is not None and row.size == self.size and self._packs.is_away(row):
+        if row is not None and row.size == self.size and self._far_and_hot(row):
             self._packs.touch(key)
         elif self.size <= WHOLE_MAX:
             self._packs.add([self._packs.framing.framed(ItemKind.BODY, [(key, self._head)])])
@@ -390,6 +391,9 @@ class BodyWriter:
                 self._chunks.add(chunk, self._manifest)
             self._packs.add([*self._chunks.taken(), self._packs.framing.framed_manifest(key, self._manifest)])
         return _digest(key)
+
+    def _far_and_hot(self, row: Row) -> bool:
+        return self._packs.is_away(row) and self._packs.tier(row) is Tier.HOT
 
     @property
     def digest(self) -> Digest:

@@ -2,21 +2,24 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from itertools import islice
 
+from symphony.pit.artifacts.base.failures import io_errors
 from symphony.pit.artifacts.bodies.bodies import Bodies, body_key
-from symphony.pit.artifacts.packs.frames import ItemKind
+from symphony.pit.artifacts.packs.files import PackGone
+from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, ItemKind, heads, payload_sound
 from symphony.pit.artifacts.packs.grouping import Grouping
 from symphony.pit.artifacts.packs.index import Row
 from symphony.pit.artifacts.packs.packs import Packs
+from symphony.pit.artifacts.packs.repacking import needed
 from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged
+from symphony.pit.artifacts.packs.sending import send_cold
 from symphony.ports.retention import Tier
 from symphony.ports.values import Digest
 
 _LOOKED_UP = 256
-_ORDER = (Tier.HOT, Tier.WARM, Tier.COLD)
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +41,14 @@ class DigestSet:
         """Add a digest; False if it was there."""
         return self._db.execute("INSERT OR IGNORE INTO found VALUES (?)", (digest,)).rowcount > 0
 
+    def __contains__(self, digest: bytes) -> bool:
+        query = "SELECT 1 FROM found WHERE digest = ?"
+        return self._db.execute(query, (digest,)).fetchone() is not None
+
+    def __len__(self) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM found").fetchone()
+        return int(count)
+
     def close(self) -> None:
         """Forget them all."""
         self._db.close()
@@ -52,12 +63,12 @@ class BodyTiers:
     def __init__(self, bodies: Bodies, exclusively: Callable[[], AbstractContextManager[None]]) -> None:
         self._packs, self._exclusively = bodies.packs, exclusively
 
-    def cool(self, digests: Iterable[Digest], hotter: Callable[[], Iterable[Digest]]) -> int:
+    def cool(self, digests: Iterable[Digest], hotter: Iterable[Digest]) -> int:
         """Move bodies to the warm tier, those that are similar next to each other; how many items moved.
 
         A part that one of the bodies `hotter` has as well stays where it is.
         """
-        grouping = Grouping(self._packs, self._exclusively, warm=True)
+        grouping = Grouping(self._packs, self._exclusively, Tier.WARM)
         tiers = self._packs.tiers()
         with closing(_Shared(self._packs, hotter)) as shared:
             for row in self._rows(digests):
@@ -67,9 +78,52 @@ class BodyTiers:
             grouping.end()
         return grouping.moved
 
+    def freeze(self, digests: Iterable[Digest], hotter: Iterable[Digest]) -> int:
+        """Move bodies to the cold tier: into packs of their own, which are sent; how many items moved.
+
+        What is warm already stays compressed as it is, where all of its frame goes. Raises
+        StorageUnreachable and StorageRefused too.
+        """
+        away = self._packs.files.away
+        assert away.cold is not None
+        away.check(away.cold)
+        grouping = Grouping(self._packs, self._exclusively, Tier.COLD)
+        tiers = self._packs.tiers()
+        with closing(_Shared(self._packs, hotter)) as shared, closing(DigestSet()) as warm:
+            for row in self._rows(digests):
+                for item in self._parts(row, shared):
+                    match tiers.get(item.pack):
+                        case Tier.HOT:
+                            grouping.add(item)
+                        case Tier.WARM:
+                            warm.add([item_key(item)])
+                        case _:
+                            pass
+            if len(warm):
+                self._take_frames(grouping, warm, tiers)
+            grouping.end()
+        send_cold(self._packs, self._packs.begun())
+        return grouping.moved
+
+    def _take_frames(self, grouping: Grouping, going: DigestSet, tiers: Mapping[int, Tier]) -> None:
+        """Move items out of the warm packs."""
+        for name, (number, _) in self._packs.ask(lambda index: index.packs()).items():
+            if tiers.get(number) is not Tier.WARM:
+                continue
+            with suppress(PackGone), io_errors(f"read pack {name}"):
+                reader = self._packs.reader(name)
+                for frame in heads(name, reader.read, PACK_HEAD_BYTES, reader.size()):
+                    rows = [row for row in needed(self._packs, frame, number) if item_key(row) in going]
+                    if rows and len(rows) == len(frame.items) and payload_sound(reader.read, frame):
+                        payload = reader.read(frame.offset + frame.head, frame.stored)
+                        grouping.add_frame(self._packs.framing.framed_again(frame, payload), rows)
+                    else:
+                        for row in rows:
+                            grouping.add(row)
+
     def raise_up(self, digests: Iterable[Digest]) -> int:
         """Move bodies to the hot tier; how many items moved."""
-        grouping = Grouping(self._packs, self._exclusively, warm=False)
+        grouping = Grouping(self._packs, self._exclusively, Tier.HOT)
         for row in sorted(self._rows(digests), key=lambda row: row.place):
             for item in self._parts(row, None):
                 if self._packs.tier(item) is not Tier.HOT:
@@ -98,7 +152,7 @@ class BodyTiers:
 class _Shared:
     """Which of the chunks that several bodies have go: those that no hotter one has, each once."""
 
-    def __init__(self, packs: Packs, hotter: Callable[[], Iterable[Digest]]) -> None:
+    def __init__(self, packs: Packs, hotter: Iterable[Digest]) -> None:
         self._packs, self._hotter = packs, hotter
         self._known: DigestSet | None = None
 
@@ -106,7 +160,7 @@ class _Shared:
         """Return whether a chunk goes, for the first time that is asked."""
         if self._known is None:
             self._known = DigestSet()
-            for one in self._hotter():
+            for one in self._hotter:
                 self._known.add(self._shared_of(one))
         return self._known.take(digest)
 
@@ -122,6 +176,11 @@ class _Shared:
             return [chunk.digest for chunk in chunks_of(self._packs, row) if chunk.refs > 1]
         except (ItemAbsent, ItemDamaged):
             return ()  # nobody can read it
+
+
+def item_key(row: Row) -> bytes:
+    """What tells an item from all others."""
+    return row.digest + bytes([row.kind])
 
 
 def chunks_of(packs: Packs, row: Row) -> Iterator[Row]:

@@ -52,13 +52,14 @@ class PackLost(PackGone):
 
 
 class OutsidePlaces(NamedTuple):
-    """What is known of places outside: how addresses are opened, where full packs go (None: they stay), and
-    how many bytes may be kept here of what is there.
+    """What is known of places outside: how addresses are opened, where full packs go (None: they stay), how
+    many bytes may be kept here of what is there, and where packs of the cold tier go (None: there is none).
     """
 
     opened: Callable[[str], ObjectStorage] | None = None
     address: str | None = None
     cache_bytes: int = CACHE_BYTES
+    cold: str | None = None
 
 
 class AwayPack(msgspec.Struct, frozen=True):
@@ -86,6 +87,15 @@ class AwayPacks:
     def sends(self) -> bool:
         """Return whether packs go outside."""
         return self._outside.address is not None
+
+    @property
+    def cold(self) -> str | None:
+        """Where packs of the cold tier go."""
+        return self._outside.cold
+
+    def check(self, address: str) -> None:
+        """Raise what is wrong with a place."""
+        self._at(address).check()
 
     def marker(self, name: str) -> Path:
         """The file that says where a pack is."""
@@ -115,9 +125,12 @@ class AwayPacks:
             return [one.name[: -len(_AWAY)] for one in entries if one.name.endswith(_AWAY)]
         return []
 
-    def sizes(self) -> dict[str, int]:
+    def sizes(self, *, cold: bool = True) -> dict[str, int]:
         """The packs that are outside, with their bytes. Raises IoFailed as `find` does."""
-        return {name: found.size for name in self.names() if (found := self.find(name)) is not None}
+        found = ((name, self.find(name)) for name in self.names())
+        return {
+            name: one.size for name, one in found if one is not None and (cold or one.tier is not Tier.COLD)
+        }
 
     def forget(self, name: str | None = None) -> None:
         """Look at the files again."""
@@ -144,8 +157,22 @@ class AwayPacks:
                 target = f"packs/{name}-{os.urandom(4).hex()}.pack"
                 storage.put(target, stream)
         found = AwayPack(address, target, size, tier)
+        if tier is Tier.COLD:  # nothing is kept here
+            self.require_same(found, path)
         write_atomic(self.marker(name), msgspec.json.encode(found), mode=0o600)
         return found
+
+    def require_same(self, found: AwayPack, path: Path) -> None:
+        """Read a pack that was sent, and compare it with what is here. Raises StorageRefused."""
+        with path.open("rb") as stream:
+            for start in range(0, found.size, BLOCK_BYTES):
+                here = stream.read(min(BLOCK_BYTES, found.size - start))
+                if self._at(found.address).read(found.object, start, len(here)) != here:
+                    raise StorageRefused(
+                        f"{found.address} gives back something else than what was stored in {found.object}",
+                        details={"address": found.address, "name": found.object},
+                        hint="look whether the place is sound; what was sent is still here",
+                    )
 
     def mark_dead(self, name: str, places: Iterable[tuple[int, int]]) -> None:
         """Note items that are not needed. Best effort, as marks in packs are."""

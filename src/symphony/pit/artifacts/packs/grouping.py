@@ -7,7 +7,7 @@ places are marked as dead after that, and `repacking` takes the packs away that 
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from symphony.pit.artifacts.packs.frames import Item, ItemKind
@@ -16,6 +16,7 @@ from symphony.pit.artifacts.packs.index import Row
 from symphony.pit.artifacts.packs.manifests import Manifest, ManifestDamaged
 from symphony.pit.artifacts.packs.packs import ENTRY_BYTES, FRAME_BYTES, TOGETHER_BYTES, Packs
 from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged
+from symphony.ports.retention import Tier
 
 WARM_BYTES = 2 << 20
 """Items of the warm tier are compressed together up to so many bytes: any of them costs that to read."""
@@ -32,9 +33,10 @@ class Grouping:
     """
 
     def __init__(
-        self, packs: Packs, exclusively: Callable[[], AbstractContextManager[None]], *, warm: bool
+        self, packs: Packs, exclusively: Callable[[], AbstractContextManager[None]], tier: Tier
     ) -> None:
-        self._packs, self._exclusively, self._warm = packs, exclusively, warm
+        self._packs, self._exclusively, self._tier = packs, exclusively, tier
+        self._warm = tier is not Tier.HOT
         self._reading = packs.reading()
         self._groups: dict[int, list[tuple[Row, Item, bytes]]] = {kind: [] for kind in ItemKind}
         self._raw = dict.fromkeys(ItemKind, 0)
@@ -55,6 +57,14 @@ class Grouping:
             self._close(kind)
         self._groups[kind].append((row, Item(row.digest, kind, 0, len(body), row.size), body))
         self._raw[kind] += size
+
+    def add_frame(self, frame: PendingFrame, rows: Sequence[Row]) -> None:
+        """Move all items of a frame, compressed as they are."""
+        self._frames.append(frame)
+        self._places += rows
+        self._size += len(frame.payload)
+        if self._size > _BATCH_BYTES:
+            self._flush()
 
     def end(self) -> None:
         """Store all that waits."""
@@ -87,15 +97,11 @@ class Grouping:
         if not group:
             return
         frame = self._packs.framing.framed_items([(item, body) for _, item, body in group], warm=self._warm)
-        self._frames.append(frame)
-        self._places += [row for row, _, _ in group]
-        self._size += len(frame.payload)
-        if self._size > _BATCH_BYTES:
-            self._flush()
+        self.add_frame(frame, [row for row, _, _ in group])
 
     def _flush(self) -> None:
         frames, places = self._frames, self._places
         self._frames, self._places, self._size = [], [], 0
         if frames:
             with self._exclusively():
-                self.moved += self._packs.move(frames, places, warm=self._warm, mark=True)
+                self.moved += self._packs.move(frames, places, self._tier, mark=True)

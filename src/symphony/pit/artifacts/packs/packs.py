@@ -45,6 +45,7 @@ from symphony.pit.artifacts.packs.scanning import (
     raw_of,
     row_of,
 )
+from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 from symphony.ports.retention import Tier
 
 T = TypeVar("T")
@@ -103,8 +104,10 @@ class Packs:
         self._pid = os.getpid()
         self._writing = threading.Lock()
         self._waiting: deque[_Ticket] = deque()
-        self._appended: dict[bool, tuple[Appended, int]] = {}
-        """The pack that this store appends to, with its number: a hot one and a warm one (True)."""
+        self._appended: dict[Tier, tuple[Appended, int]] = {}
+        """The pack of each tier that this store appends to, with its number."""
+        self._begun: list[str] = []
+        """Packs that were begun for the cold tier."""
 
     # -- adding
 
@@ -123,8 +126,8 @@ class Packs:
     def release(self) -> None:
         """Let others append to the packs that this store has appended to."""
         with self._writing:
-            for warm in (False, True):
-                self._let_go(warm=warm)
+            for tier in Tier:
+                self._let_go(tier)
 
     def _add_waiting(self) -> None:
         batch: list[_Ticket] = []
@@ -143,7 +146,12 @@ class Packs:
                 ticket.done = True
 
     def move(
-        self, frames: Sequence[PendingFrame], places: Sequence[Row], *, warm: bool = False, mark: bool = False
+        self,
+        frames: Sequence[PendingFrame],
+        places: Sequence[Row],
+        tier: Tier = Tier.HOT,
+        *,
+        mark: bool = False,
     ) -> int:
         """Store items again that are at `places`, each once; how many are found in the new place from now on.
 
@@ -164,20 +172,21 @@ class Packs:
                 index.scanned(number, found.end)
 
         with self._writing:
-            self._append(frames, enter, warm=warm)
+            self._append(frames, enter, tier)
         self._mark_dead([*stray, *(row for row in moved if mark)])
         return len(moved)
 
-    def begin_pack(self) -> None:
-        """Let the next items that are moved into a warm pack go into a new one."""
+    def begun(self) -> list[str]:
+        """The packs that were begun for the cold tier, to be sent. Nothing more goes into them."""
         with self._writing:
-            self._let_go(warm=True)
-            self._open_new(warm=True)
+            self._let_go(Tier.COLD)
+            begun, self._begun = self._begun, []
+        return begun
 
     def _append(
-        self, frames: Sequence[PendingFrame], enter: Enter | None = None, *, warm: bool = False
+        self, frames: Sequence[PendingFrame], enter: Enter | None = None, tier: Tier = Tier.HOT
     ) -> None:
-        (pack, pack_number), enter = self._appendable(warm=warm), enter or self._indexed.enter
+        (pack, pack_number), enter = self._appendable(tier), enter or self._indexed.enter
         rows, manifests, pieces, at = list[Row](), dict[bytes, Manifest](), list[bytes](), pack.size
         touched = self.now()
         for one in frames:
@@ -190,48 +199,51 @@ class Packs:
             at = frame.end
         try:
             pack = append(pack, b"".join(pieces), sync=True)
-            self._appended[warm] = pack, pack_number
+            self._appended[tier] = pack, pack_number
         except BaseException:
-            self._let_go(warm=warm)  # its length is looked at again
+            self._let_go(tier)  # its length is looked at again
             raise
         found = Scanned(pack.size, rows, manifests)
         self.ask(lambda index: enter(index, pack_number, found))
         if pack.size >= PACK_BYTES:
-            self._let_go(warm=warm)
+            self._let_go(tier)
             if self.on_full is not None:
                 self.on_full()
 
-    def _appendable(self, *, warm: bool) -> tuple[Appended, int]:
+    def _appendable(self, tier: Tier) -> tuple[Appended, int]:
         """A pack that only this store appends to, and its number."""
         self._check_fork()
-        known = self._appended.get(warm)
+        known = self._appended.get(tier)
         if known is not None and self.files.in_place(known[0]):
             return known
-        self._let_go(warm=warm)
+        self._let_go(tier)
         with io_errors(f"store a body in {self.files.folder}"):
             self.files.prepare()
-            for name in self.ask(lambda index: index.with_room(PACK_BYTES, _CANDIDATES)):
-                pack = self.files.appendable(name, warm=warm)
+            room = lambda index: index.with_room(PACK_BYTES, _CANDIDATES)  # noqa: E731
+            for name in [] if tier is Tier.COLD else self.ask(room):
+                pack = self.files.appendable(name, warm=tier is Tier.WARM)
                 if pack is not None:
-                    self._appended[warm] = pack, self.caught_up(pack)
-                    return self._appended[warm]
-        return self._open_new(warm=warm)
+                    self._appended[tier] = pack, self.caught_up(pack)
+                    return self._appended[tier]
+        return self._open_new(tier)
 
-    def _open_new(self, *, warm: bool) -> tuple[Appended, int]:
+    def _open_new(self, tier: Tier) -> tuple[Appended, int]:
         with io_errors(f"store a body in {self.files.folder}"):
-            pack = self.files.new(warm=warm)
+            pack = self.files.new(warm=tier is not Tier.HOT)
 
         def begun(index: PackIndex) -> int:
             with index.changes():
                 return index.add_pack(pack.name, pack.size)
 
-        self._appended[warm] = pack, self.ask(begun)
-        return self._appended[warm]
+        if tier is Tier.COLD:
+            self._begun.append(pack.name)
+        self._appended[tier] = pack, self.ask(begun)
+        return self._appended[tier]
 
-    def _let_go(self, *, warm: bool) -> None:
+    def _let_go(self, tier: Tier) -> None:
         self._check_fork()
-        if warm in self._appended:
-            release_lock(self._appended.pop(warm)[0].fd)
+        if tier in self._appended:
+            release_lock(self._appended.pop(tier)[0].fd)
 
     # -- reading
 
@@ -310,7 +322,7 @@ class Packs:
             raise
 
     def remove(self, digests: Collection[bytes]) -> None:
-        """Forget bodies. Their chunks stay until `sweep`."""
+        """Forget bodies. Their chunks stay until `sweep`; what is in a place that does not answer stays."""
         gone, manifests = list[Row](), list[Manifest]()
         for digest in digests:
             if (row := self.find(digest)) is None:
@@ -321,6 +333,9 @@ class Packs:
                     manifests.append(self.manifest(row))
                 except (ItemAbsent, ItemDamaged):
                     logger.debug("the chunks of a damaged body stay", exc_info=True)
+                except (StorageUnreachable, StorageRefused) as why:
+                    logger.warning("an artifact outside is not deleted for now: %s", why)
+                    gone.pop()
 
         def forget(index: PackIndex) -> None:
             with index.changes():
@@ -412,17 +427,20 @@ class Reading:
         rows = self._packs.ask(lambda index: index.find_all(digests, kind))
         self._known = {row.digest: row for row in rows if row is not None}
 
-    def item(self, digest: bytes, kind: ItemKind, *, alive: bool = False, near: bool = False) -> bytes:
+    def item(
+        self, digest: bytes, kind: ItemKind, *, alive: bool = False, near: bool = False, hot: bool = False
+    ) -> bytes:
         """The bytes of an item, compared with their checksum, not with the digest.
 
         With `alive`, one that is marked as dead counts as damaged. With `near`, nothing is asked for outside.
-        Raises ItemAbsent, ItemDamaged, IoFailed; ItemFar with `near`.
+        With `hot`, what is in another tier is absent. Raises ItemAbsent, ItemDamaged, IoFailed; ItemFar with
+        `near`.
         """
         for again in (False, True):
             row = self._known.get(digest)
             if row is None or row.kind != kind:
                 row = self._packs.find_item(digest, kind)
-            if row is None:
+            if row is None or (hot and self._packs.tier(row) is not Tier.HOT):
                 break
             try:
                 return self._at(row, alive, near)

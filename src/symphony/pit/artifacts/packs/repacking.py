@@ -112,7 +112,7 @@ def _give_up(packs: Packs, rows: list[Row], *, lossy: bool) -> None:
 
 
 def _move(packs: Packs, name: str, number: int, reader: PackReader | AwayReader, *, lossy: bool) -> None:
-    warm = packs.files.tier(name) is not Tier.HOT
+    tier = Tier.HOT if packs.files.tier(name) is Tier.HOT else Tier.WARM
     batch, places, size = list[PendingFrame](), list[Row](), 0
     for frame in frames(name, reader.read, PACK_HEAD_BYTES, reader.size()):
         if isinstance(frame, Lost):
@@ -120,14 +120,14 @@ def _move(packs: Packs, name: str, number: int, reader: PackReader | AwayReader,
         rows = needed(packs, frame, number) if isinstance(frame, PackFrame) else []
         if not rows or not isinstance(frame, PackFrame):
             continue
-        batch.append(_kept(packs, reader, frame, rows, warm=warm))
+        batch.append(_kept(packs, reader, frame, rows, warm=tier is Tier.WARM))
         places += rows
         size += len(batch[-1].payload)
         if size > _BATCH_BYTES:
-            packs.move(batch, places, warm=warm)
+            packs.move(batch, places, tier)
             batch, places, size = [], [], 0
     if batch:
-        packs.move(batch, places, warm=warm)
+        packs.move(batch, places, tier)
 
 
 def needed(packs: Packs, frame: PackFrame, number: int) -> list[Row]:

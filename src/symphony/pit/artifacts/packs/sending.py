@@ -4,12 +4,16 @@ A pack that is sent gets no more entries. It is durable outside before `NAME.awa
 is found here. A pack that somebody appends to is left for the next time.
 """
 
+from collections.abc import Iterable
+
 from symphony.commons.filesystem import release_lock
 from symphony.pit.artifacts.base.failures import io_errors
 from symphony.pit.artifacts.packs.away import Sent
+from symphony.pit.artifacts.packs.files import Appended
 from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES
 from symphony.pit.artifacts.packs.index import PackIndex
 from symphony.pit.artifacts.packs.packs import Packs
+from symphony.ports.retention import Tier
 
 
 def send(packs: Packs, *, least_bytes: int = 0) -> Sent:
@@ -25,16 +29,7 @@ def send(packs: Packs, *, least_bytes: int = 0) -> Sent:
         try:
             if packs.files.away.find(name) is not None:  # somebody else has just sent it
                 continue
-            number, size = packs.caught_up(pack), pack.size
-            with io_errors(f"send pack {name}"):
-                tier = packs.files.tier(name)
-                packs.files.away.send(name, packs.files.path(name), size, tier=tier)
-
-            def whole(index: PackIndex, number: int = number, size: int = size) -> None:
-                with index.changes():
-                    index.scanned(number, size)  # whatever was torn at its end: nothing more will come
-
-            packs.ask(whole)
+            size = _send(packs, pack, packs.files.tier(name), None)
             sent = Sent(sent.packs + 1, sent.bytes + size)
         finally:
             release_lock(pack.fd)
@@ -42,6 +37,38 @@ def send(packs: Packs, *, least_bytes: int = 0) -> Sent:
         packs.files.away.clear()
         packs.files.away.evict()
     return sent
+
+
+def send_cold(packs: Packs, names: Iterable[str]) -> Sent:
+    """Send packs of the warm tier to where cold ones go, and delete them here once they are there.
+
+    Raises StorageUnreachable, StorageRefused, StorageFull, IoFailed.
+    """
+    sent = Sent(0, 0)
+    for name in names:
+        if (pack := packs.files.locked(name)) is None:
+            continue
+        try:
+            size = _send(packs, pack, Tier.COLD, packs.files.away.cold)
+            packs.files.drop_copy(name)
+            sent = Sent(sent.packs + 1, sent.bytes + size)
+        finally:
+            release_lock(pack.fd)
+    return sent
+
+
+def _send(packs: Packs, pack: Appended, tier: Tier, address: str | None) -> int:
+    """Send a locked pack; its bytes."""
+    name, number, size = pack.name, packs.caught_up(pack), pack.size
+    with io_errors(f"send pack {name}"):
+        packs.files.away.send(name, packs.files.path(name), size, tier=tier, address=address)
+
+    def whole(index: PackIndex) -> None:
+        with index.changes():
+            index.scanned(number, size)  # whatever was torn at its end: nothing more will come
+
+    packs.ask(whole)
+    return size
 
 
 def unsent(packs: Packs, least_bytes: int = 0) -> dict[str, int]:

@@ -274,8 +274,7 @@ class FileArtifacts:
         """The bytes of a body, or None if it is not there. Not verified."""
         if (body := self._unsettled.body(digest)) is not None:
             return len(body)
-        found = self._bodies.stat(digest)
-        return None if found is None else found.size
+        return None if (found := self._bodies.stat(digest)) is None else found.size
 
     def holds(self, ref: ArtifactRef) -> bool:
         """Return whether a body of this size is there, unverified; collection spares it as if put now."""
@@ -429,23 +428,25 @@ class FileArtifacts:
         """Move artifacts to tiers, each with the reason; those that are there now and were not."""
         if not self._ready_to_clear() or self._trash.damaged():
             return Collected(0, 0)
-        moved = self._tiers.move(found, self._trash.standings().all)
-        self._bodies.tidy(self._alone)
-        return moved
+        return self._tiers.move(found, self._trash.standings().all, tidy=True)
+
+    def tier_of(self, digest: Digest) -> Tier:
+        """Return the tier of an artifact, hot if it is not there."""
+        return self._bodies.tier(digest)
 
     def tier_sizes(self) -> Mapping[Tier, int]:
         """Return how many bytes are stored in each tier."""
         self.settle()
         return self._tiers.sizes()
 
-    def log_reads(self) -> None:
-        """Record the reads of this process that are not recorded yet. Those of the last hour count once."""
-        if digests := self._reads.taken():
+    def log_reads(self, *, forget: bool = False) -> None:
+        """Record the reads of this process that are not recorded, and make hot what was read."""
+        if (digests := self._reads.taken()) and not forget:
             with suppress(SymphonyError):  # a store that is not ours to write
-                self._tiers.note(digests)
                 now_s = self._bodies.now()
                 if records := self._ledger.ask(lambda index: index.news_of(digests, now_s)):
                     self._ledger.append(*records, durable=False)
+                self._tiers.raise_read(digests)
 
     @property
     def wrote(self) -> bool:
@@ -458,16 +459,15 @@ class FileArtifacts:
         return self._sender.send() if self.root.is_dir() else Sent(0, 0)
 
     def sent(self) -> tuple[Sent, Sent]:
-        """Return how much lies outside, and how much has not been sent."""
+        """Return how much lies outside, but for what is cold, and how much has not been sent."""
         packs = self._bodies.packs
-        outside, left = packs.files.away.sizes(), unsent(packs)
+        outside, left = packs.files.away.sizes(cold=False), unsent(packs)
         return Sent(len(outside), sum(outside.values())), Sent(len(left), sum(left.values()))
 
     def close(self) -> None:
         """Settle, and close what is open; the next use opens it again."""
         self.settle()
         self.log_reads()
-        self._tiers.raise_read()
         self._sender.close()
         self._ledger.close()
         self._bodies.close()

@@ -385,6 +385,11 @@ class MemoryArtifacts:
                 self._entries[one.digest].tier = tier
             return _counted([one for one, _ in moved])
 
+    def tier_of(self, digest: Digest) -> Tier:
+        """Return the tier of an artifact, hot if it is not there."""
+        entry = self._entries.get(digest)
+        return Tier.HOT if entry is None else entry.tier
+
     def tier_sizes(self) -> Mapping[Tier, int]:
         """Return how many bytes are stored in each tier."""
         with self._mutex:
@@ -396,7 +401,7 @@ class MemoryArtifacts:
     def make_ready(self) -> None:
         """Nothing is encrypted."""
 
-    def log_reads(self) -> None:
+    def log_reads(self, *, forget: bool = False) -> None:
         """Reads are counted at once."""
 
     def close(self) -> None:

@@ -3,14 +3,11 @@
 The packs say themselves in which tier they are. The log is told of moves for those who follow it.
 """
 
-import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.bodies.bodies import Bodies, alone
 from symphony.pit.artifacts.bodies.tiering import BodyTiers
 from symphony.pit.artifacts.metadata.ledger import Ledger
@@ -20,11 +17,9 @@ from symphony.ports.retention import Standing, Tier
 from symphony.ports.values import Digest
 
 RAISED_BYTES_MAX: Final = 64 << 20
-"""So much of what was read comes back when a store is closed; the rest does with the next upkeep."""
-_RAISED_MANY: Final = 1_000
+"""So much of what was read comes back when reads are recorded; the rest does with the next upkeep."""
 _PAGE: Final = 1_000
-
-logger = logging.getLogger(__name__)
+_RANK: Final = {Tier.HOT: 0, Tier.WARM: 1, Tier.COLD: 2}
 
 
 class StoreTiers:
@@ -38,8 +33,8 @@ class StoreTiers:
         exclusively: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._root, self._bodies, self._ledger = root, bodies, ledger
+        self._exclusively = exclusively
         self._moving = BodyTiers(bodies, exclusively)
-        self._read, self._mutex = set[Digest](), threading.Lock()
 
     def sizes(self) -> dict[Tier, int]:
         """Return the bytes that are stored in each tier."""
@@ -51,48 +46,48 @@ class StoreTiers:
                 found[tiers.get(number, Tier.HOT)] += sizes.get(name, 0)
         return found
 
-    def move(self, found: Sequence[tuple[Standing, Tier, str]], all_of: Iterable[Standing]) -> Collected:
-        """Move artifacts to tiers; `all_of` the store stays where it is. Nothing if another process does."""
+    def move(
+        self,
+        found: Sequence[tuple[Standing, Tier, str]],
+        all_of: Iterable[Standing] = (),
+        *,
+        tidy: bool = False,
+    ) -> Collected:
+        """Move artifacts to tiers, none if another process does so; `all_of` the store is looked at for that.
+
+        With `tidy`, packs are rewritten of which most has left.
+        """
         with alone(self._root / "tiers.lock") as nobody:
             if not nobody:
                 return Collected(0, 0)
-            cooled = [one for one, tier, _ in found if tier is Tier.WARM]
-            raised = [one.digest for one, tier, _ in found if tier is Tier.HOT]
-            if cooled:
-                going = {one.digest for one in cooled}
-                cooled.sort(key=similarity)
-                self._moving.cool(
-                    (one.digest for one in cooled),
-                    lambda: (
-                        one.digest for one in all_of if one.tier is Tier.HOT and one.digest not in going
-                    ),
-                )
+            raised = [one.digest for one, tier, _ in found if _RANK[tier] < _RANK[one.tier]]
             if raised:
                 self._moving.raise_up(raised)
-            return self._told(found)
+            going = {one.digest: tier for one, tier, _ in found}
+            for to, move in ((Tier.WARM, self._moving.cool), (Tier.COLD, self._moving.freeze)):
+                some = [one for one, tier, _ in found if tier is to]
+                if some:
+                    then = ((one.digest, going.get(one.digest, one.tier)) for one in all_of)
+                    hotter = [digest for digest, tier in then if _RANK[tier] < _RANK[to]]
+                    move([one.digest for one in sorted(some, key=similarity)], hotter)
+            moved = self._told(found)
+        if tidy:
+            self._bodies.tidy(self._exclusively)
+        return moved
 
-    def note(self, digests: Iterable[Digest]) -> None:
-        """Remember what was read and is not hot, as far as that is not too much."""
-        with self._mutex:
-            for digest in digests:
-                if len(self._read) < _RAISED_MANY and self._bodies.tier(digest) is not Tier.HOT:
-                    self._read.add(digest)
-
-    def raise_read(self) -> None:
-        """Move what was read to the hot tier."""
-        with self._mutex:
-            read, self._read = self._read, set()
+    def raise_read(self, read: Iterable[Digest]) -> None:
+        """Move what was read to the hot tier, as far as that is not too much."""
         going, left = list[tuple[Standing, Tier, str]](), RAISED_BYTES_MAX
-        for digest in sorted(read):
-            stored = self._bodies.stat(digest)
-            if stored is not None and stored.size <= left:
-                going.append((Standing(digest=digest, size=stored.size), Tier.HOT, "it was used"))
+        for digest in read:
+            if (tier := self._bodies.tier(digest)) is Tier.HOT or (
+                stored := self._bodies.stat(digest)
+            ) is None:
+                continue
+            if stored.size <= left:
+                going.append((Standing(digest=digest, size=stored.size, tier=tier), Tier.HOT, "it was used"))
                 left -= stored.size
-        try:
-            if going:
-                self.move(going, ())
-        except SymphonyError as error:  # that it was read is recorded
-            logger.debug("what was read stays in its tier for now: %s", error)
+        if going:
+            self.move(going)
 
     def _told(self, found: Sequence[tuple[Standing, Tier, str]]) -> Collected:
         """Record what is in its new tier now."""

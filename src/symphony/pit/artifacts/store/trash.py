@@ -86,8 +86,7 @@ class Trash:
         total, latest = Collected(0, 0), self._latest(min_age_s)
         for page in _pages([one for one in found if one.trashed_at is not None]):
             with self._alone():
-                going = self._unchanged(page, latest)
-                self._delete(going)
+                going = self._delete(self._unchanged(page, latest))
             total = _plus(total, going)
         self._forget_deleted()
         self._ledger.compact()
@@ -104,8 +103,7 @@ class Trash:
         idle = [one for one in known if one.put_at <= latest and not one.kept]
         for page in _pages(idle):
             with self._alone():
-                going = self._unchanged(page, latest)
-                self._delete(going)
+                going = self._delete(self._unchanged(page, latest))
             total = _plus(total, going)
         self._ledger.compact()
         return total
@@ -165,10 +163,13 @@ class Trash:
             and compared(now.get(one.digest) or Standing(digest=one.digest)) == compared(one)
         ]
 
-    def _delete(self, going: Sequence[Standing]) -> None:
-        if going:
-            self._bodies.remove([one.digest for one in going])
-            self._ledger.append(*(Gone(one.digest) for one in going), durable=False)
+    def _delete(self, going: Sequence[Standing]) -> list[Standing]:
+        """Delete bodies; those that are gone. What lies in a place that does not answer may be left."""
+        self._bodies.remove([one.digest for one in going])
+        gone = [one for one in going if self._bodies.stat(one.digest) is None]
+        if gone:
+            self._ledger.append(*(Gone(one.digest) for one in gone), durable=False)
+        return gone
 
     def _forget_deleted(self) -> None:
         """Record what a process that died meanwhile has deleted from the trash."""

@@ -31,8 +31,9 @@ def tier_verdicts(found: Sequence[Standing], policy: TierPolicy, now_s: float) -
     2. What was used within `rest_s` belongs into the hot tier, and what was stored within it is not moved out
        of that.
     3. What a `hot` rule fits, or may fit, belongs into the hot tier.
-    4. What a `warm` rule fits belongs into the warm one.
-    5. The rest stays where it is: only use brings an artifact back.
+    4. What a `cold` rule fits belongs into the cold tier.
+    5. What a `warm` rule fits belongs into the warm tier, unless it is cold.
+    6. The rest stays where it is: only use brings an artifact back.
     """
     return [_verdict(one, policy, now_s) for one in found]
 
@@ -48,11 +49,12 @@ def _verdict(one: Standing, policy: TierPolicy, now_s: float) -> TierVerdict:
         return told(Tier.HOT, "used", "it was used a short time ago")
     if one.tier is Tier.HOT and one.put_at > latest:
         return told(Tier.HOT, "new", "it was stored a short time ago")
-    for tier in (Tier.HOT, Tier.WARM):
+    for tier in (Tier.HOT, Tier.COLD, Tier.WARM):
         for rule in policy.rules:
             known = fits(rule.condition, one, now_s) if rule.tier == tier else False
             if known:
-                return told(tier, rule.name, f"{tier}: {words(rule.condition)}")
+                stays = tier is Tier.WARM and one.tier is Tier.COLD
+                return told(one.tier if stays else tier, rule.name, f"{tier}: {words(rule.condition)}")
             if known is None and tier is Tier.HOT:
                 why = f"{tier}, since not all of this is known: {words(rule.condition)}"
                 return told(tier, rule.name, why)
