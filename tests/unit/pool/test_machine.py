@@ -168,6 +168,19 @@ def test_a_model_that_is_not_used_makes_room_at_once() -> None:
     assert scene.tick() == [StopModel("a")]
 
 
+def test_what_a_run_needs_soon_stays_though_the_others_were_used_just_now() -> None:
+    scene = Scene(bytes_max=20, policy=LOOKAHEAD)
+    scene.hot("a", "b")
+    scene.announce("run", a=2)
+    scene.ask("1", "b")
+    scene.release("1")
+    assert scene.ask("2", "c") == []
+    assert scene.tick() == []
+    assert scene.pool.due_s(scene.now_s) == scene.now_s + LINGER_S
+    scene.now_s += LINGER_S
+    assert scene.tick() == [StopModel("b")]
+
+
 def test_a_model_that_is_drained_is_given_to_nobody_else() -> None:
     scene = Scene(bytes_max=10, slots=2)
     scene.hot("a")

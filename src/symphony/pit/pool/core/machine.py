@@ -347,6 +347,8 @@ class PoolMachine:
             if other.goes_s <= now_s:
                 leaving.append(other)
                 self._drain(other, f"room for {entry.model.name}", now_s)
+            elif not other.users and not other.waiting:
+                break  # it goes in a moment; those that follow are needed sooner
         return False
 
     def _by_need(self, entries: Iterable[ModelEntry]) -> list[ModelEntry]:
