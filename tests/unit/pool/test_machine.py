@@ -170,9 +170,11 @@ def test_a_model_that_is_not_used_makes_room_at_once() -> None:
 
 def test_what_a_run_needs_soon_stays_though_the_others_were_used_just_now() -> None:
     scene = Scene(bytes_max=20, policy=LOOKAHEAD)
-    scene.hot("a", "b")
+    scene.hot("a")
     scene.announce("run", a=2)
     scene.ask("1", "b")
+    scene.now_s += 2
+    scene.ready("b")
     scene.release("1")
     assert scene.ask("2", "c") == []
     assert scene.tick() == []
