@@ -8,8 +8,10 @@ import pytest
 from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger, read_whole
+from symphony.pit.artifacts.store import trash
 from symphony.pit.artifacts.store.checking import StoreCheck
 from symphony.ports.artifacts import ArtifactMissing
+from symphony.ports.retention import StoredName
 from symphony.ports.values import ArtifactRef, Digest
 
 ANY_AGE = -10.0
@@ -65,6 +67,23 @@ def test_to_look_at_the_facts_writes_nothing(tmp_path: Path) -> None:
     before = files(tmp_path)
     assert len(FileArtifacts(tmp_path).standings().all) == 4
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_the_facts_come_page_by_page_and_know_what_is_on_other_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, writes: bool
+) -> None:
+    monkeypatch.setattr(trash, "_LOOKED_AT", 2)
+    store = FileArtifacts(tmp_path)
+    refs = [put(store, b"%d" % number, "name") for number in range(5)]
+    with store.look(writes=writes) as found:
+        pages = list(found.pages())
+        assert list(found.pages()) == pages
+    assert [len(page) for page in pages] == [2, 2, 1]
+    told = {one.digest: one.names for page in pages for one in page}
+    assert list(told) == sorted(ref.digest for ref in refs)
+    for number, ref in enumerate(refs):
+        assert told[ref.digest] == (StoredName("name", given=True, newer=4 - number, version=number + 1),)
 
 
 def test_nothing_goes_while_lines_of_the_log_are_damaged(tmp_path: Path) -> None:

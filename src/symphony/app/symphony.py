@@ -241,14 +241,15 @@ class Symphony:
         """Forget cached results beyond the limits of the settings; return how many. Blocking."""
         return self._upkeep.prune_cache()
 
-    def clear(self, *, at_once: bool = False, dry_run: bool = False) -> "Clearing":
+    def clear(self, *, at_once: bool = False, dry_run: bool = False, explain: bool = True) -> "Clearing":
         """Move artifacts that may go to the trash, and delete those that were there for long enough.
 
         The settings under `retention` say which may go; without rules, those that no run refers to and nobody
         named. With `at_once` they are deleted now, but for those that were put a short time ago. With
-        `dry_run` nothing is changed. Blocking.
+        `dry_run` nothing is changed. The reason for each is given if you want it to `explain`, which takes
+        3 KB for each artifact. Blocking.
         """
-        return self._upkeep.clear(at_once=at_once, dry_run=dry_run)
+        return self._upkeep.clear(at_once=at_once, dry_run=dry_run, explain=explain)
 
     def tier(
         self, *, of: "Sequence[Digest]" = (), to: "Tier | None" = None, dry_run: bool = False

@@ -60,6 +60,7 @@ class Upkeep:
         *,
         at_once: bool = False,
         dry_run: bool = False,
+        explain: bool = True,
         out_of_time: Callable[[], bool] = lambda: False,
     ) -> Clearing:
         """Judge every artifact, and carry that out unless `dry_run`; see `pit.stale.clearing.clear`."""
@@ -69,9 +70,10 @@ class Upkeep:
             policy,
             self._parts.clock.now_s(),
             unended=self._unended,
-            known_besides=self._judged if policy.of_quality else None,
+            known_besides=self._known_quality() if policy.of_quality else None,
             at_once=at_once or policy.grace_s == 0,
             dry_run=dry_run,
+            explain=explain,
             out_of_time=out_of_time,
         )
 
@@ -85,7 +87,7 @@ class Upkeep:
             self._parts.artifacts,
             policy,
             self._parts.clock.now_s(),
-            known_besides=self._judged if policy.of_quality else None,
+            known_besides=self._known_quality() if policy.of_quality else None,
             least_bytes=least_bytes,
             dry_run=dry_run,
         )
@@ -162,7 +164,7 @@ class Upkeep:
             if self.run_limits.any:
                 self.prune_by_limits(out_of_time=lambda: clock.monotonic_s() > until)
             else:
-                self.clear(out_of_time=lambda: clock.monotonic_s() > until)
+                self.clear(explain=False, out_of_time=lambda: clock.monotonic_s() > until)
             if self._parts.config.tiers.rules is not None and clock.monotonic_s() < until:
                 self.tier(least_bytes=LITTLE_BYTES)
         except (SymphonyError, OSError) as error:
@@ -170,22 +172,26 @@ class Upkeep:
         return True
 
     def _cleared(self, out_of_time: Callable[[], bool] = lambda: False) -> tuple[Collected, float]:
-        found = self.clear(out_of_time=out_of_time)
+        found = self.clear(explain=False, out_of_time=out_of_time)
         now = found.trashed if found.trashed.objects else found.deleted
         return now, found.grace_s
 
-    def _judged(self, found: Sequence[Standing]) -> Sequence[Standing]:
-        """Return the facts with the quality of artifacts, as far as it is known.
+    def _known_quality(self) -> Callable[[Sequence[Standing]], Sequence[Standing]]:
+        """Return what adds the quality of artifacts to their facts, as far as it is known.
 
         The search does not know those in the trash: they are judged now, so that verdicts stay the same.
         """
         searching, store = self._parts.searching, self._parts.artifacts
         scores: dict[Digest, float | None] = {**searching.qualities()}
-        for one in found:
-            if one.trashed_at is not None and one.digest not in scores:
-                with contextlib.suppress(SymphonyError):
-                    scores[one.digest] = searching.quality(store.about(one.digest)).score
-        return [msgspec.structs.replace(one, quality=scores.get(one.digest)) for one in found]
+
+        def known(found: Sequence[Standing]) -> Sequence[Standing]:
+            for one in found:
+                if one.trashed_at is not None and one.digest not in scores:
+                    with contextlib.suppress(SymphonyError):
+                        scores[one.digest] = searching.quality(store.about(one.digest)).score
+            return [msgspec.structs.replace(one, quality=scores.get(one.digest)) for one in found]
+
+        return known
 
     def _unended(self, run_ids: AbstractSet[str]) -> AbstractSet[str]:
         """Return those that may go on, or of which that is not known."""

@@ -1,6 +1,7 @@
 """What stays in a home and what goes: facts about artifacts, verdicts, and a store that has a trash."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -127,6 +128,17 @@ class Standings(NamedTuple):
     damaged: int = 0
 
 
+class StandingPages(msgspec.Struct, frozen=True):
+    """The facts about all artifacts of a store, page by page, in the order of their digests.
+
+    `pages` may be called several times, as long as the look at the store is open. `damaged` is as in
+    `Standings`.
+    """
+
+    pages: Callable[[], Iterator[Sequence[Standing]]]
+    damaged: int = 0
+
+
 class RetainedStore(ArtifactStore, Protocol):
     """An artifact store whose artifacts go through a trash. Adapters pass tests/contracts/test_trash.py.
 
@@ -136,6 +148,13 @@ class RetainedStore(ArtifactStore, Protocol):
 
     def standings(self) -> Standings:
         """Return what is known of every artifact. Changes nothing."""
+        ...
+
+    def look(self, *, writes: bool = False) -> AbstractContextManager[StandingPages]:
+        """Open a look at all artifacts that needs little memory, however many there are.
+
+        It changes nothing unless it `writes`: then it is quicker if something is to be changed afterwards.
+        """
         ...
 
     def about(self, digest: Digest) -> ArtifactRecord:
@@ -212,6 +231,7 @@ class Judged(msgspec.Struct, frozen=True):
 class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a look at all artifacts, or, if `dry_run`, what it would be.
 
+    `judged` has every artifact if that was asked for. `waiting` are in the trash, and `stayed` not in it.
     `damaged`: lines of the store's records that cannot be read; nothing is moved or deleted then.
     `complete` is False if the time that was given was over before all was done.
     """
@@ -220,6 +240,8 @@ class Clearing(msgspec.Struct, frozen=True, kw_only=True):
     trashed: Collected = Collected(0, 0)
     deleted: Collected = Collected(0, 0)
     restored: Collected = Collected(0, 0)
+    waiting: int = 0
+    stayed: int = 0
     grace_s: float = 0.0
     damaged: int = 0
     dry_run: bool = False

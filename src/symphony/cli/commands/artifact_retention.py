@@ -33,10 +33,10 @@ def gc(context: click.Context, dry_run: bool, at_once: bool, yes: bool, as_json:
 
     opened = Symphony.open()
     if at_once and not dry_run and asking.asks(yes=yes):
-        ahead = opened.clear(at_once=True, dry_run=True)
+        ahead = opened.clear(at_once=True, dry_run=True, explain=False)
         if ahead.deleted.objects and not asking.agreed(clearing.question(ahead)):
             return exits.FAILED
-    found = opened.clear(at_once=at_once, dry_run=dry_run)
+    found = opened.clear(at_once=at_once, dry_run=dry_run, explain=dry_run or as_json)
     if as_json:
         output.say_json(documents.of_clearing(found))
     else:

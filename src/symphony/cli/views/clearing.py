@@ -1,6 +1,5 @@
 """The words of `artifacts gc`."""
 
-from collections import Counter
 from typing import Final
 
 from symphony.cli.console import output
@@ -36,7 +35,6 @@ def damaged_lines(count: int) -> str:
 
 
 def _summary(found: Clearing) -> str:
-    fates = Counter(one.fate for one in found.judged)
     would = "would be " if found.dry_run else ""
     lines = list[str]()
     if found.deleted.objects:
@@ -46,13 +44,11 @@ def _summary(found: Clearing) -> str:
         lines.append(f"{_told(found.trashed)} {would}moved to the trash, for {grace}")
     if found.restored.objects:
         lines.append(f"{_told(found.restored)} {would}brought back from the trash")
-    if fates[Fate.WAITS]:
-        lines.append(f"{output.count(fates[Fate.WAITS], 'artifact')} waiting in the trash")
+    if found.waiting:
+        lines.append(f"{output.count(found.waiting, 'artifact')} waiting in the trash")
     if not found.complete:
         lines.append("the rest was left for the next time")
-    lines.append(
-        f"{output.count(fates[Fate.STAYS], 'artifact')} {'would stay' if found.dry_run else 'stayed'}"
-    )
+    lines.append(f"{output.count(found.stayed, 'artifact')} {'would stay' if found.dry_run else 'stayed'}")
     return "".join(f"{line}\n" for line in lines)
 
 

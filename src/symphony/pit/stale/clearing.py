@@ -1,17 +1,23 @@
 """Carries verdicts out: artifacts into the trash, out of it, and away. Blocking."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import Final, TypeAlias
 
-from symphony.pit.stale.core.deciding import RetentionPolicy, verdicts
+from symphony.pit.stale.core.deciding import Judge, RetentionPolicy
 from symphony.ports.artifacts import Collected
-from symphony.ports.retention import Clearing, Fate, Judged, RetainedStore, Standing, Verdict
-from symphony.ports.values import Digest
+from symphony.ports.retention import (
+    Clearing,
+    Fate,
+    Judged,
+    RetainedStore,
+    Standing,
+    StandingPages,
+    Verdict,
+)
 
-_PAGE: Final = 1_000
 NOTHING: Final = Collected(0, 0)
+Amend: TypeAlias = Callable[[Sequence[Standing]], Sequence[Standing]]
 
 
 def clear(
@@ -20,9 +26,10 @@ def clear(
     now_s: float,
     *,
     unended: Callable[[AbstractSet[str]], AbstractSet[str]] = lambda _: frozenset(),
-    known_besides: Callable[[Sequence[Standing]], Sequence[Standing]] | None = None,
+    known_besides: Amend | None = None,
     at_once: bool = False,
     dry_run: bool = False,
+    explain: bool = True,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> Clearing:
     """Judge every artifact: move what goes to the trash, and delete what was there for long enough.
@@ -30,39 +37,99 @@ def clear(
     What is in the trash and stays by the rules of today comes back. With `at_once` all that goes is
     deleted, but for what was put a short time ago. `unended` tells which of some runs may go on;
     `known_besides` adds facts that the store does not have. With `dry_run` nothing is changed at all.
+    Only if it is to `explain` is what was judged remembered, which takes 3 KB for each artifact.
     """
-    found = store.standings()
-    if found.damaged:
-        return Clearing(damaged=found.damaged, grace_s=policy.grace_s, dry_run=dry_run)
-    facts = found.all if known_besides is None else known_besides(found.all)
-    runs = unended({run for one in facts for run in one.runs}) if policy.of_runs else frozenset[str]()
-    told = zip(found.all, facts, verdicts(facts, policy, now_s, unended=runs), strict=True)
-    judged = [
-        Judged(fact, verdict, _fate(fact, verdict, policy, now_s, at_once=at_once))
-        for _, fact, verdict in told
-    ]
+    judge = Judge(policy, now_s)
+    done = _Done(policy, dry_run=dry_run, explain=explain)
+    with store.look(writes=not dry_run) as found:
+        if found.damaged:
+            return Clearing(damaged=found.damaged, grace_s=policy.grace_s, dry_run=dry_run)
+        runs = _looked_through(found, judge, known_besides, of_runs=policy.of_runs)
+        going_on = unended(runs) if runs else frozenset[str]()
+        for page in found.pages():
+            if out_of_time():
+                done.complete = False
+                break
+            judged = [
+                Judged(fact, verdict, _fate(fact, verdict, policy, now_s, at_once=at_once))
+                for fact in (known_besides(page) if known_besides else page)
+                for verdict in (judge.verdict(fact, going_on),)
+            ]
+            done.told(judged)
+            if not dry_run:
+                _moved(store, page, judged, policy, done)
     if dry_run:
-        return _foreseen(judged, policy)
-    by_fate = defaultdict[Fate, list[tuple[Standing, str]]](list)
-    for standing, one in zip(found.all, judged, strict=True):
-        if one.fate not in (Fate.STAYS, Fate.WAITS):  # most do: nothing is remembered for them
-            by_fate[one.fate].append((standing, f"{one.verdict.rule}: {one.verdict.why}"))
-    deadline = _Deadline(out_of_time)
-    restored = _each(
-        by_fate[Fate.RESTORED], deadline, lambda some: store.restore(one.digest for one, _ in some)
-    )
-    going = by_fate[Fate.TRASHED] + [pair for pair in by_fate[Fate.DELETED] if pair[0].trashed_at is None]
-    min_age_s = policy.min_age_s
-    trashed = _each(going, deadline, lambda some: store.trash(some, min_age_s=min_age_s))
-    leaving = {one.digest for one, _ in by_fate[Fate.DELETED]}
-    swept = [one for one in _trashed_now(store, leaving, found.all) if one.trashed_at is not None]
-    deleted = store.sweep(swept, min_age_s=min_age_s) if not deadline.over else NOTHING
+        return done.clearing()
+    if done.complete:
+        done.deleted = _swept(store, policy, done.leaving)
     if at_once:
-        trashed = NOTHING
-    return Clearing(
-        judged=judged, trashed=trashed, deleted=deleted, restored=restored, grace_s=policy.grace_s,
-        complete=not deadline.over,
-    )  # fmt: skip
+        done.trashed = NOTHING
+    return done.clearing()
+
+
+def _looked_through(
+    found: StandingPages, judge: Judge, known_besides: Amend | None, *, of_runs: bool
+) -> AbstractSet[str]:
+    """Count every artifact if a rule needs that. Return the runs that refer to any, if `of_runs`."""
+    runs = set[str]()
+    if judge.counts or of_runs:
+        for page in found.pages():
+            for one in known_besides(page) if known_besides and judge.counts else page:
+                judge.count(one)
+                if of_runs:
+                    runs |= one.runs
+    return runs
+
+
+class _Done:
+    """What a clearing comes to, while it goes on."""
+
+    def __init__(self, policy: RetentionPolicy, *, dry_run: bool, explain: bool) -> None:
+        self._grace_s, self._dry_run, self._explain = policy.grace_s, dry_run, explain
+        self._judged = list[Judged]()
+        self.totals = dict.fromkeys(Fate, NOTHING)
+        self.trashed = self.deleted = self.restored = NOTHING
+        self.leaving = set[bytes]()
+        """The digests of what is to be deleted."""
+        self.complete = True
+
+    def told(self, judged: Sequence[Judged]) -> None:
+        for one in judged:
+            self.totals[one.fate] = _sum(self.totals[one.fate], Collected(1, one.standing.size))
+        if self._explain:
+            self._judged += judged
+
+    def clearing(self) -> Clearing:
+        totals = self.totals
+        foreseen = totals[Fate.TRASHED], totals[Fate.DELETED], totals[Fate.RESTORED]
+        done = foreseen if self._dry_run else (self.trashed, self.deleted, self.restored)
+        return Clearing(
+            judged=self._judged, trashed=done[0], deleted=done[1], restored=done[2],
+            waiting=totals[Fate.WAITS].objects, stayed=totals[Fate.STAYS].objects,
+            grace_s=self._grace_s, dry_run=self._dry_run, complete=self.complete,
+        )  # fmt: skip
+
+
+def _moved(
+    store: RetainedStore,
+    page: Sequence[Standing],
+    judged: Sequence[Judged],
+    policy: RetentionPolicy,
+    done: _Done,
+) -> None:
+    """Move what one page says into the trash or out of it."""
+    back, going = list[Standing](), list[tuple[Standing, str]]()
+    for standing, one in zip(page, judged, strict=True):
+        if one.fate is Fate.RESTORED:
+            back.append(standing)
+        elif one.fate in (Fate.TRASHED, Fate.DELETED) and standing.trashed_at is None:
+            going.append((standing, f"{one.verdict.rule}: {one.verdict.why}"))
+        if one.fate is Fate.DELETED:
+            done.leaving.add(bytes.fromhex(standing.digest))
+    if back:
+        done.restored = _sum(done.restored, store.restore(one.digest for one in back))
+    if going:
+        done.trashed = _sum(done.trashed, store.trash(going, min_age_s=policy.min_age_s))
 
 
 def _fate(one: Standing, verdict: Verdict, policy: RetentionPolicy, now_s: float, *, at_once: bool) -> Fate:
@@ -77,49 +144,14 @@ def _fate(one: Standing, verdict: Verdict, policy: RetentionPolicy, now_s: float
     return Fate.DELETED if one.trashed_at <= now_s - policy.grace_s else Fate.WAITS
 
 
-def _foreseen(judged: Sequence[Judged], policy: RetentionPolicy) -> Clearing:
-    def total(fate: Fate) -> Collected:
-        sizes = [one.standing.size for one in judged if one.fate is fate]
-        return Collected(len(sizes), sum(sizes))
-
-    return Clearing(
-        judged=judged, trashed=total(Fate.TRASHED), deleted=total(Fate.DELETED),
-        restored=total(Fate.RESTORED), grace_s=policy.grace_s, dry_run=True,
-    )  # fmt: skip
-
-
-def _trashed_now(
-    store: RetainedStore, leaving: AbstractSet[Digest], before: Sequence[Standing]
-) -> Iterator[Standing]:
-    """Yield those that are to be deleted, as they are after they were moved to the trash."""
+def _swept(store: RetainedStore, policy: RetentionPolicy, leaving: AbstractSet[bytes]) -> Collected:
+    """Delete what is to leave and is in the trash now; and what dead writers have left, whatever leaves."""
     if not leaving:
-        return
-    moved = any(one.trashed_at is None for one in before if one.digest in leaving)
-    for one in store.standings().all if moved else before:
-        if one.digest in leaving:
-            yield one
+        return store.sweep((), min_age_s=policy.min_age_s)
+    with store.look(writes=True) as found:
+        going = (one for page in found.pages() for one in page if bytes.fromhex(one.digest) in leaving)
+        return store.sweep(going, min_age_s=policy.min_age_s)
 
 
-class _Deadline:
-    """Remembers that the time is over."""
-
-    def __init__(self, out_of_time: Callable[[], bool]) -> None:
-        self._out_of_time, self.over = out_of_time, False
-
-    def passed(self) -> bool:
-        self.over = self.over or self._out_of_time()
-        return self.over
-
-
-def _each(
-    found: Sequence[tuple[Standing, str]],
-    deadline: _Deadline,
-    act: Callable[[Sequence[tuple[Standing, str]]], Collected],
-) -> Collected:
-    total = NOTHING
-    for start in range(0, len(found), _PAGE):
-        if deadline.passed():
-            break
-        done = act(found[start : start + _PAGE])
-        total = Collected(total.objects + done.objects, total.bytes + done.bytes)
-    return total
+def _sum(one: Collected, other: Collected) -> Collected:
+    return Collected(one.objects + other.objects, one.bytes + other.bytes)

@@ -85,12 +85,9 @@ def care_of(connection: sqlite3.Connection, digest: Digest) -> Care:
     return next(_sound(connection.execute(f"{_READ} WHERE digest = ?", (digest,))), Care(digest))
 
 
-def cares(connection: sqlite3.Connection, digests: Iterable[Digest] | None = None) -> Mapping[Digest, Care]:
-    """Return the rows of these bodies, or of all. Raises DatabaseBroken."""
-    if digests is None:
-        rows = connection.execute(_READ)
-    else:
-        rows = connection.execute(f"{_READ} WHERE {_AMONG}", (json.dumps(list(digests)),))
+def cares(connection: sqlite3.Connection, digests: Iterable[Digest]) -> Mapping[Digest, Care]:
+    """Return the rows of these bodies. Raises DatabaseBroken."""
+    rows = connection.execute(f"{_READ} WHERE {_AMONG}", (json.dumps(list(digests)),))
     return {care.digest: care for care in _sound(rows)}
 
 

@@ -2,8 +2,8 @@
 
 import json
 import sqlite3
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from typing import Final, TypeVar
 
@@ -17,51 +17,58 @@ from symphony.ports.values import Digest
 
 S = TypeVar("S", bound=tuple[object, ...])
 
-_OBJECTS: Final = """
+_AMONG: Final = "WHERE digest IN (SELECT value FROM json_each(?))"
+_OBJECTS: Final = f"""
 SELECT digest, size, content_type, created_at,
     sum = row_sum('objects', digest, size, content_type, created_at, sequence)
-FROM objects
-"""
-_NAMES: Final = """
+FROM objects {_AMONG}
+"""  # noqa: S608  # constants, as below
+_NAMES: Final = f"""
 SELECT digest, name, unclaimed, content_type,
     sum = row_sum('named', name, digest, sequence, unclaimed, content_type)
-FROM named {} ORDER BY sequence DESC
-"""
-_RUNS: Final = f"SELECT digest, run_id, sum = {links.SUM} FROM linked "  # noqa: S608  # constants
-_TAGS: Final = "SELECT digest, tag, sum = row_sum('tags', name, tag, number, digest, at) FROM tags "
-_NUMBERS: Final = "SELECT name, digest, max(number) FROM versions {} GROUP BY name, digest"
+FROM named {_AMONG} ORDER BY sequence DESC
+"""  # noqa: S608
+_RUNS: Final = f"SELECT digest, run_id, sum = {links.SUM} FROM linked {_AMONG}"  # noqa: S608
+_TAGS: Final = f"""
+SELECT digest, tag, sum = row_sum('tags', name, tag, number, digest, at) FROM tags {_AMONG}
+"""  # noqa: S608
+_NUMBERS: Final = f"SELECT name, digest, max(number) FROM versions {_AMONG} GROUP BY name, digest"  # noqa: S608
+_NEWER: Final = f"SELECT name, digest, newer FROM temp.ranks {_AMONG}"  # noqa: S608
+_RANK: Final = (
+    "DROP TABLE IF EXISTS temp.ranks",
+    """CREATE TEMP TABLE ranks AS SELECT name, digest,
+    row_number() OVER (PARTITION BY name ORDER BY sequence DESC) - 1 AS newer FROM named""",
+    "CREATE INDEX temp.ranks_of ON ranks (digest)",
+)
 _NO_RUNS: Final = frozenset[str]()
-_AMONG: Final = "WHERE digest IN (SELECT value FROM json_each(?))"
+
+
+def rank(connection: sqlite3.Connection) -> None:
+    """Count for each name of each body how many bodies got it later. SQLite does, in a file if it must."""
+    for statement in _RANK:
+        connection.execute(statement)
 
 
 def standings(
-    connection: sqlite3.Connection, digests: Iterable[Digest] | None = None
+    connection: sqlite3.Connection, digests: Collection[Digest], *, ranked: bool
 ) -> dict[Digest, Standing]:
-    """Return the facts about these bodies, or about all that are known.
+    """Return the facts about these bodies, as far as they are known.
 
-    `put_at` is when a body was first put. How many artifacts are newer of a name is counted among those
-    that are asked for. Raises DatabaseBroken, and SQLite's errors.
+    `put_at` is when a body was first put. How many artifacts are newer of a name is told only if `ranked`, as
+    `rank` has counted them. Raises DatabaseBroken, and SQLite's errors.
     """
-    among = () if digests is None else (json.dumps(list(digests)),)
-    where = "" if digests is None else _AMONG
+    among = (json.dumps(list(digests)),)
     cared, since = care.cares(connection, digests), care.counting_since(connection)
-    rows = connection.execute(_NUMBERS.format(where), among)
-    numbers = {(str(name), str(digest)): int(number) for name, digest, number in rows}
-    names, kinds, newer = defaultdict[str, list[StoredName]](list), dict[str, str](), Counter[str]()
-    rows = connection.execute(_NAMES.format(where), among)
-    for digest, name, unclaimed, kind, _ in _sound(tuple[str, str, int, str, int], rows):
-        names[digest].append(StoredName(name, unclaimed > 0, newer[name], numbers.get((name, digest), 0)))
-        kinds.setdefault(digest, kind)
-        newer[name] += 1
+    names, kinds = _names(connection, among, ranked=ranked)
     runs, same = dict[str, frozenset[str]](), dict[frozenset[str], frozenset[str]]()
-    for digest, run_id, _ in _sound(tuple[str, str, int], connection.execute(f"{_RUNS}{where}", among)):
+    for digest, run_id, _ in _sound(tuple[str, str, int], connection.execute(_RUNS, among)):
         more = runs.get(digest, _NO_RUNS) | {run_id}
         runs[digest] = same.setdefault(more, more)  # many bodies of few runs: one set for all of them
     tags, types = defaultdict[str, set[str]](set), dict[str, str]()
-    for digest, tag, _ in _sound(tuple[str, str, int], connection.execute(f"{_TAGS}{where}", among)):
+    for digest, tag, _ in _sound(tuple[str, str, int], connection.execute(_TAGS, among)):
         tags[digest].add(tag)
     out = dict[Digest, Standing]()
-    objects = _sound(tuple[str, int, str, float, int], connection.execute(f"{_OBJECTS}{where}", among))
+    objects = _sound(tuple[str, int, str, float, int], connection.execute(_OBJECTS, among))
     unknown = ((digest, 0, UNKNOWN_TYPE, 0.0, 1) for digest in cared if digest not in out)
     for one, size, kind, at, _ in chain(objects, unknown):
         found = cared.get(Digest(one)) or care.Care(Digest(one))
@@ -74,6 +81,22 @@ def standings(
             trashed_at=found.trashed, restored_at=found.restored,
         )  # fmt: skip
     return out
+
+
+def _names(
+    connection: sqlite3.Connection, among: tuple[str], *, ranked: bool
+) -> tuple[dict[str, list[StoredName]], dict[str, str]]:
+    """Return the names of bodies, the newest first, and the type under which each was put last."""
+    numbers = {(name, digest): int(number) for name, digest, number in connection.execute(_NUMBERS, among)}
+    rows = connection.execute(_NEWER, among) if ranked else ()
+    newer = {(name, digest): int(count) for name, digest, count in rows}
+    names, kinds = defaultdict[str, list[StoredName]](list), dict[str, str]()
+    sound = _sound(tuple[str, str, int, str, int], connection.execute(_NAMES, among))
+    for digest, name, unclaimed, kind, _ in sound:
+        key = name, digest
+        names[digest].append(StoredName(name, unclaimed > 0, newer.get(key, 0), numbers.get(key, 0)))
+        kinds.setdefault(digest, kind)
+    return names, kinds
 
 
 def _sound(kind: type[S], rows: Iterable[tuple[object, ...]]) -> Iterator[S]:

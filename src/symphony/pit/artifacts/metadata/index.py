@@ -1,7 +1,7 @@
 """The index of a store: its records as tables, to be searched. Made of the log, remade at will."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
@@ -219,7 +219,7 @@ class Index:
         except BaseException:
             self._connection.close()
             raise
-        self._any_trashed = False
+        self._any_trashed = self._ranked = False
         close_with(self, self._connection)
         self._rows = IndexRows(self._connection, path)
         self.versions = versions.VersionTables(self._rows)
@@ -331,10 +331,13 @@ class Index:
         found = self.standings([digest]).get(digest)
         return found is not None and found.kept
 
-    def standings(self, digests: Iterable[Digest] | None = None) -> dict[Digest, Standing]:
-        """Return the facts about these bodies, or about all that are known; see `facts.standings`."""
+    def standings(self, digests: Collection[Digest], *, ranked: bool = False) -> dict[Digest, Standing]:
+        """Return the facts about these bodies, as far as they are known; see `facts.standings`."""
         with database_errors(f"read {self._path}"):
-            return facts.standings(self._connection, digests)
+            if ranked and not self._ranked:
+                facts.rank(self._connection)
+                self._ranked = True
+            return facts.standings(self._connection, digests, ranked=ranked)
 
     def counts(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return how many bodies are recorded, and their bytes: without those in the trash, and in it."""

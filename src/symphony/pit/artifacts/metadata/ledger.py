@@ -100,7 +100,7 @@ class Ledger:
     def judged(self, question: Callable[[Index], T]) -> T:
         """Like `ask`, by the log alone: for what cannot be undone a damaged index must not count.
 
-        The first call reads the whole log; `compact` and `close` forget it.
+        The first call reads the whole log; `close` and a `compact` that looks closer forget it.
         """
         with self._mutex:
             self._refresh()
@@ -113,7 +113,8 @@ class Ledger:
                         self._judge_seen = self._seen
                 return question(self._judge)
 
-    def peek(self, question: Callable[[Index], T]) -> T:
+    @contextmanager
+    def peek(self) -> Iterator[Index]:
         """Like `judged`, but nothing is written: neither a lock nor an index, nor is a torn line cut off.
 
         Reads the whole log.
@@ -122,7 +123,7 @@ class Ledger:
             if not read_whole(self._root, index) and self._root.is_dir():
                 numbered = (Taken(record, number) for number, record in enumerate(self._recover()))
                 index.apply(numbered, Position("recovered", 0, 0))
-            return question(index)
+            yield index
 
     def ensure(self) -> None:
         """Make the log if there is none. Call this before the first body is published."""
@@ -137,10 +138,10 @@ class Ledger:
         with self._mutex, file_lock(self._lock, exclusive=True):
             self._check_fork()
             self._catch_up(write=True)
+            if not self._worth_compacting():
+                return
             judge, self._judge = self._judge or Index(None), None
             with closing(judge), _broken_is_final():
-                if not self._worth_compacting():
-                    return
                 self._read_log(judge, write=False)
                 position, needed = judge.position(), judge.count()
                 if position.damaged or position.offset < _COMPACT_BYTES:

@@ -4,10 +4,10 @@ import hashlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
@@ -29,16 +29,9 @@ from symphony.pit.artifacts.bodies.bodies import Bodies, BodyWriter
 from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES
 from symphony.pit.artifacts.bodies.streams import PackWriter, ranges
 from symphony.pit.artifacts.encryption.keys import StoreKeys
+from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger
-from symphony.pit.artifacts.metadata.records import (
-    Linked,
-    Put,
-    Rated,
-    Record,
-    Tagged,
-    Unlinked,
-    Untagged,
-)
+from symphony.pit.artifacts.metadata.records import Linked, Put, Rated, Record, Tagged, Unlinked, Untagged
 from symphony.pit.artifacts.packs.away import OutsidePlaces, Sent
 from symphony.pit.artifacts.packs.sending import unsent
 from symphony.pit.artifacts.store.adding import new_version, number_of
@@ -62,8 +55,10 @@ from symphony.ports.artifacts import (
     Provenance,
     Rating,
 )
-from symphony.ports.retention import Standing, Standings, Tier
+from symphony.ports.retention import Standing, StandingPages, Standings, Tier
 from symphony.ports.values import ArtifactRef, Digest
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -184,47 +179,37 @@ class FileArtifacts:
 
     def versions(self, name: str, *, limit: int = 100, before: int = INTEGER_MAX) -> list[ArtifactVersion]:
         """Return versions of a name, the newest first."""
-        self._tell_damage()
-        return self._ledger.ask(
-            lambda index: index.versions.of_name(called(index.versions, name), limit, before)
-        )
+        return self._known(lambda index: index.versions.of_name(called(index.versions, name), limit, before))
 
     def versions_of(self, digest: Digest, *, limit: int = 100) -> list[ArtifactVersion]:
         """Return the versions that have a body, the one that was put last first."""
-        self._tell_damage()
-        return self._ledger.ask(lambda index: index.versions.of_body(digest, limit))
+        return self._known(lambda index: index.versions.of_body(digest, limit))
 
     def derived(self, digest: Digest, *, limit: int = 100) -> list[Derivation]:
         """Return what was made of a body directly."""
-        self._tell_damage()
-        return self._ledger.ask(lambda index: derived(index, digest, limit))
+        return self._known(lambda index: derived(index, digest, limit))
 
     def sources(self, value: str) -> list[Digest]:
         """Return the bodies that are the value with this digest."""
-        self._tell_damage()
-        return self._ledger.ask(lambda index: sorted(index.links.bodies_of(value)))
+        return self._known(lambda index: sorted(index.links.bodies_of(value)))
 
     def sources_of(self, values: Collection[str]) -> set[Digest]:
         """Return the bodies that are any of these values."""
-        self._tell_damage()
-        return self._ledger.ask(lambda index: {one for of in values for one in index.links.bodies_of(of)})
+        return self._known(lambda index: {one for of in values for one in index.links.bodies_of(of)})
 
     def users(self, digest: Digest, *, limit: int = 100) -> set[str]:
         """Return runs in which something was made of a body directly."""
-        self._tell_damage()
-        return self._ledger.ask(lambda index: index.links.users_of(digest, limit))
+        return self._known(lambda index: index.links.users_of(digest, limit))
 
     def made_by(self, run_id: str, *, limit: int = 1000) -> list[Derivation]:
         """Return what a run refers to."""
-        self._tell_damage()
-        found = self._ledger.ask(lambda index: index.links.made_by(run_id, limit))
+        found = self._known(lambda index: index.links.made_by(run_id, limit))
         return [Derivation(digest=digest, by=by) for digest, by in found]
 
     def tag(self, name: str, number: int, tag: str) -> int | None:
         """Give a version a tag, durably; return the version that had it before, if another one had it."""
         tag = new_tag(tag)
-        self._tell_damage()
-        self._ledger.ask(lambda index: numbered(index.versions, name, number))
+        self._known(lambda index: numbered(index.versions, name, number))
         with self._sharing():
             version = self._ledger.ask(lambda index: numbered(index.versions, name, number))
             before = self._ledger.ask(lambda index: index.versions.tags(version.name)).get(tag)
@@ -234,8 +219,7 @@ class FileArtifacts:
 
     def untag(self, name: str, tag: str) -> int:
         """Take a tag away, durably; return the version that had it."""
-        self._tell_damage()
-        known = self._ledger.ask(lambda index: called(index.versions, name))
+        known = self._known(lambda index: called(index.versions, name))
         number = self._ledger.ask(lambda index: tagged(index.versions, known, normal(tag)))
         self._ledger.append(Untagged(known, normal(tag)), durable=True)
         return number
@@ -382,10 +366,18 @@ class FileArtifacts:
 
     def standings(self) -> Standings:
         """Return the facts about every artifact. Writes nothing but what was put and has not settled."""
-        if not self.root.is_dir():
-            return Standings(())
+        with self.look() as found:
+            return Standings([one for page in found.pages() for one in page], found.damaged)
+
+    @contextmanager
+    def look(self, *, writes: bool = False) -> Iterator[StandingPages]:
+        """Open a look at the facts about every artifact, page by page. It `writes` if it may."""
         self.settle()
-        return self._trash.standings()
+        if not self.root.is_dir():
+            yield StandingPages(lambda: iter(()))
+            return
+        with self._trash.look(writes=writes and self._ready_to_clear()) as found:
+            yield found
 
     def counts(self) -> tuple[Collected, Collected]:
         """Return how many artifacts there are, with their bytes, and how many are in the trash."""
@@ -428,7 +420,7 @@ class FileArtifacts:
         """Move artifacts to tiers, each with the reason; those that are there now and were not."""
         if not self._ready_to_clear() or self._trash.damaged():
             return Collected(0, 0)
-        return self._tiers.move(found, self._trash.standings().all, tidy=True)
+        return self._tiers.move(found, self.standings().all, tidy=True)
 
     def tier_of(self, digest: Digest) -> Tier:
         """Return the tier of an artifact, hot if it is not there."""
@@ -473,6 +465,11 @@ class FileArtifacts:
         self._bodies.close()
 
     # -- within
+
+    def _known(self, question: Callable[[Index], T]) -> T:
+        """Ask what is known, after this process's puts; what is not known for damage is told once."""
+        self._tell_damage()
+        return self._ledger.ask(question)
 
     def _tell_damage(self) -> None:
         """Report once that not everything is known. What this process has put is known."""

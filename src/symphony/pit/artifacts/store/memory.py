@@ -5,6 +5,7 @@ import io
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import BinaryIO, Self
 
@@ -45,7 +46,7 @@ from symphony.ports.artifacts import (
     Provenance,
     Rating,
 )
-from symphony.ports.retention import Standing, Standings, Tier
+from symphony.ports.retention import Standing, StandingPages, Standings, Tier
 from symphony.ports.values import ArtifactRef, Digest
 
 _CHUNK_BYTES = 1 << 20
@@ -328,6 +329,11 @@ class MemoryArtifacts:
         """Return the facts about every artifact."""
         with self._mutex:
             return Standings([self._standing(digest) for digest in sorted(self._entries)])
+
+    @contextmanager
+    def look(self, *, writes: bool = False) -> Iterator[StandingPages]:
+        """Open a look at all artifacts."""
+        yield StandingPages(lambda: iter([self.standings().all]))
 
     def about(self, digest: Digest) -> ArtifactRecord:
         """Return what is known of an artifact, which may be in the trash."""

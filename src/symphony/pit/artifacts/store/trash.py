@@ -5,8 +5,9 @@ they were judged. Whoever puts or links a body at the same time comes before or 
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,12 +16,11 @@ import msgspec
 from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.artifacts.base.rules import missing
 from symphony.pit.artifacts.bodies.bodies import Bodies
-from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger
 from symphony.pit.artifacts.metadata.records import Gone, Pinned, Restored, Trashed
 from symphony.pit.artifacts.store.unchanged import compared
 from symphony.ports.artifacts import Collected
-from symphony.ports.retention import Standing, Standings
+from symphony.ports.retention import Standing, StandingPages
 from symphony.ports.values import Digest
 
 T = TypeVar("T")
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _PAGE = 100
 """So many bodies change under one lock: others wait for a few milliseconds."""
+_LOOKED_AT = 1_000
 
 
 class Trash:
@@ -47,30 +48,30 @@ class Trash:
         there, trashed = self._ledger.ask(lambda index: index.counts())
         return Collected(*there), Collected(*trashed)
 
-    def standings(self) -> Standings:
-        """Return the facts about every body that is there, by the log alone. Writes nothing."""
+    @contextmanager
+    def look(self, *, writes: bool = False) -> Iterator[StandingPages]:
+        """Open a look at the facts about every body that is there, by the log alone.
+
+        Writes nothing, or, if it `writes`, reads the log for what is to be changed next, too.
+        """
+        if writes:
+
+            def known(digests: Collection[Digest]) -> Mapping[Digest, Standing]:
+                return self._ledger.judged(lambda index: index.standings(digests, ranked=True))
+
+            yield StandingPages(lambda: _facts(self._bodies, known), self.damaged())
+            return
         looked = Bodies(self._root, look=True, outside=self._bodies.outside, keys=self._bodies.packs.keys)
-        with closing(looked) as bodies:
-            return self._standings(bodies)
-
-    def _standings(self, bodies: Bodies) -> Standings:
-        def known(index: Index) -> Standings:
-            found = index.standings()
-            here = [
-                msgspec.structs.replace(
-                    found.pop(stored.digest, Standing(digest=stored.digest)),
-                    put_at=stored.changed_at, size=stored.size, tier=stored.tier,
-                )
-                for stored in bodies.all()
-            ]  # fmt: skip
-            return Standings(here, index.position().damaged)
-
-        return self._ledger.peek(known)
+        with closing(looked) as bodies, self._ledger.peek() as index:
+            yield StandingPages(
+                lambda: _facts(bodies, lambda digests: index.standings(digests, ranked=True)),
+                index.position().damaged,
+            )
 
     def trash(self, found: Iterable[tuple[Standing, str]], min_age_s: float) -> Collected:
         """Move bodies into the trash, each with the reason, unless they have changed or are young."""
         total, latest = Collected(0, 0), self._latest(min_age_s)
-        for page in _pages(list(found)):
+        for page in _pages(found):
             with self._alone():
                 going = self._unchanged([one for one, _ in page], latest)
                 now_s = self._latest(0.0)
@@ -84,7 +85,7 @@ class Trash:
     def sweep(self, found: Iterable[Standing], min_age_s: float) -> Collected:
         """Delete bodies of the trash, unless they have changed, are young, or are not in it."""
         total, latest = Collected(0, 0), self._latest(min_age_s)
-        for page in _pages([one for one in found if one.trashed_at is not None]):
+        for page in _pages(one for one in found if one.trashed_at is not None):
             with self._alone():
                 going = self._delete(self._unchanged(page, latest))
             total = _plus(total, going)
@@ -98,10 +99,10 @@ class Trash:
             logger.warning("%s has %d damaged lines: nothing is deleted", self._root / "records.log", damaged)
             return Collected(0, 0)
         # What a writer that died has left is found only now, and counts as put now: look before the clock.
-        known = self._standings(self._bodies).all
+        with self.look(writes=True) as found:
+            known = [one for page in found.pages() for one in page if not one.kept]
         total, latest = Collected(0, 0), self._latest(min_age_s)
-        idle = [one for one in known if one.put_at <= latest and not one.kept]
-        for page in _pages(idle):
+        for page in _pages(one for one in known if one.put_at <= latest):
             with self._alone():
                 going = self._delete(self._unchanged(page, latest))
             total = _plus(total, going)
@@ -183,9 +184,26 @@ class Trash:
                 self._ledger.append(*gone, durable=False)
 
 
-def _pages(found: list[T]) -> Iterator[list[T]]:
-    for start in range(0, len(found), _PAGE):
-        yield found[start : start + _PAGE]
+def _facts(
+    bodies: Bodies, known: Callable[[Collection[Digest]], Mapping[Digest, Standing]]
+) -> Iterator[list[Standing]]:
+    """Yield the facts about bodies that are there, page by page; `known` gives those that the log has."""
+    there = bodies.all()
+    while page := list(islice(there, _LOOKED_AT)):
+        found = known([stored.digest for stored in page])
+        yield [
+            msgspec.structs.replace(
+                found.get(stored.digest) or Standing(digest=stored.digest),
+                put_at=stored.changed_at, size=stored.size, tier=stored.tier,
+            )
+            for stored in page
+        ]  # fmt: skip
+
+
+def _pages(found: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(found)
+    while page := list(islice(left, _PAGE)):
+        yield page
 
 
 def _plus(total: Collected, more: Sequence[Standing]) -> Collected:

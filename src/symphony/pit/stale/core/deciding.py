@@ -1,6 +1,7 @@
 """The one rule for which artifacts stay: `gc`, `runs prune` and the automatic upkeep all ask it. Pure."""
 
-from collections.abc import Collection, Mapping, Sequence
+from array import array
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
@@ -10,7 +11,6 @@ from symphony.commons.retention import RetentionRule
 from symphony.pit.stale.core.conditions import fits, words
 from symphony.pit.stale.core.worth import WorthWeights, worth
 from symphony.ports.retention import Standing, Verdict
-from symphony.ports.values import Digest
 
 MIN_AGE_S: Final = 3600.0
 """Protects a body between its put and the moment when a run refers to it."""
@@ -37,6 +37,9 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return totals or any(rule.mentions("quality_below") for rule in self.rules)
 
 
+_DIGEST_BYTES: Final = 32
+
+
 class _Reason(NamedTuple):
     rule: str
     why: str
@@ -45,16 +48,8 @@ class _Reason(NamedTuple):
 _NOBODY: Final = _Reason("unneeded", "no run refers to it, and nobody named or tagged it")
 
 
-def verdicts(
-    found: Sequence[Standing],
-    policy: RetentionPolicy,
-    now_s: float,
-    *,
-    unended: AbstractSet[str] = frozenset(),
-) -> list[Verdict]:
-    """Return the verdict on each artifact, in the given order. `unended`: runs that may go on.
-
-    In this order:
+class Judge:
+    """Tells for each artifact whether it stays. In this order:
 
     1. What is pinned, put less than `min_age_s` ago or brought back from the trash less than `grace_s` ago
        stays, and so does what a run refers to that has not ended.
@@ -67,27 +62,59 @@ def verdicts(
     6. The rest stays.
 
     `max_total` counts what steps 3 and 4 leave, whatever else protects it, so that another `keep` rule or
-    pin never makes more go. What protections keep comes on top.
+    pin never makes more go. What protections keep comes on top. Therefore each artifact must be counted
+    before the first is judged, if the judge `counts`: that takes 48 bytes for each and rule.
     """
-    values = {one.digest: worth(one, now_s, policy.weights) for one in found}
-    dropped = {one.digest: reason for one in found if (reason := _dropped(one, policy, now_s)) is not None}
-    left = [one for one in found if one.digest not in dropped]
-    for rule in policy.rules:
-        if rule.action == "max_total":
-            for digest, reason in _beyond(rule, left, values, now_s).items():
-                dropped.setdefault(digest, reason)
-    out: list[Verdict] = []
-    for one in found:
-        going = dropped.get(one.digest)
-        protected = _protected(one, policy, now_s, unended)
-        stays = protected is not None or going is None
+
+    def __init__(self, policy: RetentionPolicy, now_s: float) -> None:
+        self._policy, self._now_s = policy, now_s
+        self._totals = [_Total(rule) for rule in policy.rules if rule.action == "max_total"]
+
+    @property
+    def counts(self) -> bool:
+        """True if a rule compares all artifacts with each other."""
+        return bool(self._totals)
+
+    def count(self, one: Standing) -> None:
+        """Count an artifact. Call this in the order of the digests."""
+        if self._totals and _dropped(one, self._policy, self._now_s) is None:
+            value = worth(one, self._now_s, self._policy.weights)
+            for total in self._totals:
+                if fits(total.rule.condition, one, self._now_s):
+                    total.count(one, value)
+
+    def verdict(self, one: Standing, unended: AbstractSet[str] = frozenset()) -> Verdict:
+        """Return the verdict on an artifact. `unended`: runs that may go on."""
+        value = worth(one, self._now_s, self._policy.weights)
+        going = _dropped(one, self._policy, self._now_s) or self._beyond(one, value)
+        protected = _protected(one, self._policy, self._now_s, unended)
         reason = protected or going or _needed(one)
-        out.append(
-            Verdict(
-                digest=one.digest, stays=stays, rule=reason.rule, why=reason.why, value=values[one.digest]
-            )
-        )
-    return out
+        return Verdict(
+            digest=one.digest, stays=protected is not None or going is None, rule=reason.rule, why=reason.why,
+            value=value,
+        )  # fmt: skip
+
+    def _beyond(self, one: Standing, value: float) -> _Reason | None:
+        for total in self._totals:
+            if _may_drop(total.rule, one) and fits(total.rule.condition, one, self._now_s):
+                why = total.beyond(one, value)
+                if why:
+                    return _Reason(total.rule.name, why)
+        return None
+
+
+def verdicts(
+    found: Sequence[Standing],
+    policy: RetentionPolicy,
+    now_s: float,
+    *,
+    unended: AbstractSet[str] = frozenset(),
+) -> list[Verdict]:
+    """Return the verdict on each artifact, in the given order; see `Judge`."""
+    judge = Judge(policy, now_s)
+    for one in sorted(found, key=lambda one: one.digest):
+        judge.count(one)
+    return [judge.verdict(one, unended) for one in found]
 
 
 def _protected(
@@ -124,25 +151,43 @@ def _may_drop(rule: RetentionRule, one: Standing) -> bool:
     return rule.of_runs or not one.runs
 
 
-def _beyond(
-    rule: RetentionRule, left: Collection[Standing], values: Mapping[Digest, float], now_s: float
-) -> dict[Digest, _Reason]:
-    """Return what one `max_total` rule lets go of what is `left`."""
-    counted = [one for one in left if fits(rule.condition, one, now_s)]
-    counted.sort(key=lambda one: (-values[one.digest], one.digest))
-    of = "" if rule.condition is None else f" of {words(rule.condition)}"
-    total, out = 0, dict[Digest, _Reason]()
-    for one in counted:
-        if one.size > rule.bytes_max:
-            why = f"dropped: larger than the {rule.size} that are kept{of}"
-        elif (total := total + one.size) > rule.bytes_max:
-            value = f"{values[one.digest]:.2f}"
-            why = f"dropped: its value of {value} is beyond the most valuable {rule.size}{of}"
-        else:
-            continue
-        if _may_drop(rule, one):
-            out[one.digest] = _Reason(rule.name, why)
-    return out
+class _Total:
+    """What one `max_total` rule counts, in the order of the digests, and where the bytes end."""
+
+    def __init__(self, rule: RetentionRule) -> None:
+        self.rule = rule
+        self._values, self._sizes, self._digests = array("d"), array("q"), bytearray()
+        self._first_beyond: tuple[float, bytes] | None = None
+        self._counted = False
+
+    def count(self, one: Standing, value: float) -> None:
+        if one.size <= self.rule.bytes_max:
+            self._values.append(value)
+            self._sizes.append(one.size)
+            self._digests += bytes.fromhex(one.digest)
+
+    def beyond(self, one: Standing, value: float) -> str:
+        """Return why an artifact goes that the rule counts; empty if it does not."""
+        of = "" if self.rule.condition is None else f" of {words(self.rule.condition)}"
+        if one.size > self.rule.bytes_max:
+            return f"dropped: larger than the {self.rule.size} that are kept{of}"
+        first = self._end()
+        if first is None or (-value, bytes.fromhex(one.digest)) < first:
+            return ""
+        return f"dropped: its value of {value:.2f} is beyond the most valuable {self.rule.size}{of}"
+
+    def _end(self) -> tuple[float, bytes] | None:
+        """Return the first that is beyond, by its value and digest: all after it are, too."""
+        if not self._counted:
+            total = 0
+            for at in sorted(range(len(self._values)), key=lambda at: -self._values[at]):
+                total += self._sizes[at]
+                if total > self.rule.bytes_max:
+                    digest = bytes(self._digests[at * _DIGEST_BYTES : (at + 1) * _DIGEST_BYTES])
+                    self._first_beyond = -self._values[at], digest
+                    break
+            self._counted = True
+        return self._first_beyond
 
 
 def _needed(one: Standing) -> _Reason:
