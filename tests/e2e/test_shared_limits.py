@@ -71,3 +71,31 @@ def test_one_is_killed_while_it_waits_and_one_while_it_runs_and_both_go_on(tmp_p
     terminals.type("runs", "resume", "first", "--retry", "one")
     assert terminals.begun() == 3
     assert "node.waiting" not in terminals.events("second")
+
+
+def test_a_run_whose_arbiter_is_in_another_process_says_who_has_what_it_waits_for(tmp_path: Path) -> None:
+    """Also once the service that had the arbiter is killed, and one of the runs has it."""
+    terminals = Terminals(tmp_path)
+    service = terminals.start("pit", "serve")
+    wait_until(lambda: terminals.json("pit", "arbiter") is not None, service)
+    first = terminals.run("first")
+    wait_until(lambda: terminals.begun() == 1, first)
+    holder = terminals.json("runs", "show", "first")["run_id"]
+    others = [terminals.run(name) for name in ("second", "third")]
+    has = f"1 calls of operators of 1 calls of operators are taken, latest by one of run {holder}"
+
+    def told(run: str) -> bool:
+        shown = terminals.call("runs", "show", run, "--json")
+        why = json.loads(shown.out)["nodes"]["one"].get("queued", "") if shown.status == 0 else ""
+        return has in why and "1 other waits" in why
+
+    for run in ("second", "third"):
+        wait_until(lambda run=run: told(run), service)
+    assert has in terminals.call("runs", "show", "second").out
+    kill(service)
+    for run in ("second", "third"):
+        wait_until(lambda run=run: told(run), first)
+    (terminals.effects / "go").touch()
+    for process in (first, *others):
+        out, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, (out, err)

@@ -1,5 +1,6 @@
 """The pit of a home, seen and asked from other processes, and a process that stays to own it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from symphony.app.arbitration import arbiter_of, limits_anything
 from symphony.app.beyond import beyond_of
 from symphony.app.bus_places import RETAINED, bus_address, passing_name
 from symphony.app.circuits import CIRCUIT_TOPIC
@@ -17,11 +19,13 @@ from symphony.bus import Bus, Endpoint, Mailbox, Policy, join
 from symphony.bus.core.retention import Replay
 from symphony.bus.errors import EndpointUnknown, RequestTimedOut
 from symphony.bus.owning import LEAVING, lock_holder
-from symphony.commons.components import HealthStatus
+from symphony.commons.components import Health, HealthStatus
 from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config
+from symphony.commons.time import SystemClock
 from symphony.ipc import EventPayload
 from symphony.ipc.transports.errors import ConnectFailed
+from symphony.pit.arbitration.sharing import SharedArbiter
 from symphony.pit.arbitration.sharing import messages as arbiter_messages
 from symphony.pit.arbitration.sharing.messages import ARBITER
 from symphony.pit.pool.sharing import SharedSpec, messages
@@ -199,7 +203,10 @@ async def reached(home: Path, config: Config) -> AsyncIterator[PitClient | None]
 
 
 class PitServer:
-    """Owns the pool of a home for as long as it runs: an `AsyncComponent`."""
+    """Owns the pool and the arbiter of a home for as long as it runs: an `AsyncComponent`.
+
+    The arbiter only if the settings limit something: otherwise nobody asks one.
+    """
 
     def __init__(
         self, home: Path, config: Config, environment: Mapping[str, str], *, keep_s: float = KEEP_S
@@ -209,21 +216,37 @@ class PitServer:
         policy = policy_of(config)
         policy = replace(policy, keep_s=keep_s, keep_min_s=keep_s, keep_max_s=max(keep_s, policy.keep_max_s))
         self.models = shared_pool(config, home, self._live.reach, policy)
+        self.arbiter: SharedArbiter | None = None
+        if limits_anything(config):
+            arbiter = arbiter_of(config, home, SystemClock(), self._live.reach)
+            self.arbiter = arbiter if isinstance(arbiter, SharedArbiter) else None
+        self._taking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Be on the bus, and own the pool as soon as no other process does: see `owned`."""
+        """Be on the bus, and own pool and arbiter as soon as no other process does: see `owned`."""
         if await self._live.reach() is None:
             raise SymphonyError("this process cannot be on the bus of the home", code="bus-absent")
+        if self.arbiter is not None:
+            self._taking = asyncio.get_running_loop().create_task(self.arbiter.own(), name="own the arbiter")
 
     async def owned(self) -> None:
         """Wait until this process owns the pool."""
         await self.models.own()
 
     async def stop(self) -> None:
-        """End the models, leave the pool to others, and the bus."""
+        """End the models, leave pool and arbiter to others, and the bus."""
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.gather(self._taking, return_exceptions=True)
+        if self.arbiter is not None:
+            await self.arbiter.stop()
         await self.models.close()
         await self._live.close()
 
     async def health_check(self) -> HealthStatus:
-        """The health of the pool."""
-        return await self.models.health_check()
+        """The health of the pool, or of the arbiter if that is worse."""
+        found = await self.models.health_check()
+        if self.arbiter is None or found.health is not Health.HEALTHY:
+            return found
+        arbiter = await self.arbiter.health_check()
+        return found if arbiter.health is Health.HEALTHY else arbiter

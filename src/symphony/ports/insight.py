@@ -216,3 +216,17 @@ class RunViews(Protocol):
     def watch(self, run_id: str) -> AsyncIterator[RunEvent]:
         """Return every event of the run, whichever process drives it, from its start and live."""
         ...
+
+
+def queued_for(kind: str, resource: str) -> str:
+    """Return the beginning of the words that say why a slot is queued."""
+    return f"queued for {kind} {resource}: "
+
+
+def queued_now(recorded: str, reasons: Mapping[str, str]) -> str:
+    """Return why a slot is queued, with the reason of now, if `reasons` has one for the resource."""
+    for resource, reason in reasons.items():
+        for kind in ("model", "operator"):
+            if recorded.startswith(said := queued_for(kind, resource)):
+                return said + reason
+    return recorded

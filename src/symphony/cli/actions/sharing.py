@@ -1,6 +1,10 @@
 """What `symphony pit arbiter` and `symphony pit budgets` do."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from symphony.app import Symphony
 from symphony.app.arbitration import budgets_now as budgets_of_home
@@ -8,9 +12,20 @@ from symphony.app.pit import reached
 from symphony.cli.actions import running
 from symphony.cli.console import output
 from symphony.cli.views import shares
+from symphony.commons.errors import SymphonyError
 from symphony.commons.time import SystemClock
 from symphony.ports.arbitration import ArbiterStatus
 from symphony.ports.budgets import BudgetStatus
+from symphony.ports.insight import queued_now
+from symphony.ports.runs import RunStatus
+
+if TYPE_CHECKING:
+    from symphony.app.spelling import JSON
+    from symphony.ports.insight import Overview
+    from symphony.ports.runs import RunResult
+
+WAITS_S: Final = 1.0
+"""How long the arbiter may take to say why a run waits, before what the journal says of it is shown."""
 
 
 def arbiter_now(symphony: Symphony) -> ArbiterStatus | None:
@@ -30,6 +45,66 @@ def budgets_now(symphony: Symphony) -> tuple[BudgetStatus, ...]:
     assert symphony.home is not None
     with asyncio.Runner(loop_factory=running.new_loop) as runner:
         return runner.run(budgets_of_home(symphony.config.budget, symphony.home, SystemClock()))
+
+
+class WaitReasons:
+    """Why the nodes of a run wait now: the journal has what was known when they were queued."""
+
+    def __init__(self, symphony: Symphony, run_id: str, status: RunStatus) -> None:
+        """Nothing is asked before something that waits is shown, and of a run that goes on."""
+        self._symphony, self._run_id = symphony, run_id
+        self._known: Mapping[str, str] | None = None if status is RunStatus.RUNNING else {}
+
+    def overview(self, found: "Overview") -> "Overview":
+        """Return it with the reasons of now."""
+        if all(line.queued_for is None for line in found.lines):
+            return found
+        lines = [
+            line
+            if line.queued_for is None
+            else msgspec.structs.replace(line, queued_for=self._now(line.queued_for))
+            for line in found.lines
+        ]
+        return msgspec.structs.replace(found, lines=lines)
+
+    def result(self, found: "RunResult") -> "RunResult":
+        """Return it with the reasons of now."""
+        fresh = {
+            name: msgspec.structs.replace(node, queued=self._now(node.queued))
+            for name, node in found.nodes.items()
+            if node.queued is not None
+        }
+        return msgspec.structs.replace(found, nodes={**found.nodes, **fresh}) if fresh else found
+
+    def document(self, found: "dict[str, JSON]") -> "dict[str, JSON]":
+        """Put the reasons of now into a document of the run."""
+        nodes = found.get("nodes")
+        for node in nodes.values() if isinstance(nodes, dict) else ():
+            if isinstance(node, dict) and isinstance(recorded := node.get("queued"), str):
+                node["queued"] = self._now(recorded)
+        return found
+
+    def _now(self, recorded: str) -> str:
+        if self._known is None:
+            self._known = waits_of(self._symphony, self._run_id)
+        return queued_now(recorded, self._known)
+
+
+def waits_of(symphony: Symphony, run_id: str) -> dict[str, str]:
+    """Return why requests of a run wait, by what they are for; nothing if the arbiter does not say."""
+
+    async def run() -> ArbiterStatus | None:
+        assert symphony.home is not None
+        async with asyncio.timeout(WAITS_S), reached(symphony.home, symphony.config) as client:
+            return None if client is None else await client.arbiter()
+
+    try:
+        with asyncio.Runner(loop_factory=running.new_loop) as runner:
+            found = runner.run(run())
+    except (SymphonyError, TimeoutError):
+        return {}
+    waiting = () if found is None else found.waiting
+    return {one.resource: one.reason for one in reversed(waiting) if one.run == run_id and one.reason}
 
 
 def show_arbiter(*, as_json: bool) -> None:
@@ -53,7 +128,6 @@ def show_budgets(*, as_json: bool) -> None:
 
 
 def _called(symphony: Symphony, run_id: str) -> str:
-    from symphony.commons.errors import SymphonyError
     from symphony.ports.runs import short_id
 
     try:

@@ -60,8 +60,8 @@ def arbiter(as_json: bool) -> int:
 def serve(keep: float, warmed: tuple[str, ...]) -> int:
     """Stay, and keep the models of a home loaded between runs, until Ctrl-C or SIGTERM.
 
-    Runs use the models of this process. If a run owns the pool already, this process takes over when
-    that run ends.
+    Runs use the models of this process, and ask it for what [arbiter] in the settings limits.
+    If a run has these already, this process takes over when that run ends.
     """
     from symphony.cli.actions import pits
 

@@ -112,7 +112,7 @@ def list_runs(
 def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int:
     """Show a run: its nodes over time, the slowest ones, its outputs and its errors."""
     from symphony.app import Symphony
-    from symphony.cli.actions import delivery
+    from symphony.cli.actions import delivery, sharing
     from symphony.cli.console import blocks
     from symphony.cli.views import ending, listing, timeline
     from symphony.cli.views.given import with_input_named
@@ -125,8 +125,9 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
         delivery.Delivery(one_output).ready_again(symphony, run_id, as_json=as_json)
         delivery.say_output(symphony.artifacts, result, one_output)
         return 0
+    waits = sharing.WaitReasons(symphony, run_id, result.status)
     if as_json:
-        output.say_json(views.document(run_id))
+        output.say_json(waits.document(views.document(run_id)))
         return 0
     page = blocks.BlockPage(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
     overview = views.overview(run_id)
@@ -135,7 +136,9 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     parts.append(listing.for_whom_text(symphony.run_for(run_id)))
     label = functools.cache(symphony.runs.label)
     parts.append(
-        listing.nodes_text(result, label) if elements else listing.lines_text(overview, result.status, label)
+        listing.nodes_text(waits.result(result), label)
+        if elements
+        else listing.lines_text(waits.overview(overview), result.status, label)
     )
     parts.append(timeline.text(overview, timeline.look(sys.stdout)))
     outputs = ending.outputs_text(

@@ -106,6 +106,7 @@ class SharedArbiter:
         self._asking_why: asyncio.Task[None] | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._closed = self._warned = False
+        self._moved = asyncio.Event()
 
     @property
     def standing(self) -> OwnerRole:
@@ -137,6 +138,12 @@ class SharedArbiter:
         if self._ownership.standing is OwnerRole.ALONE:
             return HealthStatus(health=Health.DEGRADED, detail=self._ownership.search.why)
         return await self._own.health_check()
+
+    async def own(self) -> None:
+        """Wait until this process is the owner. It stays so until `stop`."""
+        while not self._closed and await self._ownership.find() is not OwnerRole.OWNER:
+            self._moved.clear()
+            await self._moved.wait()
 
     # The arbiter.
 
@@ -291,6 +298,7 @@ class SharedArbiter:
 
     def _changed(self, standing: OwnerRole) -> None:
         """For the ownership."""
+        self._moved.set()
         if standing is OwnerRole.OWNER:
             for claim in self._held.values():
                 self._own.adopt(claim)

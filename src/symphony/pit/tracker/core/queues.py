@@ -3,6 +3,7 @@
 from typing import TypeAlias
 
 from symphony.pit.tracker.core.records import GrantedRecord, QueuedRecord
+from symphony.ports.insight import queued_for
 
 Span: TypeAlias = tuple[float, float]
 """From when until when, in epoch seconds."""
@@ -38,4 +39,4 @@ class Queues:
         if record is None:
             return None
         before = f", {record.before} before it" if record.before else ""
-        return f"queued for {record.kind} {record.resource}: {record.reason}{before}"
+        return f"{queued_for(record.kind, record.resource)}{record.reason}{before}"
