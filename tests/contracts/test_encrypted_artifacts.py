@@ -1,6 +1,7 @@
 """What an encrypted store keeps to, besides what every store does: secrecy, its key, and what is changed."""
 
 import base64
+import os
 import random
 import threading
 import zlib
@@ -8,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.encryption import PASSPHRASE, keys, source
+from tests.support.encryption import CHEAP, PASSPHRASE, keys, source
 from tests.support.packs import flip, frames_of, old_object, pack_files
 
+from symphony.pit.artifacts.encryption.core.wrapping import OpeningSecret, decoded, encoded, unwrap, wrap
 from symphony.pit.artifacts.encryption.errors import (
     EncryptionKeyLost,
     EncryptionKeyMissing,
@@ -297,6 +299,28 @@ def test_rotation_changes_what_opens_the_key_and_nothing_else(store: FileArtifac
     assert opened(store.root, passphrase="another").get(ref.digest) == SECRET
 
 
+@pytest.mark.parametrize("typed", ["caf\u00e9", "cafe\u0301", "cafe\u0301\n", "caf\u00e9\r\n"])
+@pytest.mark.parametrize("told", ["caf\u00e9", "cafe\u0301\n"])
+def test_a_passphrase_is_the_same_from_every_keyboard_and_from_a_file(
+    root: Path, told: str, typed: str
+) -> None:
+    ref = put(opened(root, passphrase=told), SECRET)
+    assert opened(root, passphrase=typed).get(ref.digest) == SECRET
+    with pytest.raises(EncryptionKeyWrong):
+        opened(root, passphrase="cafe").get(ref.digest)
+
+
+def test_a_key_that_an_earlier_version_wrapped_with_a_passphrase_as_it_came_is_opened(root: Path) -> None:
+    store, raw = opened(root), OpeningSecret("passphrase", b"cafe\xcc\x81\n")
+    ref = put(store, SECRET)
+    record = decoded((root / "key.json").read_bytes())
+    key = unwrap(record, OpeningSecret("passphrase", PASSPHRASE.encode()))
+    (root / "key.json").write_bytes(encoded(wrap(key, raw, os.urandom, CHEAP)))
+    assert opened(root, passphrase="cafe\u0301\n").get(ref.digest) == SECRET
+    with pytest.raises(EncryptionKeyWrong):
+        opened(root, passphrase="caf\u00e9").get(ref.digest)
+
+
 def test_stores_that_begin_at_once_make_one_key(root: Path) -> None:
     stores = [opened(root) for _ in range(8)]
     refs, together = dict[int, ArtifactRef](), threading.Barrier(len(stores))
@@ -347,8 +371,9 @@ def test_a_key_comes_from_a_file_a_command_or_a_person(tmp_path: Path) -> None:
         KeySource(command=["./no such program"]),
         KeySource(command=["echo", "a passphrase"]),
         KeySource(environment={VARIABLE: ""}),
+        KeySource(environment={VARIABLE: "\n"}),
     ],
-    ids=["no file", "fails", "no program", "no key", "empty"],
+    ids=["no file", "fails", "no program", "no key", "empty", "empty line"],
 )
 def test_a_source_that_gives_no_key_says_so(root: Path, given: KeySource) -> None:
     store = FileArtifacts(root, keys=type(keys(root))(root, given, encrypts=True))

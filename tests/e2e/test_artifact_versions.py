@@ -182,3 +182,15 @@ nodes:
         assert len(out) < 9_000, words
     assert "made by 995 more steps" in line.type("artifacts", "lineage", "findings/7", "--up")[0]
     assert len(line.json("artifacts", "list")[0]["names"]) == 1000
+
+
+def test_what_a_command_prints_is_stored_if_it_succeeds(line: CommandLine) -> None:
+    put = ("artifacts", "put", "--from-command", "--name", "dump", "--")
+    assert "dump@1" in line.type(*put, "sh", "-c", "echo whole")[1]
+    for script, how in (("echo half; exit 3", "status 3"), ("echo half; kill -9 $$", "signal 9")):
+        _, said = line.type(*put, "sh", "-c", script, status=1)
+        assert f"sh {'ended with' if '3' in how else 'was ended by'} {how}: nothing was stored" in said
+    assert "no-such-program cannot be run" in line.type(*put, "no-such-program", status=1)[1]
+    assert line.type("artifacts", "get", "dump")[0] == "whole\n"
+    assert [one["version"] for one in line.json("artifacts", "log", "dump")] == [1]
+    assert "--from-command" in line.type("artifacts", "put", "a", "b", status=2)[1]

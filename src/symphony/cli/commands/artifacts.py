@@ -267,7 +267,12 @@ def fsck(repair: bool, as_json: bool) -> int:
 
 
 @command.command()
-@click.argument("file", type=click.Path(allow_dash=True))
+@click.argument("words", type=click.Path(allow_dash=True), nargs=-1, required=True, metavar="FILE")
+@click.option(
+    "--from-command",
+    is_flag=True,
+    help="Store what a command prints, if it succeeds: put --from-command --name dump -- pg_dump mine",
+)
 @click.option("--name", help="A name to find it by. Default: the file's name.")
 @click.option(
     "--type", "content_type", help="The content type. Default: guessed from the name, else from the file's."
@@ -284,7 +289,8 @@ def fsck(repair: bool, as_json: bool) -> int:
 )
 @options.as_json()
 def put(
-    file: str,
+    words: tuple[str, ...],
+    from_command: bool,
     name: str | None,
     content_type: str | None,
     tags: tuple[str, ...],
@@ -294,14 +300,19 @@ def put(
 ) -> int:
     """Store a file (- is stdin) as a version of a name, and print its digest.
 
-    What is the newest version of the name already adds none, unless it gets a note or parents.
+    What is the newest version of the name already adds none, unless it gets a note or parents. A pipe does
+    not tell whether the program before it failed: --from-command runs it and stores nothing if it did.
     """
     from symphony.app import Symphony, exporting, spelling
+    from symphony.cli.actions import producing
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.console.failures import BadUsage
     from symphony.ports.artifacts import NAME_HINT, is_name
     from symphony.ports.values import ArtifactRef
 
+    if len(words) > 1 and not from_command:
+        raise BadUsage("only one file is stored at a time", hint="a command needs --from-command before it")
+    file = "-" if from_command else words[0]
     if file != "-" and Path(file).is_dir():
         raise BadUsage(f"{file} is a folder", hint="pack it first, for instance with tar")
     given = name if name is not None else Path(file).name if file != "-" else None
@@ -313,7 +324,8 @@ def put(
         raise BadUsage("what is put without a name has no versions", hint="name it: --name report")
     store = Symphony.open().artifacts
     made_of = [found(store, parent).digest for parent in parents]
-    with open(0 if file == "-" else file, "rb", closefd=file != "-") as stream:
+    store.make_ready()
+    with producing.printed_by(words) if from_command else producing.read_from(file) as stream:
         if given is None:
             ref = store.put_stream(stream, content_type=kind)
             version = None

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -144,16 +145,16 @@ class StoreKeys:
         return self._unwrapped(record, secret)
 
     def _unwrapped(self, record: WrappedKey, secret: OpeningSecret) -> DataKey:
-        try:
-            return unwrap(record, secret)
-        except KeyNotOpened:
-            why = f"{self._source} does not open the key {self.path}"
-            if secret.opens != record.opens:
-                needed = "a passphrase" if record.opens == "passphrase" else "a key file or a key command"
-                why = f"{self._source} cannot open the key {self.path}, which {needed} opens"
-            raise EncryptionKeyWrong(
-                why, hint="check the section [encryption] of the settings; nothing else opens the key"
-            ) from None
+        for form in dict.fromkeys((secret.normal, secret)):
+            with suppress(KeyNotOpened):
+                return unwrap(record, form)
+        why = f"{self._source} does not open the key {self.path}"
+        if secret.opens != record.opens:
+            needed = "a passphrase" if record.opens == "passphrase" else "a key file or a key command"
+            why = f"{self._source} cannot open the key {self.path}, which {needed} opens"
+        raise EncryptionKeyWrong(
+            why, hint="check the section [encryption] of the settings; nothing else opens the key"
+        )
 
     def _required(self) -> WrappedKey:
         record = self._record()

@@ -64,13 +64,14 @@ class KeySource:
             return self._random(self._of_file(self._file), f"the key file {self._file}")
         if self._command:
             return self._random(self._of_command(), f"what `{self._command[0]}` prints")
-        text = self._environment.get(self._variable) or self._ask(new)
-        if not text:
+        text = self._environment.get(self._variable) or self._ask(new) or ""
+        found = OpeningSecret("passphrase", text.encode("utf-8", "surrogateescape"))
+        if not found.normal.value:
             raise EncryptionKeyMissing(
                 f"artifacts are {'to be ' if new else ''}encrypted, and {self._variable} is not set",
                 hint=f"set {self._variable} to the passphrase, or encryption.key_file in the settings",
             )
-        return OpeningSecret("passphrase", text.encode("utf-8", "surrogateescape"))
+        return found.normal if new else found
 
     def _random(self, text: bytes, what: str) -> OpeningSecret:
         found = secret_of_text(text)

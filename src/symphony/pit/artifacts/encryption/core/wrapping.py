@@ -9,6 +9,7 @@ Extract-and-Expand Key Derivation Function"; parameters: OWASP Password Storage 
 import base64
 import hashlib
 import hmac
+import unicodedata
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -56,6 +57,18 @@ class OpeningSecret(NamedTuple):
     def __repr__(self) -> str:
         """Return nothing of the value."""
         return f"OpeningSecret({self.opens})"
+
+    @property
+    def normal(self) -> "OpeningSecret":
+        """Return it as keys are wrapped with it: a passphrase is NFC, and ends before its line does.
+
+        So it is the same from every keyboard, and from a file. Earlier versions took it as it came.
+        """
+        if self.opens == "key":
+            return self
+        text = self.value.decode("utf-8", "surrogateescape").rstrip("\r\n")
+        normal = unicodedata.normalize("NFC", text)
+        return OpeningSecret(self.opens, normal.encode("utf-8", "surrogateescape"))
 
 
 class Scrypt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
