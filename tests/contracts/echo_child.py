@@ -3,7 +3,8 @@
 Hanging: `hang` until it is cancelled, `stuck` in a deadlock, `stuck-whole` in one that holds the
 interpreter's lock, `loop` for ever, `stop` by a signal. Working: `busy`, for some seconds, and `busy-whole`
 in native code that holds the interpreter's lock. `take` so many milliseconds without computing. `until` a
-file is there. As arguments: `hold` so many megabytes from the beginning on.
+file is there. As arguments: `hold` so many megabytes from the beginning on;
+`work HOME`, which takes as long to load as HOME has a file `loading`.
 """
 
 import ctypes
@@ -101,6 +102,9 @@ def load() -> Instrument:
             raise SystemExit(1)
         case ["hold", megabytes]:
             LEAKED.append(b"x" * (int(megabytes) * 1_000_000))
+        case ["work", home]:
+            while (Path(home) / "loading").exists():
+                threading.Event().wait(0.005)
         case ["silent"]:
             threading.Event().wait()
         case ["garbage"]:

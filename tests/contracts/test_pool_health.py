@@ -121,7 +121,7 @@ async def test_a_loop_that_was_held_up_itself_blames_nobody(make: Make) -> None:
 
 
 async def test_a_process_that_is_stopped_while_it_loads_is_replaced(make: Make) -> None:
-    models = LocalModels({"m": spec("silent")}, ready_s=PATIENCE_S)
+    models = LocalModels({"m": spec("silent")})
     warming = asyncio.ensure_future(models.warm("m"))
     async with asyncio.timeout(PATIENCE_S):
         await until(lambda: models.pids() != {}, every_s=0.01)

@@ -106,6 +106,29 @@ async def test_whenever_the_owner_is_killed_another_takes_over_and_no_call_is_lo
     await until(lambda: not home.models(), every_s=0.01)
 
 
+async def test_an_owner_that_is_killed_while_its_model_loads_has_a_successor_that_loads_it_again(
+    home: Home,
+) -> None:
+    loading = home.folder / "loading"
+    loading.touch()
+    peers = {
+        peer.pid: peer
+        for peer in (home.begin("ask", home.folder, 10, stdin=subprocess.PIPE) for _ in range(3))
+    }
+    await until(home.models, every_s=0.01)
+    for _ in range(2):
+        ((model, owner),) = home.models()
+        assert owner == holder_of(home.lock)
+        peers.pop(owner).kill()
+        await until(lambda gone=model: not alive(gone), every_s=0.01)
+        await home.owned_by_another(owner)
+    loading.unlink()
+    (left,) = peers.values()
+    assert await line_of(left) == "owner"
+    assert await ended(left) == ["owner"]
+    await until(lambda: not home.models(), every_s=0.01)
+
+
 async def test_an_owner_that_ends_leaves_the_pool_to_another_and_no_call_fails(home: Home) -> None:
     first, *others = [await home.asking() for _ in range(3)]
     assert await ended(first) == ["owner"]

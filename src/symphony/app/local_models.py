@@ -58,6 +58,7 @@ def policy_of(config: Config) -> PoolPolicy:
         keep_s=keep_s,
         keep_min_s=min(default.keep_min_s, keep_s),
         keep_max_s=max(default.keep_max_s, keep_s),
+        load_s=pool.load_s,
     )
 
 

@@ -181,7 +181,8 @@ class PoolConfig(ComponentConfig, frozen=True, kw_only=True):
     `retry_policy.attempts` how many that end with a call under way until the call fails. Without
     `enabled`, each process has a pool of its own; without `metrics_enabled`, no events are published.
     `lookahead` loads what running graphs need next, `markov` what other runs asked for next, and `histogram`
-    keeps idle models for as long as their pauses used to be; without it, for `keep_s` seconds.
+    keeps idle models for as long as their pauses used to be; without it, for `keep_s` seconds. A model that
+    is not loaded after `load_s` seconds is given up.
     """
 
     timeout_s: ComponentSeconds = 5.0
@@ -192,6 +193,7 @@ class PoolConfig(ComponentConfig, frozen=True, kw_only=True):
     markov: bool = True
     histogram: bool = True
     keep_s: ComponentSeconds = 60.0
+    load_s: ComponentSeconds = 300.0
 
 
 class ValueConfig(Settings, frozen=True, kw_only=True):

@@ -9,6 +9,10 @@ def test_without_settings_every_forecast_is_on() -> None:
     assert policy_of(Config()) == PoolPolicy()
 
 
+def test_a_model_may_take_as_long_to_load_as_the_settings_say() -> None:
+    assert policy_of(Config(pool=PoolConfig(load_s=7.0))).load_s == 7.0
+
+
 def test_each_forecast_can_be_switched_off() -> None:
     for name in ("lookahead", "markov", "histogram"):
         policy = policy_of(Config(pool=PoolConfig(**{name: False})))  # type: ignore[arg-type]

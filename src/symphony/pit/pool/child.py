@@ -33,7 +33,6 @@ from symphony.pit.processes import SupervisedProcess
 from symphony.ports.models import ModelFailed, ModelUnavailable
 from symphony.ports.values import Value
 
-READY_S = 60.0
 CANCEL_S = 10.0
 """A child that has not given up a cancelled call after this is killed."""
 STOP_S = 2.0
@@ -82,11 +81,11 @@ class ModelProcess:
         self.asked = False
         """Whether it owes the answer to a ping."""
 
-    async def start(self, argv: Sequence[str], *, ready_s: float = READY_S) -> None:
+    async def start(self, argv: Sequence[str], *, ready_s: float) -> None:
         """Start the process and wait until its model is loaded; if that fails, it is gone.
 
-        Raises ModelUnavailable if the program is missing or the child refuses; ChildDied if it
-        ends without a word or is not ready after `ready_s` seconds.
+        Raises ModelUnavailable if the program is missing, the child refuses or is not ready after
+        `ready_s` seconds; ChildDied if it ends without a word.
         """
         try:
             async with self._process.readying(ready_s):
@@ -97,7 +96,7 @@ class ModelProcess:
                 await self._ready
         except TimeoutError:
             late = f"model {self._name} was not ready after {ready_s:g} s{self._last_words()}"
-            raise ChildDied(late) from None
+            raise ModelUnavailable(late, hint="raise `pool.load_s` if it needs longer to load") from None
         except OSError as error:
             why = IoFailed.of(error, f"start {argv[0]}")
             raise ModelUnavailable(f"model {self._name}: {why.message}") from error

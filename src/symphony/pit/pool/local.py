@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from symphony.commons.time import SystemClock
-from symphony.pit.pool.child import READY_S, ChildDied, ModelProcess
+from symphony.pit.pool.child import ChildDied, ModelProcess
 from symphony.pit.pool.core.actions import (
     GrantLease,
     LeaseRequest,
@@ -65,18 +65,17 @@ class LocalModels:
         *,
         budget: PoolBudget = UNBOUNDED,
         policy: PoolPolicy | None = None,
-        ready_s: float = READY_S,
         refusal_s: float = REFUSAL_S,
         tell: Callable[[PoolEvent], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`ready_s`: time to load a model; for `refusal_s` one that refuses is not asked again.
+        """For `refusal_s` seconds a model that refuses is not asked again.
 
         `tell` is called on the loop with each event, once it has happened. It must not wait or raise.
         """
         self._hosts = {name: ModelHost(name, spec) for name, spec in specs.items()}
         self._budget, self._policy = budget, policy or PoolPolicy()
-        self._ready_s, self._refusal_s = ready_s, refusal_s
+        self._refusal_s = refusal_s
         self._begun: PoolMachine | None = None
         self._tell, self._clock = tell, clock or SystemClock()
         self._asked: dict[str, asyncio.Future[ModelLease]] = {}
@@ -456,7 +455,7 @@ class LocalModels:
         """Load the model, and tell the machine what became of it."""
         try:
             self._heartbeat.watch(child, partial(self._used, host))
-            await child.start(host.spec.argv, ready_s=self._ready_s)
+            await child.start(host.spec.argv, ready_s=self._policy.load_s)
             child.check()
         except ModelUnavailable as error:
             self._failed(host, error, self._refusal_s, refused=True)

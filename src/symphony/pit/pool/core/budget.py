@@ -29,7 +29,8 @@ class PoolPolicy:
 
     `markov_min`: the least probability, in [0, 1], for which a model is loaded ahead. Models idle
     for longer than their keep-alive time end: between `keep_min_s` and `keep_max_s` seconds by the
-    histogram of their pauses, `keep_s` while that is silent or off.
+    histogram of their pauses, `keep_s` while that is silent or off. A model that is not loaded after
+    `load_s` seconds is given up.
     """
 
     lookahead: bool = True
@@ -40,5 +41,6 @@ class PoolPolicy:
     keep_s: float = 60.0
     keep_min_s: float = 10.0
     keep_max_s: float = 3600.0
+    load_s: float = 300.0
     failures_max: int = 3
     """After this many failures in a row, a failure to load refuses all waiting requests."""
