@@ -70,7 +70,7 @@ def fail(how: str) -> int:
         case "exit": os._exit(7)
         case "sys.exit": sys.exit("bye")
         case "memory": os.kill(os.getpid(), signal.SIGKILL)
-        case "closed": os.closerange(3, 1000); return 1
+        case "closed": os.closerange(3, os.sysconf("SC_OPEN_MAX")); return 1
         case "ours": raise SymphonyError("no", code="mine", hint="so", details={"a": [1]})
         case "unprintable":
             class Bad(Exception):
