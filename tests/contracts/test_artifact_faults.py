@@ -17,7 +17,7 @@ from symphony.pit.artifacts.encryption.sources import VARIABLE
 from symphony.pit.artifacts.metadata.records import Put, RecordLog, line_of
 from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, ItemKind
 from symphony.pit.artifacts.packs.index import PackIndex
-from symphony.pit.artifacts.packs.packs import Packs
+from symphony.pit.artifacts.packs.packs import Packs, Reading
 from symphony.pit.artifacts.store.checking import BodyFault, StoreCheck
 from symphony.pit.artifacts.store.files import FileArtifacts
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance, Rating
@@ -427,11 +427,11 @@ def test_a_body_that_was_put_while_the_store_was_looked_at_is_no_fault(
     put(store, b"before")
     intact = Bodies.intact
 
-    def meanwhile(bodies: Bodies, digest: Digest, size: int) -> bool:
+    def meanwhile(bodies: Bodies, digest: Digest, size: int, *, reading: Reading) -> bool:
         monkeypatch.setattr(Bodies, "intact", intact)
         for number in range(300):
             put(store, b"%d" % number)
-        return intact(bodies, digest, size)
+        return intact(bodies, digest, size, reading=reading)
 
     monkeypatch.setattr(Bodies, "intact", meanwhile)
     assert list(StoreCheck(store.root).faults()) == []

@@ -1,6 +1,7 @@
 """Tiers of artifacts: what every store keeps to, and what holds for stores in files."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from tests.support.storages import FakeStorage
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
 from symphony.pit.artifacts.encryption.sources import VARIABLE
 from symphony.pit.artifacts.packs import grouping
+from symphony.pit.artifacts.packs import packs as packing
 from symphony.pit.artifacts.packs.away import OutsidePlaces
+from symphony.pit.artifacts.packs.files import PackReader
+from symphony.pit.artifacts.packs.frames import PackFrame
 from symphony.pit.artifacts.store.checking import StoreCheck
 from symphony.ports.artifacts import ArtifactCorrupt
 from symphony.ports.object_storage import StorageRefused, StorageUnreachable
@@ -353,3 +357,44 @@ def test_a_lost_index_is_made_again_of_what_is_cold(cold: FileArtifacts, storage
     (cold.root / "packs.db").unlink()
     assert tiers(cold) == before
     assert [cold.get(ref.digest) for ref in refs] == similar(14)
+
+
+def test_a_check_of_all_decompresses_each_warm_frame_a_few_times_at_most(
+    files: FileArtifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = [random.Random(n).randbytes(30_000) for n in range(200)]
+    refs = [put(files, body, f"{n % 7}") for n, body in enumerate(bodies)]
+    move(files, Tier.WARM, *refs)
+    counted = Counter[int]()
+    raw_of = packing.raw_of
+
+    def counting(reader: PackReader, frame: PackFrame, known: bytes = b"") -> bytes:
+        counted[frame.offset] += 1
+        return raw_of(reader, frame, known)
+
+    monkeypatch.setattr(packing, "raw_of", counting)
+    assert faults(files) == []
+    assert len(counted) >= 3
+    assert max(counted.values()) <= 2
+
+
+def test_a_warm_pack_of_which_most_is_gone_is_rewritten_as_warm(files: FileArtifacts) -> None:
+    bodies = [random.Random(n).randbytes(30_000) for n in range(100)]
+    refs = [put(files, body) for body in bodies]
+    move(files, Tier.WARM, *refs)
+    for ref in refs[::5]:
+        files.pin(ref.digest)
+    assert files.collect(ANY_AGE).objects == 80
+    assert set(tiers(files).values()) == {Tier.WARM}
+    assert files.tier_sizes()[Tier.WARM] < 700_000
+    assert [files.get(ref.digest) for ref in refs[::5]] == bodies[::5]
+
+
+def test_what_is_left_when_the_time_is_over_moves_the_next_time(store: Store) -> None:
+    refs = [put(store, b"%d body" % n, f"n{n}") for n in range(5)]
+    moving = [(one, Tier.WARM, "why") for one in store.standings().all]
+    asked = iter([False, False])
+    assert store.move(moving, out_of_time=lambda: next(asked, True)).objects == 2
+    assert store.move(moving).objects >= 3
+    assert set(tiers(store).values()) == {Tier.WARM}
+    assert len(refs) == 5

@@ -11,7 +11,6 @@ from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.base.database import SUMMED, DatabaseBroken, check_structure, database_errors
 from symphony.pit.artifacts.bodies.bodies import Bodies
-from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES
 from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, RecordLog, Unlinked
 from symphony.pit.artifacts.packs.away import OutsidePlaces
@@ -19,7 +18,6 @@ from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.following import replay_of
 from symphony.pit.tracker.store.journal import JournalDamaged, JournalNewer, examine
 from symphony.pit.tracker.store.runs import Runs
-from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing
 from symphony.ports.clock import Clock
 from symphony.ports.runs import short_id
 from symphony.ports.values import Digest
@@ -179,16 +177,16 @@ def _log(path: Path, found: Examined) -> dict[Digest, str]:
 
 
 def _bodies(bodies: Bodies, referred: dict[Digest, str], found: Examined) -> None:
-    present = set[Digest]()
-    for stored in bodies.all():
+    present, reading = set[Digest](), bodies.packs.reading()
+    for stored in bodies.by_place():
         present.add(stored.digest)
         found.looked_at["artifact"] = found.looked_at.get("artifact", 0) + 1
-        if why := _wrong(bodies, stored.digest):
+        if not bodies.intact(stored.digest, stored.size, reading=reading) and bodies.stat(stored.digest):
             run = referred.get(stored.digest)
             again = "" if run is None else f", then make it again with `symphony runs rerun {short_id(run)}`"
             fix = f"set it aside with `symphony artifacts fsck --repair`{again}, or restore it from a copy"
             by = "" if run is None else f", which run {short_id(run)} refers to,"
-            problem = f"artifact {stored.digest}{by} {why}"
+            problem = f"artifact {stored.digest}{by} is not what was stored"
             found.damages.append(Damage(kind="artifact", name=stored.digest, problem=problem, fix=fix))
     for digest in referred.keys() - present:
         if bodies.stat(digest) is None:
@@ -196,16 +194,3 @@ def _bodies(bodies: Bodies, referred: dict[Digest, str], found: Examined) -> Non
             problem = f"artifact {digest}, which run {run} refers to, is not there"
             fix = f"restore it from a copy, or make it again with `symphony runs rerun {run}`"
             found.damages.append(Damage(kind="artifact", name=digest, problem=problem, fix=fix))
-
-
-def _wrong(bodies: Bodies, digest: Digest) -> str:
-    """Return what is wrong with a body; nothing if it is gone, as it was pruned meanwhile."""
-    try:
-        with bodies.stream(digest) as stream:
-            while stream.read(CHUNK_BYTES):
-                pass
-    except ArtifactMissing:
-        return ""
-    except ArtifactCorrupt:
-        return "is not what was stored"
-    return ""

@@ -77,7 +77,13 @@ class Upkeep:
             out_of_time=out_of_time,
         )
 
-    def tier(self, *, dry_run: bool = False, least_bytes: int = 0) -> Tiering:
+    def tier(
+        self,
+        *,
+        dry_run: bool = False,
+        least_bytes: int = 0,
+        out_of_time: Callable[[], bool] = lambda: False,
+    ) -> Tiering:
         """Move artifacts to the tiers in which they belong; see `pit.stale.moving.move_by_rules`."""
         settings = self._parts.config.tiers
         policy = TierPolicy(
@@ -90,6 +96,7 @@ class Upkeep:
             known_besides=self._known_quality() if policy.of_quality else None,
             least_bytes=least_bytes,
             dry_run=dry_run,
+            out_of_time=out_of_time,
         )
 
     def tier_some(self, digests: Sequence[Digest], tier: Tier, *, dry_run: bool = False) -> Tiering:
@@ -166,7 +173,7 @@ class Upkeep:
             else:
                 self.clear(explain=False, out_of_time=lambda: clock.monotonic_s() > until)
             if self._parts.config.tiers.rules is not None and clock.monotonic_s() < until:
-                self.tier(least_bytes=LITTLE_BYTES)
+                self.tier(least_bytes=LITTLE_BYTES, out_of_time=lambda: clock.monotonic_s() > until)
         except (SymphonyError, OSError) as error:
             log.warning("the daily upkeep was not finished", home=str(home), error=str(error))
         return True

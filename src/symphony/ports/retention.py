@@ -183,10 +183,16 @@ class RetainedStore(ArtifactStore, Protocol):
         """
         ...
 
-    def move(self, found: Sequence[tuple[Standing, Tier, str]]) -> Collected:
+    def move(
+        self,
+        found: Sequence[tuple[Standing, Tier, str]],
+        *,
+        out_of_time: Callable[[], bool] = lambda: False,
+    ) -> Collected:
         """Move artifacts to these tiers, each with the reason. Return those that are there now and were not.
 
-        Nothing of them changes but how they lie. Raises StorageFull, IoFailed.
+        Nothing of them changes but how they lie. Once `out_of_time`, the rest is left. Raises StorageFull,
+        IoFailed.
         """
         ...
 

@@ -21,18 +21,23 @@ def move_by_rules(
     known_besides: Callable[[Sequence[Standing]], Sequence[Standing]] | None = None,
     least_bytes: int = 0,
     dry_run: bool = False,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> Tiering:
     """Judge every artifact, and move those that belong into another tier.
 
     `known_besides` adds facts that the store does not have. Fewer than `least_bytes` are not moved to a
-    colder tier. With `dry_run` nothing is changed at all. Raises StorageFull, IoFailed.
+    colder tier. With `dry_run` nothing is changed at all; once `out_of_time`, the rest is left.
+    Raises StorageFull, IoFailed.
     """
     found, before = store.standings(), store.tier_sizes()
     if found.damaged:
         return Tiering(before=before, after=before, damaged=found.damaged, dry_run=dry_run)
     facts = found.all if known_besides is None else known_besides(found.all)
     verdicts = tier_verdicts(facts, policy, now_s)
-    return _moved(store, found.all, verdicts, least_bytes=least_bytes, dry_run=dry_run, before=before)
+    return _moved(
+        store, found.all, verdicts, before=before, least_bytes=least_bytes, dry_run=dry_run,
+        out_of_time=out_of_time,
+    )  # fmt: skip
 
 
 def move_some(
@@ -55,6 +60,7 @@ def _moved(
     before: Mapping[Tier, int],
     least_bytes: int = 0,
     dry_run: bool,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> Tiering:
     going = [
         (standing, one.tier, f"{one.rule}: {one.why}")
@@ -66,5 +72,5 @@ def _moved(
         return Tiering(verdicts=verdicts, moved=moved, before=before, after=before, dry_run=True)
     if sum(one.size for one, tier, _ in going if tier is not Tier.HOT) < least_bytes:
         going = [one for one in going if one[1] is Tier.HOT]
-    moved = store.move(going) if going else Collected(0, 0)
+    moved = store.move(going, out_of_time=out_of_time) if going else Collected(0, 0)
     return Tiering(verdicts=verdicts, moved=moved, before=before, after=store.tier_sizes())

@@ -2,18 +2,16 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from itertools import islice
 
-from symphony.pit.artifacts.base.failures import io_errors
 from symphony.pit.artifacts.bodies.bodies import Bodies, body_key
 from symphony.pit.artifacts.packs.files import PackGone
-from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, ItemKind, heads, payload_sound
-from symphony.pit.artifacts.packs.grouping import Grouping
+from symphony.pit.artifacts.packs.frames import ItemKind
+from symphony.pit.artifacts.packs.grouping import Grouping, take_frames
 from symphony.pit.artifacts.packs.index import Row
 from symphony.pit.artifacts.packs.packs import Packs
-from symphony.pit.artifacts.packs.repacking import needed
 from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged
 from symphony.pit.artifacts.packs.sending import send_cold
 from symphony.ports.retention import Tier
@@ -99,27 +97,13 @@ class BodyTiers:
                             warm.add([item_key(item)])
                         case _:
                             pass
-            if len(warm):
-                self._take_frames(grouping, warm, tiers)
+            for name, (number, _) in self._packs.ask(lambda index: index.packs()).items():
+                if len(warm) and tiers.get(number) is Tier.WARM:
+                    with suppress(PackGone):
+                        take_frames(grouping, self._packs, name, lambda row: item_key(row) in warm)
             grouping.end()
         send_cold(self._packs, self._packs.begun())
         return grouping.moved
-
-    def _take_frames(self, grouping: Grouping, going: DigestSet, tiers: Mapping[int, Tier]) -> None:
-        """Move items out of the warm packs."""
-        for name, (number, _) in self._packs.ask(lambda index: index.packs()).items():
-            if tiers.get(number) is not Tier.WARM:
-                continue
-            with suppress(PackGone), io_errors(f"read pack {name}"):
-                reader = self._packs.reader(name)
-                for frame in heads(name, reader.read, PACK_HEAD_BYTES, reader.size()):
-                    rows = [row for row in needed(self._packs, frame, number) if item_key(row) in going]
-                    if rows and len(rows) == len(frame.items) and payload_sound(reader.read, frame):
-                        payload = reader.read(frame.offset + frame.head, frame.stored)
-                        grouping.add_frame(self._packs.framing.framed_again(frame, payload), rows)
-                    else:
-                        for row in rows:
-                            grouping.add(row)
 
     def raise_up(self, digests: Iterable[Digest]) -> int:
         """Move bodies to the hot tier; how many items moved."""

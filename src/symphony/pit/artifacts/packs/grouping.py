@@ -8,11 +8,14 @@ places are marked as dead after that, and `repacking` takes the packs away that 
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
-from symphony.pit.artifacts.packs.frames import Item, ItemKind
+from symphony.commons.filesystem import release_lock
+from symphony.pit.artifacts.base.failures import io_errors
+from symphony.pit.artifacts.packs.files import PackGone
+from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, Item, ItemKind, PackFrame, heads
 from symphony.pit.artifacts.packs.framing import PendingFrame
-from symphony.pit.artifacts.packs.index import Row
+from symphony.pit.artifacts.packs.index import PackIndex, Row
 from symphony.pit.artifacts.packs.manifests import Manifest, ManifestDamaged
 from symphony.pit.artifacts.packs.packs import ENTRY_BYTES, FRAME_BYTES, TOGETHER_BYTES, Packs
 from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged
@@ -105,3 +108,57 @@ class Grouping:
         if frames:
             with self._exclusively():
                 self.moved += self._packs.move(frames, places, self._tier, mark=True)
+
+
+def take_frames(grouping: Grouping, packs: Packs, name: str, goes: Callable[[Row], bool]) -> None:
+    """Move those items of a pack that go; a frame of which all do stays compressed as it is.
+
+    Raises PackGone, StorageFull, IoFailed.
+    """
+    number, _ = packs.ask(lambda index: index.packs()).get(name, (0, 0))
+    with io_errors(f"read pack {name}"):
+        reader = packs.reader(name)
+        for frame in heads(name, reader.read, PACK_HEAD_BYTES, reader.size()):
+            rows = [row for row in needed(packs, frame, number) if goes(row)]
+            payload = b""
+            if rows and len(rows) == len(frame.items):
+                payload = reader.read(frame.offset + frame.head, frame.stored)
+            if payload and frame.intact(payload):
+                grouping.add_frame(packs.framing.framed_again(frame, payload), rows)
+            else:
+                for row in rows:
+                    grouping.add(row)
+
+
+def regroup(packs: Packs, name: str, exclusively: Callable[[], AbstractContextManager[None]]) -> None:
+    """Move all that is needed of a pack of the warm or cold tier to other packs, which are warm."""
+    number, _ = packs.ask(lambda index: index.packs()).get(name, (0, 0))
+    if packs.files.is_only_away(name) and not packs.ask(lambda index: index.holds(number)):
+        return  # no need to ask for it
+    locked = packs.files.locked(name)  # so that nothing is moved back into it
+    if locked is None:
+        return
+    try:
+        with suppress(PackGone):
+            grouping = Grouping(packs, exclusively, Tier.WARM)
+            take_frames(grouping, packs, name, lambda _: True)
+            grouping.end()
+    finally:
+        release_lock(locked.fd)
+
+
+def needed(packs: Packs, frame: PackFrame, number: int) -> list[Row]:
+    """The items of a frame of the pack `number` that are found there, and not in another place."""
+
+    def found(index: PackIndex) -> list[Row]:
+        rows = list[Row]()
+        for place, item in enumerate(frame.items):
+            row = index.find(item.digest, ItemKind(item.kind)) if item.kind in _KINDS else None
+            if row is not None and (row.pack, row.offset, row.number) == (number, frame.offset, place):
+                rows.append(row)
+        return rows
+
+    return packs.ask(found)
+
+
+_KINDS = frozenset(ItemKind)

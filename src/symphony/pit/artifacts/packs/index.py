@@ -82,6 +82,10 @@ _BODIES = """
 SELECT digest, kind, pack, offset, number, stored, size, refs, touched
 FROM items WHERE digest > ? AND kind < 2 ORDER BY digest LIMIT ?
 """
+_BODIES_BY_PLACE = """
+SELECT digest, kind, pack, offset, number, stored, size, refs, touched
+FROM items WHERE kind < 2 AND (pack, offset, number) > (?, ?, ?) ORDER BY pack, offset, number LIMIT ?
+"""
 _UNUSED = """
 SELECT digest, kind, pack, offset, number, stored, size, refs, touched
 FROM items WHERE kind = 2 AND refs = 0
@@ -248,6 +252,11 @@ class PackIndex:
         """The next bodies in order of their digests."""
         with database_errors("read the index of the packs"):
             return [Row(*found) for found in self._db.execute(_BODIES, (after, limit))]
+
+    def bodies_by_place(self, after: tuple[int, int, int], limit: int) -> list[Row]:
+        """The next bodies in order of their places. Looks at all items."""
+        with database_errors("read the index of the packs"):
+            return [Row(*found) for found in self._db.execute(_BODIES_BY_PLACE, (*after, limit))]
 
     def starting_with(self, low: bytes, high: bytes) -> list[bytes]:
         """The digests of bodies between two bounds, both included."""

@@ -59,6 +59,8 @@ TOGETHER_BYTES = 32 << 10
 ENTRY_BYTES = 46
 """What an item takes in the head of its frame."""
 
+_PAGE = 100_000
+"""Each page costs a look at the whole index."""
 _CANDIDATES = 16
 _FRAMES_KEPT = 4
 _GUESSED_BYTES = 512
@@ -284,10 +286,11 @@ class Packs:
         """Reads items; those of one frame cost little more than one of them."""
         return Reading(self)
 
-    def manifest(self, row: Row, *, alive: bool = False) -> Manifest:
+    def manifest(self, row: Row, *, alive: bool = False, reading: "Reading | None" = None) -> Manifest:
         """The chunks of a body. Raises ItemAbsent, ItemDamaged."""
         try:
-            return Manifest.decoded(self.reading().item(row.digest, ItemKind.MANIFEST, alive=alive), row.size)
+            found = (reading or self.reading()).item(row.digest, ItemKind.MANIFEST, alive=alive)
+            return Manifest.decoded(found, row.size)
         except ManifestDamaged as error:
             raise ItemDamaged(str(error)) from error
 
@@ -305,6 +308,13 @@ class Packs:
         while page := self.ask(lambda index, after=after: index.bodies(after, 1000)):  # type: ignore[misc]
             yield from page
             after = page[-1].digest
+
+    def bodies_by_place(self) -> Iterator[Row]:
+        """Every body, those of one frame one after the other, for whoever reads them all."""
+        after = (0, 0, -1)
+        while page := self.ask(lambda index, after=after: index.bodies_by_place(after, _PAGE)):  # type: ignore[misc]
+            yield from page
+            after = page[-1].place
 
     # -- forgetting; the caller sees to it that nobody adds meanwhile
 

@@ -15,6 +15,7 @@ from symphony.pit.artifacts.packs.away import AwayReader
 from symphony.pit.artifacts.packs.files import PackLost, PackReader
 from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, ItemKind, Lost, PackFrame, frames
 from symphony.pit.artifacts.packs.framing import PendingFrame
+from symphony.pit.artifacts.packs.grouping import needed, regroup
 from symphony.pit.artifacts.packs.index import PackIndex, Row
 from symphony.pit.artifacts.packs.packs import Packs
 from symphony.pit.artifacts.packs.scanning import ItemDamaged, raw_of
@@ -47,6 +48,8 @@ def repack(
         needed, there = live.get(number, 0), before.get(name, 0) - PACK_HEAD_BYTES
         if there > 0 and (needed < there * live_share_min or name in small):
             try:
+                if packs.files.tier(name) is not Tier.HOT:  # compressing for long must hold up nobody
+                    regroup(packs, name, exclusively)
                 with exclusively():
                     rewrite(packs, name)
             except (StorageUnreachable, StorageRefused) as error:
@@ -130,20 +133,6 @@ def _move(packs: Packs, name: str, number: int, reader: PackReader | AwayReader,
         packs.move(batch, places, tier)
 
 
-def needed(packs: Packs, frame: PackFrame, number: int) -> list[Row]:
-    """The items of a frame of the pack `number` that are found there, and not in another place."""
-
-    def found(index: PackIndex) -> list[Row]:
-        rows = list[Row]()
-        for place, item in enumerate(frame.items):
-            row = index.find(item.digest, ItemKind(item.kind)) if item.kind in _KINDS else None
-            if row is not None and (row.pack, row.offset, row.number) == (number, frame.offset, place):
-                rows.append(row)
-        return rows
-
-    return packs.ask(found)
-
-
 def _kept(
     packs: Packs, reader: PackReader | AwayReader, frame: PackFrame, rows: list[Row], *, warm: bool
 ) -> PendingFrame:
@@ -154,6 +143,3 @@ def _kept(
     items = [frame.items[row.number] for row in rows]
     parts = [(item, raw[item.start : item.start + item.length]) for item in items]
     return packs.framing.framed_items(parts, warm=warm)
-
-
-_KINDS = frozenset(ItemKind)

@@ -75,11 +75,12 @@ class StoreCheck:
             if self._index_differs(known):
                 yield BodyFault(kind="index", name=str(self._root / "index.db"))
             wrong = wrong_rows(bodies.packs)
+            unsound = self._unsound(bodies)
             unrecorded, missing = list[Digest](), list[Digest]()
             for digest, stored, recorded in merged(bodies.all(), known.digests()):
                 if stored is None:
                     missing.append(digest)
-                elif not bodies.intact(digest, stored.size):
+                elif digest in unsound:
                     if bodies.stat(digest) is not None:  # else it was collected meanwhile
                         kind: FaultKind = "tampered" if bodies.tampered(digest) else "damaged"
                         yield self._fault(kind, digest, known)
@@ -119,6 +120,15 @@ class StoreCheck:
                 return ""
 
     # -- looking
+
+    def _unsound(self, bodies: Bodies) -> set[Digest]:
+        """Read every body; those that are not what was stored."""
+        reading = bodies.packs.reading()
+        return {
+            stored.digest
+            for stored in bodies.by_place()
+            if not bodies.intact(stored.digest, stored.size, reading=reading)
+        }
 
     def _fault(self, kind: FaultKind, digest: Digest, known: Index) -> BodyFault:
         record = known.record(digest)

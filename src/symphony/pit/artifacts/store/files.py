@@ -33,7 +33,6 @@ from symphony.pit.artifacts.metadata.index import Index
 from symphony.pit.artifacts.metadata.ledger import Ledger
 from symphony.pit.artifacts.metadata.records import Linked, Put, Rated, Record, Tagged, Unlinked, Untagged
 from symphony.pit.artifacts.packs.away import OutsidePlaces, Sent
-from symphony.pit.artifacts.packs.sending import unsent
 from symphony.pit.artifacts.store.adding import new_version, number_of
 from symphony.pit.artifacts.store.converting import adopt_old
 from symphony.pit.artifacts.store.deriving import derived
@@ -416,11 +415,13 @@ class FileArtifacts:
             raise missing(digest)
         return self._trash.pin(digest, pinned=pinned)
 
-    def move(self, found: Sequence[tuple[Standing, Tier, str]]) -> Collected:
+    def move(
+        self, found: Sequence[tuple[Standing, Tier, str]], *, out_of_time: Callable[[], bool] = lambda: False
+    ) -> Collected:
         """Move artifacts to tiers, each with the reason; those that are there now and were not."""
         if not self._ready_to_clear() or self._trash.damaged():
             return Collected(0, 0)
-        return self._tiers.move(found, self.standings().all, tidy=True)
+        return self._tiers.move(found, self.standings().all, tidy=True, out_of_time=out_of_time)
 
     def tier_of(self, digest: Digest) -> Tier:
         """Return the tier of an artifact, hot if it is not there."""
@@ -452,9 +453,7 @@ class FileArtifacts:
 
     def sent(self) -> tuple[Sent, Sent]:
         """Return how much lies outside, but for what is cold, and how much has not been sent."""
-        packs = self._bodies.packs
-        outside, left = packs.files.away.sizes(cold=False), unsent(packs)
-        return Sent(len(outside), sum(outside.values())), Sent(len(left), sum(left.values()))
+        return self._sender.sent()
 
     def close(self) -> None:
         """Settle, and close what is open; the next use opens it again."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -383,10 +384,16 @@ class MemoryArtifacts:
                 entry.trashed_at = None
             return changed
 
-    def move(self, found: Sequence[tuple[Standing, Tier, str]]) -> Collected:
+    def move(
+        self,
+        found: Sequence[tuple[Standing, Tier, str]],
+        *,
+        out_of_time: Callable[[], bool] = lambda: False,
+    ) -> Collected:
         """Move artifacts to tiers, which here are no more than words."""
         with self._mutex:
-            moved = [(one, tier) for one, tier, _ in found if one.digest in self._entries]
+            going = itertools.takewhile(lambda _: not out_of_time(), found)
+            moved = [(one, tier) for one, tier, _ in going if one.digest in self._entries]
             for one, tier in moved:
                 self._entries[one.digest].tier = tier
             return _counted([one for one, _ in moved])

@@ -8,7 +8,7 @@ from symphony.commons.errors import IoFailed
 from symphony.pit.artifacts.packs.away import Sent
 from symphony.pit.artifacts.packs.files import PACK_BYTES
 from symphony.pit.artifacts.packs.packs import Packs
-from symphony.pit.artifacts.packs.sending import send
+from symphony.pit.artifacts.packs.sending import send, unsent
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,11 @@ class Sender:
         self._packs.release()
         with self._sending:
             return send(self._packs)
+
+    def sent(self) -> tuple[Sent, Sent]:
+        """Return how much lies outside, but for what is cold, and how much has not been sent."""
+        outside, left = self._packs.files.away.sizes(cold=False), unsent(self._packs)
+        return Sent(len(outside), sum(outside.values())), Sent(len(left), sum(left.values()))
 
     def close(self) -> None:
         """End the thread, once the pack is sent that is on its way."""

@@ -3,6 +3,7 @@
 The packs say themselves in which tier they are. The log is told of moves for those who follow it.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -52,24 +53,25 @@ class StoreTiers:
         all_of: Iterable[Standing] = (),
         *,
         tidy: bool = False,
+        out_of_time: Callable[[], bool] = lambda: False,
     ) -> Collected:
         """Move artifacts to tiers, none if another process does so; `all_of` the store is looked at for that.
 
-        With `tidy`, packs are rewritten of which most has left.
+        With `tidy`, packs are rewritten of which most has left. Once `out_of_time`, the rest is left.
         """
         with alone(self._root / "tiers.lock") as nobody:
             if not nobody:
                 return Collected(0, 0)
             raised = [one.digest for one, tier, _ in found if _RANK[tier] < _RANK[one.tier]]
             if raised:
-                self._moving.raise_up(raised)
+                self._moving.raise_up(in_time(raised, out_of_time))
             going = {one.digest: tier for one, tier, _ in found}
             for to, move in ((Tier.WARM, self._moving.cool), (Tier.COLD, self._moving.freeze)):
                 some = [one for one, tier, _ in found if tier is to]
                 if some:
                     then = ((one.digest, going.get(one.digest, one.tier)) for one in all_of)
                     hotter = [digest for digest, tier in then if _RANK[tier] < _RANK[to]]
-                    move([one.digest for one in sorted(some, key=similarity)], hotter)
+                    move(in_time((one.digest for one in sorted(some, key=similarity)), out_of_time), hotter)
             moved = self._told(found)
         if tidy:
             self._bodies.tidy(self._exclusively)
@@ -98,6 +100,11 @@ class StoreTiers:
             for page in _pages(digests):
                 self._ledger.append(Moved(tuple(page), tier.value, now_s, why), durable=False)
         return Collected(len(there), sum(one.size for one, _, _ in there))
+
+
+def in_time(digests: Iterable[Digest], out_of_time: Callable[[], bool]) -> Iterator[Digest]:
+    """Yield digests until the time is over."""
+    return itertools.takewhile(lambda _: not out_of_time(), digests)
 
 
 def similarity(one: Standing) -> tuple[str, str, float]:
