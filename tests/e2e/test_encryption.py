@@ -105,3 +105,19 @@ def test_rotation_needs_the_old_secret_and_takes_it_away(typed: CommandLine) -> 
     assert typed.call("artifacts", "get", "notes", **ON).status == 1
     assert typed.call("artifacts", "get", "notes", **ON | {"SYMPHONY_PASSPHRASE": new["NEW"]}).out == "numbat"
     assert typed.call("artifacts", "key", "status", **ON).status == 1
+
+
+def test_doctor_tells_whether_the_settings_open_the_key(typed: CommandLine) -> None:
+    def checked(**variables: str | None) -> tuple[str, str]:
+        found = json.loads(typed.call("doctor", "--json", **variables).out)
+        (one,) = (one for one in found if one["check"] == "encryption")
+        return one["verdict"], one["found"]
+
+    assert checked() == ("ok", "off")
+    assert checked(**ON) == ("ok", "on; the first artifact makes the key")
+    typed.write("notes.txt", "numbat")
+    typed.type("artifacts", "put", "notes.txt", "--name", "notes", **ON)
+    assert checked(**ON) == ("ok", "on; the key can be opened")
+    verdict, found = checked(**ON | {"SYMPHONY_PASSPHRASE": "wrong"})
+    assert verdict == "failed"
+    assert "does not open the key" in found

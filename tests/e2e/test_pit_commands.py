@@ -71,7 +71,9 @@ def test_without_a_process_nothing_is_loaded_and_warming_says_what_to_start(pit:
     assert (whole["arbiter"], whole["budgets"]) == (None, [])
     assert whole["artifacts"] == {
         "artifacts": 0, "bytes": 0, "trashed": 0, "trashed_bytes": 0, "searchable": False,
+        "stored": {}, "store": None, "outside": 0, "outside_bytes": 0, "unsent": 0, "unsent_bytes": 0,
     }  # fmt: skip
+    assert whole["health"]["health"] == "healthy"
     assert whole["stale"]["grace_s"] == 7 * 86_400
     assert whole["runs"] == {"running": [], "left": 0}
     _, said = pit.type("models", "warm", "minilm", status=1)

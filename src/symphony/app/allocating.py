@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from symphony.app.models import AllModels
+from symphony.app.pit_health import pit_health
+from symphony.commons.components import HealthStatus
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.engine.models_ahead import models_of
 from symphony.pit.tracker.store.finding import RunNotFound
@@ -37,7 +39,9 @@ _NAME_MAX = 80
 
 
 class SymphonyPit:
-    """`symphony.ports.pit.PitPort` over an open Symphony. What is allocated is released at its end.
+    """`symphony.ports.pit.PitPort`, and an `AsyncComponent`, over an open Symphony.
+
+    What is allocated is released by `stop`, and at the end of the Symphony.
 
     Example: `await SymphonyPit(symphony).allocate_model_for_workflow(WorkflowId("report.yaml"))`
     """
@@ -48,6 +52,19 @@ class SymphonyPit:
         self._workflows = workflows or HomeWorkflows(symphony)
         self._kept: dict[str, KeptModel] = {}
         self._given = 0
+
+    async def start(self) -> None:
+        """Nothing: the parts begin with their first use."""
+
+    async def stop(self) -> None:
+        """Release all models. The Symphony ends its parts itself."""
+        for kept in list(self._kept.values()):
+            kept.release()
+        self._kept.clear()
+
+    async def health_check(self) -> HealthStatus:
+        """Return how the pool, the arbiter, the budgets, the artifacts and retention are."""
+        return await pit_health(self._symphony)
 
     # Models.
 

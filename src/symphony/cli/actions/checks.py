@@ -54,6 +54,7 @@ def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None =
             _guarded("arbiter", lambda: pit_checks.check_arbiter(home)),
             _guarded("artifacts", lambda: pit_checks.check_artifacts(home)),
             _guarded("store", lambda: pit_checks.check_store(home)),
+            _guarded("encryption", lambda: pit_checks.check_encryption(home)),
             _guarded("search", lambda: pit_checks.check_search(home)),
             _guarded("tiers", lambda: pit_checks.check_tiers(home)),
             _guarded("retention", lambda: pit_checks.check_retention(home, clock.now_s())),

@@ -102,6 +102,20 @@ def check_tiers(home: Path) -> Check:
     )
 
 
+def check_encryption(home: Path) -> Check:
+    """Check that the settings open the key of the artifacts, if there is one. Asks for no passphrase."""
+    parts = Symphony.open(home).parts
+    key, on = parts.store_keys.state(), "on" if parts.config.encryption.enabled else "off"
+    if key.opens is None:
+        made = "; the first artifact makes the key" if on == "on" else ""
+        return Check(name="encryption", verdict="ok", found=f"{on}{made}")
+    if key.opened == "failed":
+        fix = f"correct [encryption] in the settings, or restore what opens {parts.store_keys.path}"
+        return Check(name="encryption", verdict="failed", found=key.why, fix=fix)
+    told = "the key can be opened" if key.opened == "opened" else f"the key was not tried: {key.why}"
+    return Check(name="encryption", verdict="ok", found=f"{on}; {told}")
+
+
 def check_search(home: Path) -> Check:
     """Check that the files of the search index are whole."""
     from symphony.app.pit_parts import search_fault

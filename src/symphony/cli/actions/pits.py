@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
 
+import msgspec
+
 from symphony.app import Symphony
 from symphony.app.arbitration import budgets_now
 from symphony.app.pit import (
@@ -20,11 +22,13 @@ from symphony.app.pit import (
     reached,
     require_no_arbiter,
 )
+from symphony.app.pit_health import pit_health
 from symphony.app.pit_parts import parts_now
 from symphony.app.spelling import JSON
 from symphony.cli.actions import running
 from symphony.cli.console import exits, output
 from symphony.cli.views import pit_parts, pools, shares
+from symphony.commons.components import Health
 from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock
@@ -87,11 +91,14 @@ def show(*, as_json: bool, whole: bool = False) -> None:
         async with reached(_home(symphony), symphony.config) as client:
             return await _all(symphony, client)
 
-    seen = _run(run())
+    seen, health = _run(run()), _run(pit_health(symphony))
     if as_json:
-        output.say_json(_document(seen))
+        output.say_json({**_document(seen), "health": msgspec.to_builtins(health)})
     else:
         output.say(_text(symphony, seen))
+        for name, part in health.parts.items():
+            if part.health is not Health.HEALTHY:
+                output.note(f"{name}: {part.health}: {output.shown(part.detail)}")
 
 
 def _document(seen: _Seen) -> dict[str, JSON]:
