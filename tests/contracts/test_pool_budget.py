@@ -136,6 +136,20 @@ async def test_what_a_process_takes_is_measured(make: Make) -> None:
     assert 1_000_000 < found < memory_here()
 
 
+async def test_a_model_that_leaks_beyond_the_budget_is_told_of_and_makes_room(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    models = LocalModels({"a": spec(), "b": spec()}, budget=PoolBudget(bytes_max=100_000_000))
+    async with asyncio.timeout(PATIENCE_S):
+        await ask(models, "a", "leak 150000000")
+        await until(lambda: models.status().models[0].bytes > 150_000_000, every_s=0.2)
+        await ask(models, "b")
+        await until(lambda: set(models.pids()) == {"b"}, every_s=0.01)
+        await models.close()
+    assert "model a takes" in caplog.text
+    assert "pool.memory_mb" in caplog.text
+
+
 async def test_the_processes_that_a_process_started_count_too() -> None:
     holds = "held = b'x' * 100_000_000; print('held', flush=True); input()"
     starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {holds!r}])"

@@ -85,6 +85,19 @@ async def test_three_processes_share_one_process_of_a_model(home: Home) -> None:
     await until(lambda: not home.models(), every_s=0.01)
 
 
+async def test_two_homes_share_nothing(home: Home) -> None:
+    folder = home.folder / "another"
+    folder.mkdir(mode=0o700)
+    another = Home(folder)
+    try:
+        peers = [await home.asking(), await another.asking()]
+        found = [one.models() for one in (home, another)]
+        assert [[parent for _, parent in models] for models in found] == [[peer.pid] for peer in peers]
+        assert await ended(*peers) == ["owner", "owner"]
+    finally:
+        another.end()
+
+
 async def test_whenever_the_owner_is_killed_another_takes_over_and_no_call_is_lost(home: Home) -> None:
     """A new process takes the place of each that is killed, so that there are always three."""
     seed = random.randrange(10_000)

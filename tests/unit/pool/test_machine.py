@@ -351,6 +351,20 @@ def test_a_request_comes_before_anything_that_is_loaded_ahead() -> None:
     assert scene.pool.prewarms.wasted == 1
 
 
+def test_a_model_that_takes_more_than_there_is_counts_as_all_and_is_shown_as_it_is() -> None:
+    scene = Scene()
+    scene.hot("a", "b")
+    scene.ask("1", "a")
+    assert scene.heard(scene.pool.measured("a", 99, scene.now_s)) == [StopModel("b")]
+    status = scene.pool.status(scene.now_s, 1000.0, {})
+    assert (status.models[0].bytes, status.models[0].measured) == (99, True)
+    scene.gone("b")
+    assert scene.pool.status(scene.now_s, 1000.0, {}).bytes_loaded == 20
+    scene.ask("2", "b")
+    assert scene.release("1") == [StopModel("a")]
+    assert scene.gone("a") == [StartModel("b", ahead=False)]
+
+
 def test_a_model_larger_than_declared_makes_idle_ones_leave() -> None:
     scene = Scene(bytes_max=30)
     scene.hot("a", "b")

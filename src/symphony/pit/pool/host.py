@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from symphony.pit.pool.child import ModelProcess
 from symphony.pit.pool.core.splitting import ChildSpec
@@ -24,9 +24,12 @@ class ModelHost:
         self.restarts = Restarts()
         self.refusal: ModelUnavailable | None = None
         self.measured_s = -math.inf
+        self.warned = False
+        """Whether it was said that the model takes more than there is."""
         self._started: list[ModelProcess] = []
         self._task: asyncio.Task[None] | None = None
         self._measuring: asyncio.Task[None] | None = None
+        self._measured_next: asyncio.TimerHandle | None = None
 
     @property
     def pid(self) -> int | None:
@@ -43,8 +46,21 @@ class ModelHost:
         """Measure in a task of our own."""
         self._measuring = asyncio.get_running_loop().create_task(work, name=f"memory of {self.name}")
 
+    def measure_at(self, at_s: float, measure: Callable[[], None]) -> None:
+        """Measure at this time of the loop, unless that is to happen anyway."""
+
+        def due() -> None:
+            self._measured_next = None
+            measure()
+
+        if self._measured_next is None:
+            self._measured_next = asyncio.get_running_loop().call_at(at_s, due)
+
     def end(self) -> None:
         """Let the present process end, also if it is still loading."""
+        if self._measured_next is not None:
+            self._measured_next.cancel()
+            self._measured_next = None
         if self.loading and self._task is not None:
             self._task.cancel()
         for child in self._started:

@@ -480,18 +480,33 @@ class LocalModels:
         return host.loading or self._machine.users(host.name) > 0
 
     def _measure(self, host: ModelHost) -> None:
-        """Look how much memory the process takes, unless that was done a moment ago."""
+        """Look how much memory the process takes; later, if that was done a moment ago."""
         now_s = self._now_s()
-        if host.child is not None and not self._closed and now_s >= host.measured_s + MEASURED_EVERY_S:
+        if host.child is None or self._closed:
+            return
+        if now_s >= host.measured_s + MEASURED_EVERY_S:
             host.measured_s = now_s
             host.measure(self._measured(host, host.child))
+        else:
+            host.measure_at(host.measured_s + MEASURED_EVERY_S, partial(self._measure, host))
 
     async def _measured(self, host: ModelHost, child: ModelProcess) -> None:
         """Count what the process takes in memory from now on, where the system tells."""
         found = None if child.pid is None else await asyncio.to_thread(memory_of, child.pid)
         if found is not None and host.child is child:
+            if found > self._budget.bytes_max and not host.warned:
+                host.warned = True
+                logger.warning(
+                    "model %s takes %s bytes, and all models together may take %s: it is alone from now on, "
+                    "and ends when another is asked for; raise `pool.memory_mb` if that is too little",
+                    host.name,
+                    f"{found:,}",
+                    f"{self._budget.bytes_max:,}",
+                )
             self._act(self._machine.measured(host.name, found, self._now_s()))
             self._gathering.measured()
+            if self._machine.users(host.name):
+                self._measure(host)
 
     def _lost(self, host: ModelHost, child: ModelProcess) -> None:
         """A process takes no more calls. If its model is hot, it was not told to end: the model failed."""

@@ -20,15 +20,16 @@ class ModelEntry:
     """
 
     __slots__ = (
-        "ahead", "bytes_now", "draining", "failures", "idle_since_s", "idle_times", "kept", "last_used_s",
-        "life", "measured", "model", "refused", "retry_at_s", "stays_until_s", "unwanted", "users", "waiting",
-        "wanted",
+        "ahead", "bytes_now", "bytes_taken", "draining", "failures", "idle_since_s", "idle_times", "kept",
+        "last_used_s", "life", "measured", "model", "refused", "retry_at_s", "stays_until_s", "unwanted",
+        "users", "waiting", "wanted",
     )  # fmt: skip
 
     def __init__(self, model: PooledModel, now_s: float) -> None:
         self.model = model
         self.life = Lifecycle(model.name, now_s)
-        self.bytes_now = model.size_bytes
+        self.bytes_now = self.bytes_taken = model.size_bytes
+        """What it counts for, at most the whole budget, and what it takes."""
         self.measured = False
         self.users: dict[str, tuple[LeaseRequest, float]] = {}
         """The leases that hold, with the time since when."""
@@ -69,7 +70,7 @@ class ModelEntry:
             phase=self.life.phase,
             since_s=epoch_s + self.life.since_s,
             reason=self.life.reason,
-            bytes=self.bytes_now,
+            bytes=self.bytes_taken,
             measured=self.measured,
             slots=self.model.slots,
             pid=pid,

@@ -166,7 +166,8 @@ class PoolMachine:
         One that takes more than the whole budget counts as all of it, and will be alone.
         """
         entry = self._entries[model]
-        entry.bytes_now, entry.measured = min(bytes_now, self._budget.bytes_max), True
+        entry.bytes_taken, entry.measured = bytes_now, True
+        entry.bytes_now = min(bytes_now, self._budget.bytes_max)
         self._shrink(now_s)
         return self._settle(now_s)
 
