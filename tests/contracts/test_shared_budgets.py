@@ -201,6 +201,29 @@ async def test_news_come_when_something_is_settled(places: Places) -> None:
     assert budgets.short(ADA, CENT) is None
 
 
+async def test_whoever_waits_is_seen_with_its_reason_of_now_and_only_while_it_waits(places: Places) -> None:
+    budgets = places.open(rule("0.01"))
+    first = await held(budgets)
+    with budgets.waits(BOB, "ask[3]", "writer", CENT, priority=2):
+        (one,) = await budgets.waiting()
+        assert (one.payer, one.node, one.model, one.priority) == (BOB, "ask[3]", "writer", 2)
+        assert one.reason.endswith("0.01 are reserved for requests under way, and 0.01 may be needed")
+        budgets.settle(first, Usage(cost=Decimal("0.01")))
+        assert "0.01 of 0.01 EUR are spent" in (await budgets.waiting())[0].reason
+    assert await budgets.waiting() == ()
+
+
+async def test_processes_see_who_waits_in_others_but_not_in_dead_ones(home: Places) -> None:
+    one, other = home.open(rule("0.01")), home.open(rule("0.01"))
+    await held(one)
+    waits = other.waits(BOB, "ask", "writer", CENT)
+    with waits:
+        await other.waiting()
+        assert [wait.payer for wait in await one.waiting()] == [BOB]
+        await other.stop()  # as a killed process leaves it: nobody holds its lock
+        assert await one.waiting() == ()
+
+
 async def test_requests_without_room_wait_before_the_arbiter_until_the_next_day(places: Places) -> None:
     budgets = places.open(rule("0.01"))
     gate = BudgetGate(AtOnce(), budgets)

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ from tests.support.commands import CommandLine
 from tests.support.waiting import PATIENCE_S
 
 from symphony.app import Symphony
+from symphony.app.bus_places import RETAINED, bus_address
+from symphony.bus import Bus, Policy, join
+from symphony.bus.core.retention import Replay
 from symphony.commons.settings import BudgetConfig, Config, ModelConfig, SharedBudgetConfig
+from symphony.ipc.envelope import EventPayload
 from symphony.ports.runs import RunStatus
 from symphony.testing.model_server import Hangs, ModelServer
 
@@ -70,12 +75,13 @@ async def test_a_budget_is_never_overspent_whoever_is_killed(tmp_path: Path) -> 
                 process = await asyncio.to_thread(
                     home.start, "run", str(home.flow), "--as", "ada", "--no-cache"
                 )
-                with_patience = asyncio.to_thread(process.communicate, None, chance.uniform(0.4, 2.0))
-                try:
-                    await with_patience
-                except Exception:  # noqa: BLE001  it takes longer
+                before = len(server.asked)
+                while process.poll() is None and len(server.asked) == before:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(chance.uniform(0.0, 1.0))
+                with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                    await asyncio.to_thread(process.communicate)
+                await asyncio.to_thread(process.communicate)
 
         await asyncio.gather(lives(), lives(), lives())
         spent, held = await home.spent()
@@ -83,6 +89,24 @@ async def test_a_budget_is_never_overspent_whoever_is_killed(tmp_path: Path) -> 
     assert held == 0, f"seed {SEED}"
     assert true <= spent <= Decimal("0.7"), f"seed {SEED}"
     assert spent > Decimal("0.5"), f"seed {SEED}: {spent}"  # there was something to quarrel about
+
+
+async def shown_as_a_conflict(home: Home) -> None:
+    """The arbiter, which no process has, shows what waits for the budget, and the bus has heard of it."""
+    found = await asyncio.to_thread(home.json, "pit", "arbiter")
+    assert [(one["kind"], one["waiting"]) for one in found["contentions"]] == [("cost limit", 1)]
+    (waiting,) = found["waiting"]
+    assert waiting["reason"].startswith("the whole budget of ada: 0 of 0.06 USD are spent")
+    late = Bus()
+    joined = await join(late, bus_address(home.home), serve=False)
+    box = await (await late.endpoint("late")).mailbox(RETAINED, replay=Replay(), policy=Policy.DROP_OLDEST)
+    async with asyncio.timeout(PATIENCE_S):
+        payload = (await box.receive()).payload
+    await joined.close()
+    await late.close()
+    assert isinstance(payload, EventPayload)
+    assert isinstance(payload.data, dict)
+    assert (payload.topic, payload.data["kind"]) == ("pit.arbiter.waits", "cost limit")
 
 
 async def test_a_run_that_is_killed_while_it_waits_for_a_budget_goes_on_when_there_is_one(
@@ -100,9 +124,11 @@ async def test_a_run_that_is_killed_while_it_waits_for_a_budget_goes_on_when_the
         async with asyncio.timeout(PATIENCE_S):
             while not await queued():
                 assert process.poll() is None
+        await shown_as_a_conflict(home)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert len(server.asked) == 1
+        assert await asyncio.to_thread(home.json, "pit", "arbiter") is None  # the dead wait for nothing
         spent, held = await home.spent()
         assert held == 0  # what was under way counts in full
         assert spent > COST
@@ -134,7 +160,7 @@ async def test_a_wait_for_a_budget_holds_no_place_and_no_timeout(tmp_path: Path)
         flow = tmp_path / "ask.yaml"
         flow.write_text(
             "name: Ask\nnodes:\n"
-            "  a: {instrument: writer, inputs: {prompt: a}, timeout: 1s, priority: 9}\n"
+            "  a: {instrument: writer, inputs: {prompt: a}, priority: 9}\n"
             "  b: {instrument: writer, inputs: {prompt: b}, timeout: 1s, priority: 9}\n"
             "  c: {command: echo c}\n"
         )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from symphony.pit.arbitration.local import PitArbiter
     from symphony.pit.arbitration.purse import HomeBudgets
     from symphony.pit.arbitration.sharing import SharedArbiter
+    from symphony.ports.arbitration import ArbiterEvent, ArbiterStatus
     from symphony.ports.budgets import BudgetStatus
 
 
@@ -51,8 +52,20 @@ def arbiter_of(
     )
 
 
-def budgets_of(config: BudgetConfig, home: Path | None, clock: Clock) -> "HomeBudgets":
-    """Return the budgets that the runs of `home` share; in memory, those of this process. Opens nothing."""
+def _unheard(event: "ArbiterEvent") -> None:
+    """Events are for nobody."""
+
+
+def budgets_of(
+    config: BudgetConfig,
+    home: Path | None,
+    clock: Clock,
+    observe: "Callable[[ArbiterEvent], None]" = _unheard,
+) -> "HomeBudgets":
+    """Return the budgets that the runs of `home` share; in memory, those of this process. Opens nothing.
+
+    `observe` hears of requests that wait for room.
+    """
     from zoneinfo import ZoneInfo
 
     from symphony.pit.arbitration.core.budgets import BudgetRule
@@ -72,7 +85,9 @@ def budgets_of(config: BudgetConfig, home: Path | None, clock: Clock) -> "HomeBu
     ]
     zone = None if config.timezone is None else ZoneInfo(config.timezone)
     folder = None if home is None else home / "data" / "budgets"
-    return HomeBudgets(BudgetLedger(folder, rules, currency=config.currency, zone=zone), clock)
+    return HomeBudgets(
+        BudgetLedger(folder, rules, currency=config.currency, zone=zone), clock, observe=observe
+    )
 
 
 async def budgets_now(config: BudgetConfig, home: Path, clock: Clock) -> "tuple[BudgetStatus, ...]":
@@ -84,6 +99,31 @@ async def budgets_now(config: BudgetConfig, home: Path, clock: Clock) -> "tuple[
         return await budgets.status()
     finally:
         await budgets.stop()
+
+
+async def with_costs(
+    found: "ArbiterStatus | None", config: Config, home: Path, clock: Clock
+) -> "ArbiterStatus | None":
+    """Return the arbiter of `home` with the requests that wait for room in shared budgets.
+
+    Without an arbiter, None if none waits. Raises as `budgets_now`.
+    """
+    if not config.budget.shared:
+        return found
+    budgets = budgets_of(config.budget, home, clock)
+    try:
+        waits = await budgets.waiting()
+    finally:
+        await budgets.stop()
+    if not waits:
+        return found
+    from symphony.pit.arbitration.costs import beside
+    from symphony.ports.arbitration import ArbiterStatus, FairnessReport
+
+    if found is None:
+        fairness = FairnessReport(window_s=0.0)
+        found = ArbiterStatus(at_s=clock.now_s(), strategy=config.arbiter.strategy, fairness=fairness)
+    return beside(found, waits)
 
 
 def limits_of(config: Config) -> "ArbiterLimits":

@@ -412,6 +412,7 @@ class Launcher:
                 currency=self._parts.config.budget.currency,
                 shared=self._parts.budgets,
                 payer=Payer(run=job.run_id, user=prepared.meta.user, project=prepared.meta.project),
+                priority=prepared.meta.priority,
             ),
             capture=capture,
             environment=job.environment,

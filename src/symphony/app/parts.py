@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from symphony.app.bodies_at_need import BodiesAtNeed
     from symphony.app.journals import Journals
     from symphony.app.live import LiveBus
+    from symphony.app.news import PitNews
     from symphony.app.searching import Searching
     from symphony.bus import Bus
     from symphony.pit.arbitration.local import PitArbiter
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from symphony.pit.artifacts.encryption.keys import StoreKeys
     from symphony.pit.artifacts.packs.away import OutsidePlaces
     from symphony.ports.arbiter import Arbiter
+    from symphony.ports.arbitration import ArbiterEvent
     from symphony.ports.retention import RetainedStore
     from symphony.sdk import Operator
 
@@ -72,6 +74,7 @@ class Parts:
         self._models, self._more_models = models, catalog or {}
         self._arbiter: PitArbiter | SharedArbiter | None = None
         self._budgets: HomeBudgets | None = None
+        self._cost_news: PitNews | None = None
         self._tracing: Tracing | None = None
         self._traces_known = False
         self.on_finish: Callable[[OnFinish, Mapping[str, str]], None] | None = None
@@ -277,7 +280,9 @@ class Parts:
                 return NO_SHARED_BUDGETS
             from symphony.app.arbitration import budgets_of
 
-            self._budgets = budgets_of(self.config.budget, self.home, self.clock)
+            told = self.home is not None and self.config.arbiter.metrics_enabled
+            observe = (self._tell_cost,) if told else ()
+            self._budgets = budgets_of(self.config.budget, self.home, self.clock, *observe)
         return self._budgets
 
     @cached_property
@@ -287,6 +292,15 @@ class Parts:
         from symphony.app.live import LiveBus
 
         return LiveBus(self.home, lambda: beyond_of(self.config.bus, self.environment))
+
+    def _tell_cost(self, event: "ArbiterEvent") -> None:
+        """Tell the processes of the home who waits for a budget."""
+        from symphony.app.news import PitNews
+        from symphony.pit.arbitration.sharing import messages
+
+        if self._cost_news is None:
+            self._cost_news = PitNews("budgets", self._reach_bus)
+        self._cost_news.tell(messages.topic_of(event), messages.told(event))
 
     async def _reach_bus(self) -> "Bus | None":
         return await self.live.reach()  # made when a model of this machine is first needed
@@ -301,6 +315,8 @@ class Parts:
             await self._arbiter.stop()
         if self._budgets is not None:
             await self._budgets.stop()
+        if self._cost_news is not None:
+            await self._cost_news.close()
         if self._models is not None:
             await self._models.close()  # while the bus is there: others use the models of this process
         if "live" in self.__dict__:

@@ -1,5 +1,6 @@
 """The seam of budgets that runs share: a request to a model is reserved before it, and settled after it."""
 
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
@@ -60,6 +61,27 @@ class BudgetReservation(msgspec.Struct, frozen=True):
     most: Estimate
 
 
+class BudgetWait(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to `model` that waits for room in a budget, since `since_s`, seconds since the Unix epoch.
+
+    `short` is the budget that it does not fit now; None if it does and is about to go on.
+    """
+
+    id: str
+    """Unique in the ledger."""
+    payer: Payer
+    node: str
+    model: str
+    priority: int
+    since_s: float
+    short: BudgetShortfall | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why it waits, in words."""
+        return "the budgets have room for it now" if self.short is None else shortage_said(self.short)
+
+
 class BudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One budget in its present period. Money is in the currency of the budgets; None: not limited.
 
@@ -114,6 +136,12 @@ class SharedBudgets(Protocol):
         """Return once something may have changed, at the latest at `until_s`; then `short` knows it."""
         ...
 
+    def waits(
+        self, payer: Payer, node: str, model: str, most: Estimate, *, priority: int = 0
+    ) -> AbstractContextManager[None]:
+        """While the context is open, others are told that the request of `node` waits for room."""
+        ...
+
 
 class NoSharedBudgets:
     """`SharedBudgets` where runs share none."""
@@ -137,6 +165,24 @@ class NoSharedBudgets:
 
     async def news(self, until_s: float | None) -> None:
         """Return at once: nothing is short."""
+
+    def waits(
+        self, payer: Payer, node: str, model: str, most: Estimate, *, priority: int = 0
+    ) -> AbstractContextManager[None]:
+        """Nothing waits."""
+        return nullcontext()
+
+
+def shortage_said(short: BudgetShortfall) -> str:
+    """Return why a request has to wait for a budget, in words."""
+    unit = short.unit
+    said = f"{short.budget}: {short.spent} of {short.limit} {unit} are spent"
+    if short.held:
+        said += f", {short.held} are reserved for requests under way"
+    said += f", and {short.needed} may be needed"
+    if short.why is Shortage.SPENT and short.until:
+        said += f"; the next begins at {short.until}"
+    return said
 
 
 NO_SHARED_BUDGETS = NoSharedBudgets()

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 import msgspec
 
 from symphony.app import Symphony
-from symphony.app.arbitration import budgets_now
+from symphony.app.arbitration import budgets_now, with_costs
 from symphony.app.pit import (
     OpenCircuit,
     PitClient,
@@ -70,6 +70,7 @@ async def _all(symphony: Symphony, client: PitClient | None) -> _Seen:
         require_no_arbiter(_home(symphony))
     pool, circuits = await _see(client)
     arbiter = None if client is None else await client.arbiter()
+    arbiter = await with_costs(arbiter, symphony.config, _home(symphony), SystemClock())
     budgets = await budgets_now(symphony.config.budget, _home(symphony), SystemClock())
     parts = await asyncio.to_thread(parts_now, symphony)
     return _Seen(pool, circuits, arbiter, budgets, parts)

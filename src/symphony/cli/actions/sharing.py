@@ -8,6 +8,7 @@ import msgspec
 
 from symphony.app import Symphony
 from symphony.app.arbitration import budgets_now as budgets_of_home
+from symphony.app.arbitration import with_costs
 from symphony.app.pit import reached
 from symphony.cli.actions import running
 from symphony.cli.console import output
@@ -34,7 +35,8 @@ def arbiter_now(symphony: Symphony) -> ArbiterStatus | None:
     async def run() -> ArbiterStatus | None:
         assert symphony.home is not None
         async with reached(symphony.home, symphony.config) as client:
-            return None if client is None else await client.arbiter()
+            found = None if client is None else await client.arbiter()
+        return await with_costs(found, symphony.config, symphony.home, SystemClock())
 
     with asyncio.Runner(loop_factory=running.new_loop) as runner:
         return runner.run(run())
@@ -96,7 +98,8 @@ def waits_of(symphony: Symphony, run_id: str) -> dict[str, str]:
     async def run() -> ArbiterStatus | None:
         assert symphony.home is not None
         async with asyncio.timeout(WAITS_S), reached(symphony.home, symphony.config) as client:
-            return None if client is None else await client.arbiter()
+            found = None if client is None else await client.arbiter()
+            return await with_costs(found, symphony.config, symphony.home, SystemClock())
 
     try:
         with asyncio.Runner(loop_factory=running.new_loop) as runner:

@@ -1,7 +1,7 @@
 """Keeps requests to models in the queue while a shared budget has no room for them."""
 
 from symphony.ports.arbiter import Arbiter, Grant, Queued, ResourceRequest
-from symphony.ports.budgets import BudgetShortfall, Payer, SharedBudgets, Shortage
+from symphony.ports.budgets import BudgetShortfall, Payer, SharedBudgets, shortage_said
 from symphony.ports.models import Estimate
 
 _NOTHING = Estimate()
@@ -32,8 +32,13 @@ class BudgetGate:
 
     async def acquire(self, request: ResourceRequest) -> Grant:
         """Wait for room in every budget, and then for a grant. Raises ResourceRefused."""
-        while (short := self._short(request)) is not None:
-            await self._budgets.news(short.until_s)
+        if self._short(request) is not None:
+            most = request.estimate or _NOTHING
+            with self._budgets.waits(
+                _payer(request), request.node, request.resource, most, priority=request.priority
+            ):
+                while (short := self._short(request)) is not None:
+                    await self._budgets.news(short.until_s)
         return await self.inner.acquire(request)
 
     def release(self, grant: Grant) -> None:
@@ -44,18 +49,9 @@ class BudgetGate:
         """Return the budget to wait for. A request that can only fail need not wait: its attempt fails."""
         if request.kind != "model":
             return None
-        payer = Payer(run=request.run, user=request.user, project=request.project)
-        found = self._budgets.short(payer, request.estimate or _NOTHING)
+        found = self._budgets.short(_payer(request), request.estimate or _NOTHING)
         return None if found is None or found.final else found
 
 
-def shortage_said(short: BudgetShortfall) -> str:
-    """Return why a request has to wait for a budget, in words."""
-    unit = short.unit
-    said = f"{short.budget}: {short.spent} of {short.limit} {unit} are spent"
-    if short.held:
-        said += f", {short.held} are reserved for requests under way"
-    said += f", and {short.needed} may be needed"
-    if short.why is Shortage.SPENT and short.until:
-        said += f"; the next begins at {short.until}"
-    return said
+def _payer(request: ResourceRequest) -> Payer:
+    return Payer(run=request.run, user=request.user, project=request.project)

@@ -29,12 +29,19 @@ from symphony.pit.arbitration.core.budgets import (
     accounts_of,
     dated,
     dates_at,
+    money_of,
     needed_by,
     used_by,
 )
-from symphony.pit.artifacts.base.database import DatabaseBroken, connect, database_errors, transaction
+from symphony.pit.artifacts.base.database import (
+    DatabaseBroken,
+    connect,
+    database_errors,
+    run_script,
+    transaction,
+)
 from symphony.pit.artifacts.base.failures import io_errors
-from symphony.ports.budgets import BudgetReservation, BudgetShortfall, Payer
+from symphony.ports.budgets import BudgetReservation, BudgetShortfall, BudgetWait, Payer
 from symphony.ports.models import Estimate, Usage
 
 FILE: Final = "budgets.db"
@@ -51,6 +58,14 @@ CREATE TABLE held (
     currency TEXT NOT NULL, money TEXT NOT NULL, tokens INTEGER NOT NULL
 );
 """
+_LATER: Final = """
+CREATE TABLE IF NOT EXISTS waiting (
+    id TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL, run TEXT NOT NULL, node TEXT NOT NULL,
+    model TEXT NOT NULL, user TEXT NOT NULL, project TEXT NOT NULL, currency TEXT NOT NULL,
+    money TEXT NOT NULL, tokens INTEGER NOT NULL, priority INTEGER NOT NULL, since REAL NOT NULL
+) WITHOUT ROWID;
+"""
+"""Tables that the first ledgers did not have, and that earlier versions pass over."""
 _HELD: Final = "SELECT id, owner, user, project, day, month, money, tokens FROM held"
 
 
@@ -76,7 +91,16 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
 
 
-LedgerEntry: TypeAlias = Reserve | Settle
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """A request begins to wait for room, or, without `begins`, waits no longer."""
+
+    wait: BudgetWait
+    most: Estimate
+    begins: bool
+
+
+_WaitRow: TypeAlias = tuple[str, str, str, str, str, str, str, int, int, float]
+LedgerEntry: TypeAlias = Reserve | Settle | Wait
 Reserved: TypeAlias = BudgetReservation | BudgetShortfall | None
 
 
@@ -113,6 +137,10 @@ class BudgetLedger:
                         self._settle(connection, book, entry.id, used_by(entry.usage))
                         results.append(None)
                         continue
+                    if isinstance(entry, Wait):
+                        self._note_wait(connection, entry)
+                        results.append(None)
+                        continue
                     found = book.shortfall(self.rules, entry.payer, entry.most, unit=self.currency)
                     if found is not None and not swept:
                         swept = True
@@ -132,6 +160,22 @@ class BudgetLedger:
                 book = self._book(connection, now_s)
                 self._settle_dead(connection, book)
             return book
+
+    def waits(self, now_s: float) -> tuple[BudgetWait, ...]:
+        """Return the requests that wait, of all processes that live; the first to come first.
+
+        Raises as `enter`.
+        """
+        with self._failures():
+            connection = self._open()
+            with transaction(connection):
+                book = self._book(connection, now_s)
+                self._settle_dead(connection, book)
+                rows = connection.execute(
+                    "SELECT id, run, node, model, user, project, money, tokens, priority, since"
+                    " FROM waiting WHERE currency = ? ORDER BY since, id", (self.currency,)
+                ).fetchall()  # fmt: skip
+            return tuple(self._wait_of(row, book, now_s) for row in rows)
 
     def changed(self) -> bool:
         """True if another process has written since this was last asked. Raises as `enter`."""
@@ -173,6 +217,7 @@ class BudgetLedger:
                 self._own()
             path = None if self.folder is None else self.folder / FILE
             self._connection = connect(path, application=_APPLICATION, schema=_SCHEMA)
+            run_script(self._connection, _LATER)
         return self._connection
 
     def _own(self) -> None:
@@ -249,13 +294,39 @@ class BudgetLedger:
                 (*key, str(total.money), total.tokens, total.calls),
             )
 
+    def _note_wait(self, connection: sqlite3.Connection, entry: Wait) -> None:
+        wait, needed = entry.wait, needed_by(entry.most)
+        if not entry.begins:
+            connection.execute("DELETE FROM waiting WHERE id = ?", (wait.id,))
+            return
+        payer = wait.payer
+        connection.execute(
+            "INSERT OR REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                wait.id, self._owner, payer.run, wait.node, wait.model, payer.user, payer.project,
+                self.currency, str(needed.money), needed.tokens, wait.priority, wait.since_s,
+            ),
+        )  # fmt: skip
+
+    def _wait_of(self, row: _WaitRow, book: BudgetBook, now_s: float) -> BudgetWait:
+        number, run, node, model, user, project, money, tokens, priority, since_s = row
+        payer = Payer(run=run, user=user, project=project)
+        most = Estimate(tokens_in=tokens, cost=money_of(int(money)))
+        found = book.shortfall(self.rules, payer, most, unit=self.currency)
+        short = None if found is None else dated(found, now_s, self.zone)
+        return BudgetWait(
+            id=number, payer=payer, node=node, model=model, priority=priority, since_s=since_s, short=short
+        )
+
     def _settle_dead(self, connection: sqlite3.Connection, book: BudgetBook) -> bool:
         """Count what dead processes had reserved as spent; True if there was anything."""
         if self.folder is None:
             return False
-        query = "SELECT DISTINCT owner FROM held WHERE owner <> ?"
-        dead = [owner for (owner,) in connection.execute(query, (self._owner,)) if not self._lives(owner)]
+        query = "SELECT owner FROM held WHERE owner <> ? UNION SELECT owner FROM waiting WHERE owner <> ?"
+        found = connection.execute(query, (self._owner, self._owner)).fetchall()
+        dead = [owner for (owner,) in found if not self._lives(owner)]
         for owner in dead:
+            connection.execute("DELETE FROM waiting WHERE owner = ?", (owner,))
             for (number,) in connection.execute("SELECT id FROM held WHERE owner = ?", (owner,)).fetchall():
                 self._settle(connection, book, number, None)
         return bool(dead)

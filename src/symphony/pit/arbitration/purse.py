@@ -1,17 +1,19 @@
 """The budgets that the runs of a home share, for the runs of this process. Use it from one event loop."""
 
 import asyncio
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 from symphony.commons.components import Health, HealthStatus
 from symphony.commons.errors import SymphonyError
 from symphony.pit.arbitration.core.budgets import BudgetBook, dated, dates_at, touches
-from symphony.pit.arbitration.ledger import BudgetLedger, LedgerEntry, Reserve, Reserved, Settle
-from symphony.ports.budgets import BudgetReservation, BudgetShortfall, BudgetStatus, Payer
+from symphony.pit.arbitration.ledger import BudgetLedger, LedgerEntry, Reserve, Reserved, Settle, Wait
+from symphony.ports.arbitration import ArbiterEvent, ConflictKind, RequestGranted, RequestWaits
+from symphony.ports.budgets import BudgetReservation, BudgetShortfall, BudgetStatus, BudgetWait, Payer
 from symphony.ports.clock import Clock
 from symphony.ports.models import Estimate, Usage
 
@@ -34,8 +36,15 @@ class HomeBudgets:
     Nothing is opened before the first request that a budget limits.
     """
 
-    def __init__(self, ledger: BudgetLedger, clock: Clock) -> None:
-        self._ledger, self._clock = ledger, clock
+    def __init__(
+        self,
+        ledger: BudgetLedger,
+        clock: Clock,
+        *,
+        observe: Callable[[ArbiterEvent], None] = lambda _: None,
+    ) -> None:
+        """`observe` hears of requests that wait for room."""
+        self._ledger, self._clock, self._observe = ledger, clock, observe
         self._rules = ledger.rules
         self._book: BudgetBook | None = None
         self._pending: list[_Entry] = []
@@ -95,6 +104,35 @@ class HomeBudgets:
             with suppress(SymphonyError):  # the next reservation reports it
                 self._book = await self._in_thread(self._looked) or self._book
 
+    @contextmanager
+    def waits(
+        self, payer: Payer, node: str, model: str, most: Estimate, *, priority: int = 0
+    ) -> Iterator[None]:
+        """While the context is open, all processes of the home can see that the request waits."""
+        begun_s = self._clock.now_s()
+        wait = BudgetWait(
+            id=uuid.uuid4().hex, payer=payer, node=node, model=model, priority=priority, since_s=begun_s,
+            short=self.short(payer, most),
+        )  # fmt: skip
+        self._enter(Wait(wait=wait, most=most, begins=True))
+        self._observe(_waits(wait))
+        gone = False
+        try:
+            yield
+        except BaseException:
+            gone = True
+            raise
+        finally:
+            self._enter(Wait(wait=wait, most=most, begins=False))
+            if not gone:
+                now_s = self._clock.now_s()
+                self._observe(
+                    RequestGranted(
+                        id=wait.id, run=payer.run, node=node, user=payer.user, at_s=now_s,
+                        reason="the budgets have room for it", waited_s=max(0.0, now_s - begun_s),
+                    )
+                )  # fmt: skip
+
     # The component.
 
     async def start(self) -> None:
@@ -126,6 +164,13 @@ class HomeBudgets:
         now_s = self._clock.now_s()
         book = await self._in_thread(lambda: self._ledger.look(now_s))
         return tuple(book.standing(self._rules, now_s, self._ledger.zone))
+
+    async def waiting(self) -> tuple[BudgetWait, ...]:
+        """Return the requests of all processes that wait for room. Raises as `reserve`."""
+        if self._working is not None:
+            await asyncio.wait({self._working})
+        now_s = self._clock.now_s()
+        return await self._in_thread(lambda: self._ledger.waits(now_s))
 
     # Inside.
 
@@ -161,8 +206,8 @@ class HomeBudgets:
             self._working = None
 
     def _fail(self, batch: list[_Entry], error: SymphonyError) -> None:
-        """Reservations fail; what was settled waits for the next entry."""
-        settled = [one for one in batch if isinstance(one.entry, Settle)]
+        """Reservations fail; what was settled, and who waits, waits for the next entry."""
+        settled = [one for one in batch if not isinstance(one.entry, Reserve)]
         self._pending[:0] = settled
         for one in batch:
             if isinstance(one.entry, Reserve) and not one.future.done():
@@ -190,3 +235,18 @@ class HomeBudgets:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="symphony-budgets")
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _waits(wait: BudgetWait) -> RequestWaits:
+    return RequestWaits(
+        id=wait.id,
+        run=wait.payer.run,
+        node=wait.node,
+        user=wait.payer.user,
+        kind=ConflictKind.COST,
+        supply="" if wait.short is None else wait.short.budget,
+        reason=wait.reason,
+        behind="",
+        before=0,
+        at_s=wait.since_s,
+    )

@@ -1,11 +1,13 @@
 """What processes say to the owner of the arbiter: values of requests to `pit.arbiter`, and answers. Pure."""
 
-from typing import Final, TypeVar
+import os
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.arbitration.core.supplies import Claim
+from symphony.ports.arbitration import ArbiterEvent, RequestGranted, RequestRefused, RequestWaits
 from symphony.ports.values import Value
 
 ARBITER: Final = "pit.arbiter"
@@ -61,6 +63,26 @@ def value_of(message: msgspec.Struct) -> Value:
     """Return a message as a value that the bus carries."""
     value: Value = _decode(_encode(message))  # with lists in place of tuples
     return value
+
+
+def topic_of(event: ArbiterEvent) -> str:
+    """Return the topic of an event on the bus."""
+    match event:
+        case RequestWaits():
+            return f"{ARBITER}.waits"
+        case RequestGranted():
+            return f"{ARBITER}.granted"
+        case RequestRefused():
+            return f"{ARBITER}.refused"
+        case _:
+            assert_never(event)
+
+
+def told(event: ArbiterEvent) -> Value:
+    """Return what is said of an event on the bus."""
+    found = value_of(event)
+    assert isinstance(found, dict)
+    return {**found, "pid": os.getpid()}
 
 
 def read(kind: type[M], value: Value) -> M:

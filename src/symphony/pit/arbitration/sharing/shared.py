@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 
 from symphony.bus import Bus
 from symphony.bus.core.owning import AGAIN, PATIENCE_S, OwnerRole, OwnerSearch
@@ -33,13 +33,7 @@ from symphony.pit.arbitration.sharing.messages import (
 )
 from symphony.pit.arbitration.sharing.serving import ArbiterService
 from symphony.ports.arbiter import Grant, Queued, ResourceRefused, ResourceRequest
-from symphony.ports.arbitration import (
-    ArbiterEvent,
-    ArbiterStatus,
-    RequestGranted,
-    RequestRefused,
-    RequestWaits,
-)
+from symphony.ports.arbitration import ArbiterEvent, ArbiterStatus
 from symphony.ports.clock import Clock
 from symphony.ports.values import Value
 
@@ -279,18 +273,7 @@ class SharedArbiter:
 
     def _publish(self, event: ArbiterEvent) -> None:
         """Tell everybody on the bus. The owner's events are those of the home's arbiter."""
-        match event:
-            case RequestWaits():
-                name = "waits"
-            case RequestGranted():
-                name = "granted"
-            case RequestRefused():
-                name = "refused"
-            case _:
-                assert_never(event)
-        found = messages.value_of(event)
-        assert isinstance(found, dict)
-        self._ownership.publish(f"{ARBITER}.{name}", {**found, "pid": os.getpid()})
+        self._ownership.publish(messages.topic_of(event), messages.told(event))
 
     def _greeting(self) -> Value:
         self._greeted = tuple(self._held.values())

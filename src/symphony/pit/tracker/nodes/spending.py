@@ -49,9 +49,13 @@ class Spending:
         currency: str = "USD",
         shared: SharedBudgets = NO_SHARED_BUDGETS,
         payer: Payer = Payer(),  # noqa: B008  (a value)
+        priority: int = 0,
     ) -> None:
-        """`currency` is the currency of the prices, for messages; `payer` is whose shared budgets count."""
-        self._shared, self._payer = shared, payer
+        """`currency` is the currency of the prices, for messages; `payer` is whose shared budgets count.
+
+        `priority` is the run's, for those who look who waits.
+        """
+        self._shared, self._payer, self._priority = shared, payer, priority
         self._ledger = BudgetAccount(limits or Limits())
         self._currency = currency
         self._settled = asyncio.Event()
@@ -83,15 +87,25 @@ class Spending:
     async def _reserve_shared(
         self, node: str, model: str, most: Estimate, *, first: bool
     ) -> BudgetReservation | None:
-        while True:
-            found = await self._shared.reserve(self._payer, node, model, most)
-            if not isinstance(found, BudgetShortfall):
-                return found
-            if found.final:
-                raise _shared_refusal(node, found)
-            if first:
-                raise BudgetAwaited(most, found.budget)
-            await self._shared.news(found.until_s)
+        found = await self._asked(node, model, most)
+        if not isinstance(found, BudgetShortfall):
+            return found
+        if first:
+            raise BudgetAwaited(most, found.budget)
+        with self._shared.waits(self._payer, node, model, most, priority=self._priority):
+            while isinstance(found, BudgetShortfall):
+                await self._shared.news(found.until_s)
+                found = await self._asked(node, model, most)
+        return found
+
+    async def _asked(
+        self, node: str, model: str, most: Estimate
+    ) -> BudgetReservation | BudgetShortfall | None:
+        """Ask the shared budgets once. Raises BudgetExceeded if waiting would not help."""
+        found = await self._shared.reserve(self._payer, node, model, most)
+        if isinstance(found, BudgetShortfall) and found.final:
+            raise _shared_refusal(node, found)
+        return found
 
     async def _reserve_own(self, node: str, model: str, most: Estimate) -> None:
         while True:
