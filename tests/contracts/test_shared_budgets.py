@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from symphony.app.at_once import AtOnce
+from symphony.commons.components import Health
 from symphony.pit.arbitration.core.budgets import BudgetRule
 from symphony.pit.arbitration.gate import BudgetGate
 from symphony.pit.arbitration.ledger import FILE, BudgetLedger, LedgerFailed
@@ -94,6 +95,40 @@ async def test_what_fits_exactly_is_reserved_and_nothing_more(places: Places) ->
     found = await short(budgets)
     assert (found.why, found.final, found.held) == (Shortage.HELD, False, Decimal("0.02"))
     assert budgets.short(ADA, CENT) == found
+
+
+@pytest.mark.parametrize(
+    ("used", "left"),
+    [
+        (Usage(calls=1, cost=Decimal(-5), tokens_in=-500), Decimal("0.04")),
+        (Usage(calls=-9, cost=Decimal("-Infinity")), Decimal("0.04")),
+        (Usage(calls=1, cost=Decimal("NaN")), Decimal("0.02")),
+        (Usage(calls=1, cost=Decimal("Infinity"), tokens_in=2**70), Decimal(0)),
+        (Usage(calls=2**63, cost=Decimal("1e900")), Decimal(0)),
+    ],
+)
+async def test_what_no_request_can_have_cost_is_no_credit_and_stops_nobody(
+    places: Places, used: Usage, left: Decimal
+) -> None:
+    """What is absurdly much counts as very much, and what is no number as all that was reserved."""
+    budgets = places.open(rule("0.04"), rule("9", "user"))
+    for _ in range(2):
+        reserved = await budgets.reserve(ADA, "node", "model", CENT)
+        if isinstance(reserved, BudgetReservation):
+            budgets.settle(reserved, used)
+    status, *_ = await budgets.status()
+    assert status.money is not None
+    assert max(status.money - status.money_spent, Decimal(0)) == left
+    assert status.money_held == 0
+    assert (await budgets.health_check()).health is Health.HEALTHY
+
+
+async def test_an_estimate_below_nothing_makes_no_room_for_others(places: Places) -> None:
+    budgets = places.open(BudgetRule(limits=Limits(money=Decimal("0.01"), tokens=100)))
+    await budgets.reserve(ADA, "node", "model", Estimate(cost=Decimal(-5), tokens_in=-50))
+    assert (await short(budgets, BOB, Estimate(cost=Decimal("0.011"), tokens_in=2**70))).why is Shortage.NEVER
+    assert (await short(budgets, BOB, Estimate(cost=Decimal("NaN")))).why is Shortage.NEVER
+    await held(budgets, BOB, Estimate(cost=Decimal("0.01"), tokens_in=100))
 
 
 async def test_what_was_not_used_is_free_again_to_the_last_fraction(places: Places) -> None:

@@ -12,7 +12,8 @@ from symphony.commons.settings import RunConfig
 from symphony.commons.users import login_name
 
 NAME_MAX: Final = 100
-_NAME = re.compile(rf"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{{0,{NAME_MAX - 2}}}[^\s\x00-\x1f\x7f])?")
+_NOT = r"\x00-\x1f\x7f\ud800-\udfff"  # surrogates: bytes that are no UTF-8
+_NAME = re.compile(rf"[^\s{_NOT}](?:[^{_NOT}]{{0,{NAME_MAX - 2}}}[^\s{_NOT}])?")
 PRIORITY_MAX: Final = 1_000
 
 
@@ -58,7 +59,8 @@ def usual(config: RunConfig, home: Path | None, cwd: Path) -> tuple[str, str, in
     The project is the folder that the home `.symphony` lies in; with a home elsewhere, it is `cwd`.
     """
     folder = home.parent if home is not None and home.name == ".symphony" else cwd
-    return config.user or _login(), config.project or folder.name or str(folder), config.priority
+    project = config.project or folder.name or str(folder)
+    return _spelled(config.user or _login()), _spelled(project), config.priority
 
 
 def unusual(user: str, project: str, priority: int, usual: tuple[str, str, int]) -> RunFor:
@@ -68,6 +70,11 @@ def unusual(user: str, project: str, priority: int, usual: tuple[str, str, int])
         project=project if project and project != usual[1] else None,
         priority=priority if priority != usual[2] else None,
     )
+
+
+def _spelled(name: str) -> str:
+    """Return the name of a user or folder, with bytes that are no UTF-8 written as `\\udcff`."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 @functools.cache

@@ -92,7 +92,7 @@ async def test_of_a_run_of_an_earlier_version_nobody_knows_for_whom_it_is(sympho
     assert (old.user, old.project, old.priority) == ("", "", 0)
 
 
-@pytest.mark.parametrize("name", ["", " ada", "ada ", "a\nb", "a\x1bb", "x" * 101])
+@pytest.mark.parametrize("name", ["", " ada", "ada ", "a\nb", "a\x1bb", "x" * 101, "a\udcff"])
 @pytest.mark.parametrize("what", ["user", "project"])
 async def test_a_name_that_no_list_could_show_is_refused(symphony: Symphony, what: str, name: str) -> None:
     with pytest.raises(Exception, match=f"cannot be a run's {what}") as caught:
@@ -103,6 +103,11 @@ async def test_a_name_that_no_list_could_show_is_refused(symphony: Symphony, wha
 @pytest.mark.parametrize("name", ["a", "Ada Lovelace", "日本", "x" * 100, "a@b.org"])
 def test_names_may_be_those_of_people(name: str) -> None:
     assert RunFor(user=name, project=name).checked().user == name
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_a_project_that_can_be_written(tmp_path: Path) -> None:
+    _, project, _ = usual(RunConfig(), None, tmp_path / "bees\udcff")
+    assert project == r"bees\udcff"
 
 
 def test_the_settings_say_for_whom_runs_are_and_the_home_in_which_project() -> None:

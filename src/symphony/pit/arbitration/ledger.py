@@ -21,6 +21,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory, release_lock
 from symphony.pit.arbitration.core.budgets import (
     EVER,
+    NUMBER_MAX,
     Account,
     Amounts,
     BudgetBook,
@@ -291,7 +292,7 @@ class BudgetLedger:
             total = used if before is None else used.plus(Amounts(int(before[0]), before[1], before[2]))
             connection.execute(
                 "INSERT OR REPLACE INTO spent VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*key, str(total.money), total.tokens, total.calls),
+                (*key, str(total.money), min(total.tokens, NUMBER_MAX), min(total.calls, NUMBER_MAX)),
             )
 
     def _note_wait(self, connection: sqlite3.Connection, entry: Wait) -> None:

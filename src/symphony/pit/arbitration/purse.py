@@ -197,6 +197,9 @@ class HomeBudgets:
                     self._trouble = error.message
                     self._fail(batch, error)
                     return
+                except Exception as error:
+                    self._lose(batch, error)
+                    raise
                 self._trouble, self._book = "", book
                 for one, result in zip(batch, results, strict=True):
                     if not one.future.done():
@@ -211,6 +214,13 @@ class HomeBudgets:
         self._pending[:0] = settled
         for one in batch:
             if isinstance(one.entry, Reserve) and not one.future.done():
+                one.future.set_exception(error)
+
+    def _lose(self, batch: list[_Entry], error: Exception) -> None:
+        """A bug: those who wait hear of it, and the entries are not made again, or no other ever would be."""
+        self._trouble = f"entries could not be made: {error!r}"
+        for one in batch:
+            if not one.future.done() and isinstance(one.entry, Reserve):
                 one.future.set_exception(error)
 
     def _give_back(self, future: "asyncio.Future[Reserved]") -> None:

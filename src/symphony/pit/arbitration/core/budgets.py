@@ -28,6 +28,9 @@ from symphony.ports.budgets import (
 from symphony.ports.models import Estimate, Usage
 
 DIGITS: Final = 18
+NUMBER_MAX: Final = 2**62
+"""The most tokens and calls that are counted, in one request and in all: SQLite keeps no larger numbers."""
+_MONEY_MAX: Final = Decimal(10) ** 30
 _EXACT: Final = Context(prec=500)
 EVER: Final = "ever"
 _SEVERITY: Final = (Shortage.HELD, Shortage.SPENT, Shortage.NEVER)
@@ -117,12 +120,21 @@ def money_of(number: int) -> Decimal:
 
 def needed_by(most: Estimate) -> Amounts:
     """Return the most that a request needs; without a price, no money."""
-    return Amounts(units(most.cost or Decimal(0)), most.tokens, 1)
+    return _counted(most.cost, most.tokens, 1)
 
 
-def used_by(usage: Usage) -> Amounts:
-    """Return what a request used."""
-    return Amounts(units(usage.cost or Decimal(0)), usage.tokens, usage.calls)
+def used_by(usage: Usage) -> Amounts | None:
+    """Return what a request used; None if what it cost is no number."""
+    if usage.cost is not None and usage.cost.is_nan():
+        return None
+    return _counted(usage.cost, usage.tokens, usage.calls)
+
+
+def _counted(cost: Decimal | None, tokens: int, calls: int) -> Amounts:
+    """Return amounts that can be kept, whatever a provider says: less than nothing would be a credit."""
+    money = cost or Decimal(0)
+    money = _MONEY_MAX if money.is_nan() else min(max(money, Decimal(0)), _MONEY_MAX)
+    return Amounts(units(money), min(max(tokens, 0), NUMBER_MAX), min(max(calls, 0), NUMBER_MAX))
 
 
 def who_of(of: BudgetOf, payer: Payer) -> str:
