@@ -334,7 +334,7 @@ def test_damaged_lines_of_the_log_are_restored_from_an_index_that_had_read_them(
     done = repaired(store)
     assert all(done)
     aside = store.root / "quarantine" / "records.log.damaged-0"
-    assert done[0] == f"written anew from the index, which had read it before; the damaged one is {aside}"
+    assert done[0] == f"rewritten from the index, which had read it before; the damaged one is {aside}"
     assert aside.read_bytes() == damaged
     assert faults(store) == []
     assert known() == before

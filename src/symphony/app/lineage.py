@@ -31,7 +31,7 @@ _LEVEL: Final = re.compile(r"[.\[#]")
 Reads: TypeAlias = Mapping[str, frozenset[str]]
 """By node of a workflow, the nodes that its inputs read."""
 ReadsOf: TypeAlias = Callable[[str], Reads | None]
-"""Gives those of a run; None if it is not known any more."""
+"""Gives the `Reads` of a run's workflow; None if the run is not known any more."""
 
 
 class LineageLink(msgspec.Struct, frozen=True, kw_only=True):

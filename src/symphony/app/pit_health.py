@@ -69,7 +69,7 @@ def artifacts_health(parts: Parts) -> HealthStatus:
             return HealthStatus(health=Health.DEGRADED, detail=fault.message)
     except SymphonyError as error:
         return HealthStatus(health=Health.UNHEALTHY, detail=error.message)
-    return HealthStatus(detail=f"{there.objects} artifacts")
+    return HealthStatus(detail=f"artifacts: {there.objects:,}")
 
 
 def retention_health(config: Config) -> HealthStatus:

@@ -1,4 +1,4 @@
-"""What is seen of the pit in files: artifacts, what leaves the home, and runs. Blocking."""
+"""What files say of the pit: artifacts, what leaves the home, and runs. Blocking."""
 
 from contextlib import suppress
 from pathlib import Path

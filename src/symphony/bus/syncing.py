@@ -97,7 +97,7 @@ class SyncedState:
         self._edit(patches.splice(start, removed, inserted))
 
     async def wait_settled(self) -> None:
-        """Wait until the other side has what is here. For ever if it is not there: use a timeout."""
+        """Wait until the other side has what is here. Forever if it is not there: use a timeout."""
         while not self.settled:
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.add(waiting)

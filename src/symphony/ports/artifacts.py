@@ -96,7 +96,7 @@ class Rating(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ArtifactVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a name: `number` counts from 1, is never given again, and means one body for ever.
+    """One version of a name: `number` counts from 1, is never given again, and always means one body.
 
     `run_id`, `node` and `port` tell which run made it; they are None and empty if a person did. `parents` are
     the artifacts that a person said it was made of. `tags` can move from one version of the name to another.

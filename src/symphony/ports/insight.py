@@ -139,7 +139,7 @@ class QueueProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """A question that an approval asks a person; an answer counts for `left_s` more seconds, or for ever."""
+    """A question that an approval asks a person; an answer counts for `left_s` more seconds, or forever."""
 
     node: str
     label: str | None = None

@@ -1,7 +1,7 @@
 """How a process finds out who owns what all processes of a home share: itself, another, or nobody it reaches.
 
 Pure. The owner holds a lock that the operating system frees when its process ends, and answers as an
-endpoint. Whoever gets the lock is the owner, so that there are never two; whoever does not asks for the
+endpoint. The process that gets the lock is the owner, so that there are never two. Any other asks for the
 endpoint, again and again, for a time.
 """
 

@@ -1,10 +1,9 @@
 """Listening to the bus of a home, and measuring it, for `symphony bus`."""
 
-import asyncio
 import json
 import statistics
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -120,13 +119,8 @@ def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
                 await endpoint.subscribe("bus.beyond.*", _nats_came_or_went)
                 await _show(box, count, as_json=as_json)
 
-    _run(run())
+    running.on_a_loop(run())
     return 0
-
-
-def _run(work: Coroutine[object, object, T]) -> T:
-    with asyncio.Runner(loop_factory=running.new_loop) as runner:
-        return runner.run(work)
 
 
 async def _show(box: Mailbox, count: int | None, *, as_json: bool) -> None:
@@ -160,7 +154,7 @@ def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
                     output.flush()  # a reader of a pipe waits for it, too
         return took
 
-    took = sorted(_run(run()))
+    took = sorted(running.on_a_loop(run()))
     if as_json:
         output.say_json({
             "endpoint": name, "count": count, "bytes": size, "min_ms": round(took[0], 4),
@@ -188,7 +182,7 @@ def stats(form: Literal["text", "json", "prometheus"], over_s: float) -> str:
             after = await _stats(endpoint)
             return after, rates(before, after, asker=endpoint.name)
 
-    found, speed = _run(run())
+    found, speed = running.on_a_loop(run())
     if form == "prometheus":
         return prometheus(found)
     if form == "json":

@@ -1,6 +1,5 @@
 """The checks of `symphony doctor` that look at the arbiter, the artifact store and what leaves it."""
 
-import asyncio
 from pathlib import Path
 
 from symphony.app import Symphony
@@ -27,8 +26,7 @@ def check_arbiter(home: Path) -> Check:
             return await client.arbiter()
 
     try:
-        with asyncio.Runner(loop_factory=running.new_loop) as runner:
-            found = runner.run(run())
+        found = running.on_a_loop(run())
     except SymphonyError as error:
         return Check(
             name="arbiter", verdict="failed", found=error.message, fix=error.hint or "end that process"
@@ -63,7 +61,7 @@ def check_artifacts(home: Path) -> Check:
 
 
 def check_store(home: Path) -> Check:
-    """Check that the place outside of the home can be reached that artifacts go to, if they do."""
+    """Check that the place outside of the home that artifacts are sent to, if any, can be reached."""
     from symphony.app.outside import outside_state, place_fault
 
     parts = Symphony.open(home).parts

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
@@ -51,7 +51,7 @@ def pool_now(home: Path) -> SharedPool | None:
         async with reached(home, Config()) as client:
             return await _look(client)
 
-    return _run(run())
+    return running.on_a_loop(run())
 
 
 class _Seen(NamedTuple):
@@ -92,7 +92,7 @@ def show(*, as_json: bool, whole: bool = False) -> None:
         async with reached(_home(symphony), symphony.config) as client:
             return await _all(symphony, client)
 
-    seen, health = _run(run()), _run(pit_health(symphony))
+    seen, health = running.on_a_loop(run()), running.on_a_loop(pit_health(symphony))
     if as_json:
         output.say_json({**_document(seen), "health": msgspec.to_builtins(health)})
     else:
@@ -165,7 +165,7 @@ def watch(*, as_json: bool) -> None:
                 view.trouble(error)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    _run(run())
+    running.on_a_loop(run())
 
 
 async def _follow(view: "_Watching", client: PitClient | None) -> None:
@@ -243,8 +243,7 @@ def serve(keep_s: float, warmed: tuple[str, ...]) -> int:
         output.note(f"stopped by {signal.Signals(received).name}")
         return exits.OK
 
-    with asyncio.Runner(loop_factory=running.new_loop) as runner:
-        return runner.run(run())
+    return running.on_a_loop(run())
 
 
 async def _first(stopped: "asyncio.Future[int]", working: "asyncio.Task[None]") -> int:
@@ -294,12 +293,7 @@ def _asked(work: Callable[[PitClient | None], Awaitable[T]]) -> tuple[Symphony, 
         async with reached(_home(symphony), symphony.config) as client:
             return await work(client)
 
-    return symphony, _run(run())
-
-
-def _run(work: Coroutine[object, object, T]) -> T:
-    with asyncio.Runner(loop_factory=running.new_loop) as runner:
-        return runner.run(work)
+    return symphony, running.on_a_loop(run())
 
 
 def _home(symphony: Symphony) -> Path:

@@ -38,15 +38,13 @@ def arbiter_now(symphony: Symphony) -> ArbiterStatus | None:
             found = None if client is None else await client.arbiter()
         return await with_costs(found, symphony.config, symphony.home, SystemClock())
 
-    with asyncio.Runner(loop_factory=running.new_loop) as runner:
-        return runner.run(run())
+    return running.on_a_loop(run())
 
 
 def budgets_now(symphony: Symphony) -> tuple[BudgetStatus, ...]:
     """Return the budgets that runs of the home share. Raises SymphonyError if they cannot be read."""
     assert symphony.home is not None
-    with asyncio.Runner(loop_factory=running.new_loop) as runner:
-        return runner.run(budgets_of_home(symphony.config.budget, symphony.home, SystemClock()))
+    return running.on_a_loop(budgets_of_home(symphony.config.budget, symphony.home, SystemClock()))
 
 
 class WaitReasons:
@@ -102,8 +100,7 @@ def waits_of(symphony: Symphony, run_id: str) -> dict[str, str]:
             return await with_costs(found, symphony.config, symphony.home, SystemClock())
 
     try:
-        with asyncio.Runner(loop_factory=running.new_loop) as runner:
-            found = runner.run(run())
+        found = running.on_a_loop(run())
     except (SymphonyError, TimeoutError):
         return {}
     waiting = () if found is None else found.waiting

@@ -1,4 +1,4 @@
-"""`symphony artifacts tier`: which artifacts take less room and longer to read."""
+"""`symphony artifacts tier`: which artifacts lie in which tier."""
 
 import click
 

@@ -181,7 +181,6 @@ def watch(run: str, as_json: bool) -> int:
 
     The exit status is that of the run's own command.
     """
-    import asyncio
 
     from symphony.app import Symphony, spelling
     from symphony.cli.actions import running
@@ -201,8 +200,7 @@ def watch(run: str, as_json: bool) -> int:
                 output.say(listing.event_text(event))
             output.flush()
 
-    with asyncio.Runner(loop_factory=running.new_loop) as runner:
-        runner.run(show())
+    running.on_a_loop(show())
     return exits.of_signal(signal) or exits.of_status(symphony.views.status(run_id))
 
 

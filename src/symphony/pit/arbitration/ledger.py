@@ -208,7 +208,7 @@ class BudgetLedger:
         except (DatabaseBroken, ValueError) as error:
             raise LedgerFailed(
                 f"the budgets in {path} cannot be read: {error}",
-                hint=f"move {path} away to begin anew: then nothing counts as spent",
+                hint=f"move {path} away to start from nothing: then nothing counts as spent",
             ) from error
 
     def _open(self) -> sqlite3.Connection:

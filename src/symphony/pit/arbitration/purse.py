@@ -224,7 +224,7 @@ class HomeBudgets:
                 one.future.set_exception(error)
 
     def _give_back(self, future: "asyncio.Future[Reserved]") -> None:
-        """Whoever asked is gone."""
+        """Give back what was reserved for a caller that is gone."""
         if not future.cancelled() and future.exception() is None:
             reserved = future.result()
             if isinstance(reserved, BudgetReservation):

@@ -38,8 +38,8 @@ class KeptModel:
 class Gathering:
     """Lets one holder at a time collect the models that it wants together.
 
-    Two that had some of theirs each could wait for each other's room for ever, in whatever order they ask.
-    The turn goes to who came first.
+    Otherwise two holders, each with some of its models, could wait forever for each other's room.
+    The holder that came first has the turn.
     """
 
     def __init__(self, budget: PoolBudget, bytes_of: Callable[[str], int]) -> None:

@@ -137,7 +137,7 @@ class LocalModels:
         """Yield the model, loaded, with one of its slots, which is yours until the block ends.
 
         Requests of higher `priority` go first. Cancelling the task frees the slot at once, or takes the
-        request back. A request for another model inside the block waits for ever if the budget has no
+        request back. A request for another model inside the block waits forever if the budget has no
         room for both: a model in use is never stopped. Raises ModelUnavailable if the model is unknown,
         refuses or does not start.
 
@@ -509,7 +509,7 @@ class LocalModels:
                 self._measure(host)
 
     def _lost(self, host: ModelHost, child: ModelProcess) -> None:
-        """A process takes no more calls. If its model is hot, it was not told to end: the model failed."""
+        """Note that a process takes no more calls. If its model is hot, nobody ended it: the model failed."""
         if host.child is child and not self._closed and self._machine.phase(host.name) is ModelPhase.HOT:
             host.restarts.died()
             self._failed(host, None, host.restarts.delay_s(), reason=child.death().message)

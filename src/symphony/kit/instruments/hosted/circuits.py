@@ -1,4 +1,4 @@
-"""The circuit of one hosted model: requests pass through it, and whoever watches hears of its changes."""
+"""The circuit of one hosted model: requests pass through it, and watchers hear of its changes."""
 
 import asyncio
 import contextlib

@@ -151,7 +151,7 @@ class Ledger:
                     self._catch_up(write=True)
 
     def restore(self, keep: Callable[[Path], object]) -> bool:
-        """Write a damaged log anew, of an index that had read its lines before they were damaged.
+        """Rewrite a damaged log from an index that had read its lines before they were damaged.
 
         `keep` is called with the path of the damaged one before. False if no index knows better: it has read
         damaged lines itself, is damaged, has not read all, or lacks what a line that is still good says.
@@ -288,7 +288,7 @@ class Ledger:
         self._seen = self._log.present()
 
     def _lengthen(self) -> None:
-        """Write a log anew of which the index has read more than is there: its end was cut off."""
+        """Rewrite a log whose end was cut off, from an index that has read more than is there."""
         try:
             known = self._opened()
             at = known.position()
@@ -303,7 +303,7 @@ class Ledger:
         except DatabaseBroken as error:
             self._discard_index(error)
             return
-        logger.warning("%s was cut off: it is written anew from its index", self._log.path)
+        logger.warning("%s was cut off: it is rewritten from its index", self._log.path)
         self._log.replace(records)
         self._log.attach(write=True)
 

@@ -2,7 +2,7 @@
 
 A put gets the number after the newest one of its name. One that puts again what the newest version already is
 gets that version's number and makes no new one. Where damage may have hidden puts of a name since its newest
-version, their numbers are left out: a number that somebody was told means the same body for ever, or nothing.
+version, their numbers are left out: a number that somebody was told always means the same body, or nothing.
 """
 
 from collections.abc import Callable, MutableMapping

@@ -213,7 +213,7 @@ class PackFiles:
         return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
     def opened(self, name: str) -> int:
-        """A pack that may be written in, whoever appends to it. Raises OSError."""
+        """Open a pack for writing, also one that another process appends to. Raises OSError."""
         return os.open(self.path(name), _WRITE)
 
     def unlink(self, name: str) -> None:

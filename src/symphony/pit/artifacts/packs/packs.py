@@ -310,7 +310,7 @@ class Packs:
             after = page[-1].digest
 
     def bodies_by_place(self) -> Iterator[Row]:
-        """Every body, those of one frame one after the other, for whoever reads them all."""
+        """Yield every body, frame by frame: the quickest order to read them all."""
         after = (0, 0, -1)
         while page := self.ask(lambda index, after=after: index.bodies_by_place(after, _PAGE)):  # type: ignore[misc]
             yield from page

@@ -73,14 +73,6 @@ class IndexFiles:
                 continue
         raise SearchIndexBroken("files are missing")
 
-    def check_all(self) -> None:
-        """Like `check`, but every file is read."""
-        with suppress(OSError):
-            self._memory.unlink()
-        meta = self._meta()
-        for path in self._segments(meta):
-            _check_segment(path)
-
     @contextmanager
     def committing(self) -> Iterator[None]:
         """Around a commit. What the block has written counts as good."""
@@ -128,7 +120,7 @@ class IndexFiles:
 
     @contextmanager
     def writing(self, *, wait: bool) -> Iterator[bool]:
-        """Hold the lock of whoever writes; with `wait` as long as it takes, else False if another has it."""
+        """Hold the lock of the writer; without `wait`, yield False if another process has it."""
         private_directory(self.folder)
         with io_errors(f"lock {self.folder}"):
             number = os.open(
@@ -143,11 +135,6 @@ class IndexFiles:
             yield True
         finally:
             release_lock(number)
-
-    def being_written(self) -> bool:
-        """True if somebody holds the lock now."""
-        with self.writing(wait=False) as held:
-            return not held
 
     def _check(self) -> None:
         meta = self._meta()

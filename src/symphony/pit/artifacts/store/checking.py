@@ -49,7 +49,7 @@ class BodyFault:
     known_as: str | None = None
 
 
-_ANEW = "the log was written anew meanwhile"
+_REWRITTEN = "the log was rewritten meanwhile"
 _READ_AGAIN = "the copy here was deleted; it is read from outside again"
 
 
@@ -115,7 +115,7 @@ class StoreCheck:
             case "version":
                 with closing(Index(None)) as known:
                     self._read_log(known)
-                    return "" if fault.name in _odd_versions(known) else _ANEW
+                    return "" if fault.name in _odd_versions(known) else _REWRITTEN
             case "missing" | "tampered":
                 return ""
 
@@ -200,7 +200,7 @@ class StoreCheck:
         with closing(Index(None)) as known:
             self._read_log(known)
             if not self._index_differs(known):
-                return _ANEW
+                return _REWRITTEN
         with file_lock(self._root / "records.lock", exclusive=True):
             set_aside(path, "it differs from its log")
         return "rebuilt from the log when it is next used"
@@ -218,7 +218,7 @@ class StoreCheck:
         with self._ledger() as ledger, file_lock(self._root / "collect.lock", exclusive=True):
             if not ledger.restore(keep):
                 return ""
-        return f"written anew from the index, which had read it before; the damaged one is {kept[0]}"
+        return f"rewritten from the index, which had read it before; the damaged one is {kept[0]}"
 
     def _index_packs(self) -> str:
         with file_lock(self._root / "packs.lock", exclusive=True):

@@ -1,7 +1,7 @@
 """Deletion of bodies in two phases: into the trash, which is a matter of records, and out of the store.
 
 Each change is made under the store's collection lock, and only to bodies of which nothing has changed since
-they were judged. Whoever puts or links a body at the same time comes before or after as a whole.
+they were judged. A put or link of a body at the same time comes before or after as a whole.
 """
 
 import logging

@@ -12,7 +12,7 @@ from symphony.commons.retention import AllOf, AnyOf, Condition, NotOf, Predicate
 from symphony.ports.retention import Standing
 
 _COUNTED_LONG_S: Final = 90 * 86_400.0
-"""Whoever has counted reads that long knows enough of artifacts that are older."""
+"""Once reads were counted for that long, the counts say enough, also of artifacts that are older."""
 _WORDS: Final = {
     "older": "older than {}",
     "unused": "not used for {}",
