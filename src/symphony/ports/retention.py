@@ -95,6 +95,7 @@ class TierVerdict(msgspec.Struct, frozen=True, kw_only=True):
 class Tiering(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a look at the tiers of all artifacts, or, if `dry_run`, what it would be.
 
+    `verdicts`: on those that should move, or, if `dry_run`, on all.
     `moved`: those that are in another tier now. `before` and `after`: bytes on the disk by tier. `damaged`:
     lines of the store's records that cannot be read; nothing is moved then.
     """

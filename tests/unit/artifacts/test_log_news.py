@@ -5,6 +5,7 @@ from pathlib import Path
 from symphony.pit.artifacts.metadata.news import LAST, LogNews
 from symphony.pit.artifacts.store.files import FileArtifacts
 from symphony.ports.artifacts import Provenance, Rating
+from symphony.ports.retention import Tier
 from symphony.ports.values import ArtifactRef
 
 
@@ -29,16 +30,18 @@ def test_every_change_of_an_artifact_is_an_event(tmp_path: Path) -> None:
     found = {one.digest: one for one in store.standings().all}
     store.trash([(found[ref.digest], "too old")], min_age_s=-1)
     store.restore([ref.digest])
+    store.move([(found[ref.digest], Tier.WARM, "old: warm")])
     assert news.changed
     events = news.read()
     assert [one.kind for one in events] == [
         "put", "linked", "put", "tagged", "untagged", "rated", "pinned", "unpinned", "unlinked", "trashed",
-        "restored",
+        "restored", "moved",
     ]  # fmt: skip
     assert (events[0].digest, events[0].name, events[0].version, events[0].size) == (
         ref.digest, "report", 1, 5,
     )  # fmt: skip
     assert (events[1].run, events[1].node, events[3].tag, events[9].why) == ("r", "a", "best", "too old")
+    assert (events[-1].digest, events[-1].tier, events[-1].why) == (ref.digest, "warm", "old: warm")
     assert [one.place for one in events] == sorted({one.place for one in events})
     assert not news.changed
     assert news.read() == []

@@ -1,6 +1,6 @@
 """Carries verdicts about tiers out. Blocking."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -29,48 +29,61 @@ def move_by_rules(
     colder tier. With `dry_run` nothing is changed at all; once `out_of_time`, the rest is left.
     Raises StorageFull, IoFailed.
     """
-    found, before = store.standings(), store.tier_sizes()
-    if found.damaged:
-        return Tiering(before=before, after=before, damaged=found.damaged, dry_run=dry_run)
-    facts = found.all if known_besides is None else known_besides(found.all)
-    verdicts = tier_verdicts(facts, policy, now_s)
-    return _moved(
-        store, found.all, verdicts, before=before, least_bytes=least_bytes, dry_run=dry_run,
-        out_of_time=out_of_time,
-    )  # fmt: skip
+
+    def judged(page: Sequence[Standing]) -> list[TierVerdict]:
+        return tier_verdicts(page if known_besides is None else known_besides(page), policy, now_s)
+
+    return _moved(store, judged, least_bytes=least_bytes, dry_run=dry_run, out_of_time=out_of_time)
 
 
 def move_some(
     store: RetainedStore, digests: AbstractSet[Digest], tier: Tier, *, dry_run: bool = False
 ) -> Tiering:
     """Move some artifacts to a tier because somebody said so. Raises StorageFull, IoFailed."""
-    found, before = store.standings(), store.tier_sizes()
-    if found.damaged:
-        return Tiering(before=before, after=before, damaged=found.damaged, dry_run=dry_run)
-    some = [one for one in found.all if one.digest in digests]
-    verdicts = [TierVerdict(standing=one, tier=tier, rule="asked", why="somebody said so") for one in some]
-    return _moved(store, some, verdicts, dry_run=dry_run, before=before)
+
+    def judged(page: Sequence[Standing]) -> list[TierVerdict]:
+        return [
+            TierVerdict(standing=one, tier=tier, rule="asked", why="somebody said so")
+            for one in page
+            if one.digest in digests
+        ]
+
+    return _moved(store, judged, dry_run=dry_run)
 
 
 def _moved(
     store: RetainedStore,
-    found: Sequence[Standing],
-    verdicts: Sequence[TierVerdict],
+    judged: Callable[[Sequence[Standing]], Sequence[TierVerdict]],
     *,
-    before: Mapping[Tier, int],
-    least_bytes: int = 0,
     dry_run: bool,
+    least_bytes: int = 0,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> Tiering:
-    going = [
-        (standing, one.tier, f"{one.rule}: {one.why}")
-        for standing, one in zip(found, verdicts, strict=True)
-        if one.moves
-    ]
+    """Look at all artifacts page by page; remembered is what moves, or all in a dry run."""
+    before, kept = store.tier_sizes(), list[TierVerdict]()
+    with store.look(writes=not dry_run) as found:
+        if found.damaged:
+            return Tiering(before=before, after=before, damaged=found.damaged, dry_run=dry_run)
+        for page in found.pages():
+            kept += [_brief(one) for one in judged(page) if dry_run or one.moves]
+    going = [one for one in kept if one.moves]
     if dry_run:
-        moved = Collected(len(going), sum(one.size for one, _, _ in going))
-        return Tiering(verdicts=verdicts, moved=moved, before=before, after=before, dry_run=True)
-    if sum(one.size for one, tier, _ in going if tier is not Tier.HOT) < least_bytes:
-        going = [one for one in going if one[1] is Tier.HOT]
-    moved = store.move(going, out_of_time=out_of_time) if going else Collected(0, 0)
-    return Tiering(verdicts=verdicts, moved=moved, before=before, after=store.tier_sizes())
+        moved = Collected(len(going), sum(one.standing.size for one in going))
+        return Tiering(verdicts=kept, moved=moved, before=before, after=before, dry_run=True)
+    if sum(one.standing.size for one in going if one.tier is not Tier.HOT) < least_bytes:
+        going = [one for one in going if one.tier is Tier.HOT]
+    moved = Collected(0, 0)
+    if going:
+        told = [(one.standing, one.tier, f"{one.rule}: {one.why}") for one in going]
+        moved = store.move(told, out_of_time=out_of_time)
+    return Tiering(verdicts=going, moved=moved, before=before, after=store.tier_sizes())
+
+
+def _brief(one: TierVerdict) -> TierVerdict:
+    """The verdict with what is told of an artifact, and where it goes by that: there may be millions."""
+    standing = one.standing
+    brief = Standing(
+        digest=standing.digest, size=standing.size, content_type=standing.content_type,
+        put_at=standing.put_at, names=standing.names[:1], tier=standing.tier,
+    )  # fmt: skip
+    return TierVerdict(standing=brief, tier=one.tier, rule=one.rule, why=one.why)

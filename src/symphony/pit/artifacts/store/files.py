@@ -421,7 +421,7 @@ class FileArtifacts:
         """Move artifacts to tiers, each with the reason; those that are there now and were not."""
         if not self._ready_to_clear() or self._trash.damaged():
             return Collected(0, 0)
-        return self._tiers.move(found, self.standings().all, tidy=True, out_of_time=out_of_time)
+        return self._tiers.move(found, tidy=True, out_of_time=out_of_time)
 
     def tier_of(self, digest: Digest) -> Tier:
         """Return the tier of an artifact, hot if it is not there."""

@@ -50,12 +50,11 @@ class StoreTiers:
     def move(
         self,
         found: Sequence[tuple[Standing, Tier, str]],
-        all_of: Iterable[Standing] = (),
         *,
         tidy: bool = False,
         out_of_time: Callable[[], bool] = lambda: False,
     ) -> Collected:
-        """Move artifacts to tiers, none if another process does so; `all_of` the store is looked at for that.
+        """Move artifacts to tiers, none if another process does so.
 
         With `tidy`, packs are rewritten of which most has left. Once `out_of_time`, the rest is left.
         """
@@ -69,8 +68,8 @@ class StoreTiers:
             for to, move in ((Tier.WARM, self._moving.cool), (Tier.COLD, self._moving.freeze)):
                 some = [one for one, tier, _ in found if tier is to]
                 if some:
-                    then = ((one.digest, going.get(one.digest, one.tier)) for one in all_of)
-                    hotter = [digest for digest, tier in then if _RANK[tier] < _RANK[to]]
+                    then = ((one.digest, going.get(one.digest, one.tier)) for one in self._bodies.all())
+                    hotter = (digest for digest, tier in then if _RANK[tier] < _RANK[to])
                     move(in_time((one.digest for one in sorted(some, key=similarity)), out_of_time), hotter)
             moved = self._told(found)
         if tidy:
