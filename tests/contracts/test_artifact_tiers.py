@@ -15,9 +15,11 @@ from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
 from symphony.pit.artifacts.encryption.sources import VARIABLE
 from symphony.pit.artifacts.packs import grouping
 from symphony.pit.artifacts.packs import packs as packing
-from symphony.pit.artifacts.packs.away import OutsidePlaces
+from symphony.pit.artifacts.packs.away import AwayPack, AwayPacks, OutsidePlaces
 from symphony.pit.artifacts.packs.files import PackReader
 from symphony.pit.artifacts.packs.frames import PackFrame
+from symphony.pit.artifacts.packs.grouping import regroup
+from symphony.pit.artifacts.packs.repacking import repack
 from symphony.pit.artifacts.store.checking import StoreCheck
 from symphony.ports.artifacts import ArtifactCorrupt
 from symphony.ports.object_storage import StorageRefused, StorageUnreachable
@@ -398,3 +400,39 @@ def test_what_is_left_when_the_time_is_over_moves_the_next_time(store: Store) ->
     assert store.move(moving).objects >= 3
     assert set(tiers(store).values()) == {Tier.WARM}
     assert len(refs) == 5
+
+
+def test_what_was_sent_by_somebody_who_died_is_deleted_there_by_the_next(
+    cold: FileArtifacts, storage: FakeStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refs = [put(cold, body, "n") for body in similar(15)]
+
+    def dies(self: AwayPacks, found: AwayPack, path: Path) -> None:
+        raise StorageUnreachable("a kill, as far as the place knows")
+
+    monkeypatch.setattr(AwayPacks, "require_same", dies)
+    with pytest.raises(StorageUnreachable):
+        move(cold, Tier.COLD, *refs)
+    monkeypatch.undo()
+    assert len(storage.objects) == 1
+    move(cold, Tier.COLD, *refs)
+    assert len(storage.objects) == 1
+    assert list((cold.root / "packs").glob("*.tried")) == []
+    assert [cold.get(ref.digest) for ref in refs] == similar(15)
+
+
+def test_a_pack_that_another_process_has_just_rewritten_is_passed_over(
+    files: FileArtifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refs = [put(files, body) for body in similar(16)]
+    move(files, Tier.WARM, *refs)
+    (warm,) = (path.stem for path in pack_files(files.root))
+    move(files, Tier.HOT, *refs)
+    packs = files._bodies.packs
+    regroup(packs, warm, files._alone)
+    with monkeypatch.context() as patch:
+        known = packs.files.sizes() | {warm: 1 << 20}
+        patch.setattr(packs.files, "sizes", lambda: known)
+        packs.ask(lambda index: index.add_pack(warm, 1))
+        repack(packs, files._alone)
+    assert [files.get(ref.digest) for ref in refs] == similar(16)

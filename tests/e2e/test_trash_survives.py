@@ -37,4 +37,4 @@ def test_a_clearing_or_move_killed_at_any_moment_loses_nothing_and_is_finished_b
     tmp_path: Path,
 ) -> None:
     answer = run("killed", tmp_path / "artifacts", seed=20_260_301, rounds=KILLS)
-    assert answer == {"killings": KILLS, "broken": [], "left": 43, "faults": []}
+    assert answer == {"killings": KILLS, "broken": [], "left": 43, "faults": [], "outside": 0}

@@ -162,9 +162,12 @@ def killed(root: Path, seed: int, rounds: int) -> dict[str, object]:
         reader.close()
     store = opened(root)
     clear(store, POLICY, NOW_S, at_once=True)
+    for tier in (Tier.COLD, Tier.HOT):
+        store.move([(one, tier, "why") for one in store.standings().all])
+    outside = len(list((root.parent / "cold" / "packs").glob("*.pack")))
     faults = [fault.kind for fault in StoreCheck(root, places(root)).faults()]
     left = len(list(store.records(limit=10_000)))
-    return {"killings": killings, "broken": broken, "left": left, "faults": faults}
+    return {"killings": killings, "broken": broken, "left": left, "faults": faults, "outside": outside}
 
 
 def clear_again(root: Path, pipe: int) -> None:

@@ -15,7 +15,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -36,6 +36,7 @@ from symphony.ports.retention import Tier
 BLOCK_BYTES: Final = 1 << 20
 CACHE_BYTES: Final = 1 << 30
 _AWAY: Final = ".away"
+_TRIED: Final = ".tried"
 _KEPT_SHARE: Final = 0.9
 _SUM_BYTES: Final = 4
 _PLACE: Final = struct.Struct("<QI")
@@ -148,19 +149,51 @@ class AwayPacks:
         """Store a pack, which the caller has locked, at an address; None: at the one that packs go to."""
         address = address or self._outside.address
         assert address is not None
-        storage, target = self._at(address), f"packs/{name}.pack"
+        storage, found = self._at(address), AwayPack(address, f"packs/{name}.pack", size, tier)
         with path.open("rb") as stream:
             try:
-                storage.put(target, stream)
+                tried = self._try(name, found)
+                storage.put(found.object, stream)
             except ObjectExists:
                 # A try that nobody knows the end of, and items were marked as dead since.
-                target = f"packs/{name}-{os.urandom(4).hex()}.pack"
-                storage.put(target, stream)
-        found = AwayPack(address, target, size, tier)
+                other = f"packs/{name}-{os.urandom(4).hex()}.pack"
+                found = msgspec.structs.replace(found, object=other)
+                tried = self._try(name, found)
+                storage.put(found.object, stream)
         if tier is Tier.COLD:  # nothing is kept here
             self.require_same(found, path)
         write_atomic(self.marker(name), msgspec.json.encode(found), mode=0o600)
+        tried.unlink(missing_ok=True)
         return found
+
+    def _try(self, name: str, found: AwayPack) -> Path:
+        """Note that a pack is about to be stored: if its writer dies, somebody deletes what it has stored."""
+        file = self._folder / f"{name}-{os.urandom(4).hex()}{_TRIED}"
+        write_atomic(file, msgspec.json.encode(found), mode=0o600)
+        return file
+
+    def clear_tries(self, idle: Callable[[str], AbstractContextManager[bool]]) -> None:
+        """Delete, where they are, packs whose writers died before they said so.
+
+        `idle` keeps others from sending a pack, or tells that somebody does. What cannot be reached is tried
+        later.
+        """
+        for path in self._folder.glob(f"*{_TRIED}"):
+            name = path.name.partition("-")[0]
+            try:
+                with idle(name) as nobody:
+                    found = msgspec.json.decode(path.read_bytes(), type=AwayPack)
+                    self.forget(name)
+                    if not nobody:
+                        continue
+                    if (there := self.find(name)) is None or there.object != found.object:
+                        self._at(found.address).delete(found.object)
+                    path.unlink(missing_ok=True)
+            except (FileNotFoundError, msgspec.MsgspecError):
+                continue
+            except (StorageUnreachable, StorageRefused) as error:
+                logger.warning("packs that nobody knows of stay for now: %s", error)
+                return
 
     def require_same(self, found: AwayPack, path: Path) -> None:
         """Read a pack that was sent, and compare it with what is here. Raises StorageRefused."""

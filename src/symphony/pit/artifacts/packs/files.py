@@ -4,7 +4,8 @@ import fcntl
 import os
 import stat
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -195,6 +196,19 @@ class PackFiles:
             release_lock(fd)
             return None
         return Appended(name, fd, status.st_size if away is None else away.size)
+
+    @contextmanager
+    def idle(self, name: str) -> Iterator[bool]:
+        """Keep others from appending to a pack or sending it; False if somebody does. It may be gone."""
+        if not self.path(name).exists() and not self.away.marker(name).exists():
+            yield True
+            return
+        pack = self.locked(name)
+        try:
+            yield pack is not None
+        finally:
+            if pack is not None:
+                release_lock(pack.fd)
 
     def appendable(self, name: str, *, warm: bool = False) -> Appended | None:
         """A pack of this tier that is there and whole at its head, if nobody else appends to it."""

@@ -131,7 +131,10 @@ def take_frames(grouping: Grouping, packs: Packs, name: str, goes: Callable[[Row
 
 
 def regroup(packs: Packs, name: str, exclusively: Callable[[], AbstractContextManager[None]]) -> None:
-    """Move all that is needed of a pack of the warm or cold tier to other packs, which are warm."""
+    """Move all that is needed of a pack to other packs, which are warm, unless it is hot or in use.
+
+    So compressing for long holds up nobody. Raises StorageFull, IoFailed.
+    """
     number, _ = packs.ask(lambda index: index.packs()).get(name, (0, 0))
     if packs.files.is_only_away(name) and not packs.ask(lambda index: index.holds(number)):
         return  # no need to ask for it
@@ -140,9 +143,10 @@ def regroup(packs: Packs, name: str, exclusively: Callable[[], AbstractContextMa
         return
     try:
         with suppress(PackGone):
-            grouping = Grouping(packs, exclusively, Tier.WARM)
-            take_frames(grouping, packs, name, lambda _: True)
-            grouping.end()
+            if packs.files.tier(name) is not Tier.HOT:
+                grouping = Grouping(packs, exclusively, Tier.WARM)
+                take_frames(grouping, packs, name, lambda _: True)
+                grouping.end()
     finally:
         release_lock(locked.fd)
 

@@ -48,8 +48,7 @@ def repack(
         needed, there = live.get(number, 0), before.get(name, 0) - PACK_HEAD_BYTES
         if there > 0 and (needed < there * live_share_min or name in small):
             try:
-                if packs.files.tier(name) is not Tier.HOT:  # compressing for long must hold up nobody
-                    regroup(packs, name, exclusively)
+                regroup(packs, name, exclusively)
                 with exclusively():
                     rewrite(packs, name)
             except (StorageUnreachable, StorageRefused) as error:

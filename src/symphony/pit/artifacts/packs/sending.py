@@ -35,6 +35,7 @@ def send(packs: Packs, *, least_bytes: int = 0) -> Sent:
             release_lock(pack.fd)
     with io_errors(f"clear {packs.files.folder}"):
         packs.files.away.clear()
+        packs.files.away.clear_tries(packs.files.idle)
         packs.files.away.evict()
     return sent
 
@@ -54,6 +55,8 @@ def send_cold(packs: Packs, names: Iterable[str]) -> Sent:
             sent = Sent(sent.packs + 1, sent.bytes + size)
         finally:
             release_lock(pack.fd)
+    with io_errors(f"clear {packs.files.folder}"):
+        packs.files.away.clear_tries(packs.files.idle)
     return sent
 
 
