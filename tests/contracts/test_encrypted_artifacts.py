@@ -299,6 +299,20 @@ def test_rotation_changes_what_opens_the_key_and_nothing_else(store: FileArtifac
     assert opened(store.root, passphrase="another").get(ref.digest) == SECRET
 
 
+def test_of_two_rotations_at_once_one_is_refused(store: FileArtifacts) -> None:
+    ref, asked = put(store, SECRET), list[bool]()
+
+    def meanwhile(new: bool) -> str:
+        asked.append(new)
+        keys(store.root).rotate(source("first"))
+        return "second"
+
+    with pytest.raises(EncryptionKeyWrong, match="has just changed what opens the key"):
+        keys(store.root).rotate(KeySource(environment={}, ask=meanwhile))
+    assert asked == [True]
+    assert opened(store.root, passphrase="first").get(ref.digest) == SECRET
+
+
 @pytest.mark.parametrize("typed", ["caf\u00e9", "cafe\u0301", "cafe\u0301\n", "caf\u00e9\r\n"])
 @pytest.mark.parametrize("told", ["caf\u00e9", "cafe\u0301\n"])
 def test_a_passphrase_is_the_same_from_every_keyboard_and_from_a_file(

@@ -97,11 +97,15 @@ class StoreKeys:
 
     def rotate(self, new: KeySource) -> WrappedKey:
         """Let `new` open the key, and what opened it before no more. Nothing that is stored is rewritten."""
-        key = self._unwrapped(self._required(), self._source.secret())
+        before = self._required()
+        key = self._unwrapped(before, self._source.secret())
         secret = new.secret(new=True)
         with file_lock(self.root / "key.lock", exclusive=True):
-            if self._required().key_id != key.key_id:
-                raise self.lost("another key was put in its place just now")
+            if self._required() != before:
+                raise EncryptionKeyWrong(
+                    f"another process has just changed what opens the key {self.path}",
+                    hint="nothing was changed: name what opens it now, and rotate again",
+                )
             record = wrap(key, secret, os.urandom, self._scrypt)
             assert unwrap(record, secret) == key
             self._write(record)
