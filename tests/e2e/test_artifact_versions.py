@@ -194,3 +194,14 @@ def test_what_a_command_prints_is_stored_if_it_succeeds(line: CommandLine) -> No
     assert line.type("artifacts", "get", "dump")[0] == "whole\n"
     assert [one["version"] for one in line.json("artifacts", "log", "dump")] == [1]
     assert "--from-command" in line.type("artifacts", "put", "a", "b", status=2)[1]
+
+
+def test_a_pin_holds_one_content_under_all_its_names_and_is_shown(line: CommandLine) -> None:
+    for name, text in (("report", "first"), ("copy", "first"), ("report", "second")):
+        line.type("artifacts", "put", str(line.write("a.txt", text)), "--name", name)
+    line.type("artifacts", "pin", "report@1")
+    pinned = {one: line.json("artifacts", "show", one)["pinned"] for one in ("report@1", "copy", "report")}
+    assert pinned == {"report@1": True, "copy": True, "report": False}
+    assert "pinned   it stays" in line.type("artifacts", "show", "copy")[0]
+    line.type("artifacts", "unpin", "copy")
+    assert not line.json("artifacts", "show", "report@1")["pinned"]

@@ -205,6 +205,10 @@ class RetainedStore(ArtifactStore, Protocol):
         """Return how many bytes are stored in each tier, as they are: compressed, each part once."""
         ...
 
+    def is_pinned(self, digest: Digest) -> bool:
+        """Return whether an artifact is pinned."""
+        ...
+
     def make_ready(self) -> None:
         """Ask now for what will be needed to put, such as a passphrase. Reading may need nothing."""
         ...

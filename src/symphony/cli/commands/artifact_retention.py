@@ -71,7 +71,10 @@ def undo(artifacts: tuple[str, ...], as_json: bool) -> int:
 @click.argument("artifacts", nargs=-1, required=True, metavar="ARTIFACT...")
 @options.as_json("Print a JSON list.")
 def pin(artifacts: tuple[str, ...], as_json: bool) -> int:
-    """Keep artifacts whatever rules and limits say, until `unpin`."""
+    """Keep artifacts whatever rules and limits say, until `unpin`.
+
+    A version is pinned as its content: under all its names, and without the versions that come later.
+    """
     return _pin(artifacts, pinned=True, as_json=as_json)
 
 

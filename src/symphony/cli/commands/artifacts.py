@@ -171,7 +171,7 @@ def _best(
 @options.artifact_argument
 @options.as_json()
 def show(artifact: str, as_json: bool) -> int:
-    """Show an artifact's size, type, names and origin, its quality and why."""
+    """Show an artifact's size, type, names and origin, its quality and why, and whether it is pinned."""
     from symphony.app import Symphony, spelling
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.views import listing
@@ -181,8 +181,9 @@ def show(artifact: str, as_json: bool) -> int:
     opened = Symphony.open()
     record = found(opened.artifacts, artifact)
     quality, tier = opened.searching.quality(record), opened.artifacts.tier_of(record.digest)
+    pinned = opened.artifacts.is_pinned(record.digest)
     if as_json:
-        more = {"quality": spelling.quality(quality), "tier": tier.value}
+        more = {"quality": spelling.quality(quality), "tier": tier.value, "pinned": pinned}
         output.say_json({**spelling.artifact(record), **more})
     else:
         labels = cache(opened.runs.labels)
@@ -192,6 +193,7 @@ def show(artifact: str, as_json: bool) -> int:
             lambda run, node: labels(run).of(node),
         )
         lies = "" if tier == "hot" else f"tier     {tier}\n"
+        lies += "pinned   it stays whatever rules say\n" if pinned else ""
         output.say(said + lies + "".join(f"{line}\n" for line in quality_lines(quality)))
     return 0
 

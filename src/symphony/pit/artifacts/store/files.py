@@ -283,7 +283,7 @@ class FileArtifacts:
             if len(found) > 1:
                 raise ambiguous(digest_or_name, found)
             if found and (record := self._record(found[0])) is not None:
-                if self._is_trashed(record.digest):
+                if self._ledger.ask(lambda index: index.care_of(record.digest)).trashed is not None:
                     raise trashed(digest_or_name, record.digest)
                 return record
         version = self._ledger.ask(
@@ -414,6 +414,10 @@ class FileArtifacts:
         if not self._ready_to_clear():
             raise missing(digest)
         return self._trash.pin(digest, pinned=pinned)
+
+    def is_pinned(self, digest: Digest) -> bool:
+        """Return whether an artifact is pinned."""
+        return self._known(lambda index: index.care_of(digest)).pinned is not None
 
     def move(
         self, found: Sequence[tuple[Standing, Tier, str]], *, out_of_time: Callable[[], bool] = lambda: False
@@ -587,9 +591,6 @@ class FileArtifacts:
         return ArtifactRecord(
             digest=digest, size=stored.size, content_type=UNKNOWN_TYPE, created_at=stored.changed_at
         )
-
-    def _is_trashed(self, digest: Digest) -> bool:
-        return self._ledger.ask(lambda index: index.care_of(digest)).trashed is not None
 
     def _page(self, before: int) -> list[tuple[Digest, int]]:
         return self._ledger.ask(lambda index: index.newest(_PAGE, before))

@@ -411,6 +411,11 @@ class MemoryArtifacts:
                 found[entry.tier] += len(entry.body)
             return found
 
+    def is_pinned(self, digest: Digest) -> bool:
+        """Return whether an artifact is pinned."""
+        with self._mutex:
+            return digest in self._entries and self._entries[digest].pinned
+
     def make_ready(self) -> None:
         """Nothing is encrypted."""
 
