@@ -30,7 +30,7 @@ class Terminals(CommandLine):
         self.effects = folder / "effects"
         self.effects.mkdir()
         self.home.mkdir(mode=0o700)
-        (self.home / "config.toml").write_text("[arbiter]\noperators = 1\n")
+        (self.home / "config.toml").write_text("[arbiter]\noperators = 1\nrecord = true\n")
 
     def run(self, name: str) -> "subprocess.Popen[Any]":
         return self.start("run", str(self.flow), "-i", f"place={self.effects}", "--name", name)
@@ -99,3 +99,9 @@ def test_a_run_whose_arbiter_is_in_another_process_says_who_has_what_it_waits_fo
     for process in (first, *others):
         out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, (out, err)
+    records = [*(terminals.home / "logs" / "arbiter").iterdir()]
+    assert len(records) == 2  # of the service that was killed, and of a run that took over
+    for record in records:
+        found = terminals.json("pit", "arbiter", "--replay", str(record))
+        assert found["same"], found
+        assert found["inputs"] > 1, found

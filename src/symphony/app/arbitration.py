@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from symphony.commons.settings import ArbiterConfig, BudgetConfig, Config
 from symphony.ports.clock import Clock
@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from symphony.pit.arbitration.limits import ArbiterLimits
     from symphony.pit.arbitration.local import PitArbiter
     from symphony.pit.arbitration.purse import HomeBudgets
+    from symphony.pit.arbitration.recording import ReplayedRecord
     from symphony.pit.arbitration.sharing import SharedArbiter
     from symphony.ports.arbitration import ArbiterEvent, ArbiterStatus
     from symphony.ports.budgets import BudgetStatus
+
+
+RECORDS: Final = Path("logs", "arbiter")
+"""The folder in the home that has the records of its arbiter."""
 
 
 def limits_anything(config: Config) -> bool:
@@ -47,9 +52,15 @@ def arbiter_of(
     from symphony.pit.arbitration.sharing import SharedArbiter
 
     asking = passing_name("arbiter")
+    record = None
+    if config.arbiter.record:
+        from symphony.pit.arbitration.recording import ArbiterRecord
+
+        record = ArbiterRecord(home / RECORDS)
     return SharedArbiter(
-        limits, policy, clock, folder=home / "run", bus=reach, asking=asking, component=config.arbiter
-    )
+        limits, policy, clock, folder=home / "run", bus=reach, asking=asking, component=config.arbiter,
+        record=record,
+    )  # fmt: skip
 
 
 def _unheard(event: "ArbiterEvent") -> None:
@@ -99,6 +110,15 @@ async def budgets_now(config: BudgetConfig, home: Path, clock: Clock) -> "tuple[
         return await budgets.status()
     finally:
         await budgets.stop()
+
+
+def replayed(path: Path) -> "ReplayedRecord":
+    """Replay a record of an arbiter. Raises RecordDamaged, IoFailed."""
+    from symphony.pit.arbitration.recording import replay_record
+    from symphony.pit.artifacts.base.failures import io_errors
+
+    with io_errors(f"read {path}"):
+        return replay_record(path)
 
 
 async def with_costs(

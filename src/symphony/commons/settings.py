@@ -62,6 +62,7 @@ class ArbiterConfig(ComponentConfig, frozen=True, kw_only=True):
     `cores`, `memory_mb` and `operators` bound what steps use at once: processor, declared memory, calls of
     operators that use the processor. `ageing`: seconds of waiting that are worth one step of priority.
     `window`: seconds over which shares are compared. `weights`: by user, 1 for those who are not in it.
+    `record`: write what the arbiter is told and decides into files that can be replayed.
     The arbiter belongs to one process of the home: others wait for one that does not answer for `timeout_s`.
     Without `enabled`, each process has one of its own; without `metrics_enabled`, no events are published.
     """
@@ -75,6 +76,7 @@ class ArbiterConfig(ComponentConfig, frozen=True, kw_only=True):
     ageing: Seconds = 10.0
     window: Seconds = 60.0
     weights: dict[str, Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]] = {}
+    record: bool = False
     models: dict[str, ArbiterModelConfig] = {}
 
 

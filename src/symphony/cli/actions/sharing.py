@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from symphony.app import Symphony
 from symphony.app.arbitration import budgets_now as budgets_of_home
-from symphony.app.arbitration import with_costs
+from symphony.app.arbitration import replayed, with_costs
 from symphony.app.pit import reached
 from symphony.cli.actions import running
-from symphony.cli.console import output
+from symphony.cli.console import exits, output
 from symphony.cli.views import shares
 from symphony.commons.errors import SymphonyError
 from symphony.commons.time import SystemClock
@@ -115,6 +116,21 @@ def show_arbiter(*, as_json: bool) -> None:
         output.say_json(shares.arbiter_document(found))
     else:
         output.say(shares.arbiter_text(found, lambda run: _called(symphony, run)))
+
+
+def replay(path: Path, *, as_json: bool) -> int:
+    """Replay a record of an arbiter, and say whether it decides the same again."""
+    found = replayed(path)
+    if as_json:
+        output.say_json(
+            {"inputs": found.inputs, "decisions": found.decisions, "same": found.differs is None,
+             "differs": found.differs}
+        )  # fmt: skip
+    elif found.differs is None:
+        output.say(f"{found.inputs:,} inputs give the same {found.decisions:,} decisions again\n")
+    else:
+        output.say(f"{output.shown(found.differs)}\n")
+    return exits.OK if found.differs is None else exits.FAILED
 
 
 def show_budgets(*, as_json: bool) -> None:

@@ -1,5 +1,7 @@
 """`symphony pit`: what the runs of a home share, and a process that keeps it between runs."""
 
+from pathlib import Path
+
 import click
 
 from symphony.cli.arguments import options
@@ -41,10 +43,16 @@ def budgets(as_json: bool) -> int:
 
 @command.command()
 @options.as_json("Print one JSON object; null if no process has an arbiter.")
-def arbiter(as_json: bool) -> int:
+@click.option(
+    "--replay", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Check that a record in logs/arbiter of the home gives the same decisions again.",
+)  # fmt: skip
+def arbiter(as_json: bool, replay: Path | None) -> int:
     """Show what is scarce and who holds it, who waits and why, and how fairly users fare."""
     from symphony.cli.actions import sharing
 
+    if replay is not None:
+        return sharing.replay(replay, as_json=as_json)
     sharing.show_arbiter(as_json=as_json)
     return 0
 

@@ -13,6 +13,7 @@ from symphony.pit.arbitration.core.decisions import (
     ClaimWait,
 )
 from symphony.pit.arbitration.core.machine import ArbiterMachine
+from symphony.pit.arbitration.core.replaying import ArbiterStart
 from symphony.pit.arbitration.core.strategies import ArbiterPolicy
 from symphony.pit.arbitration.core.supplies import Claim, Needs, Supply
 from symphony.pit.arbitration.core.wording import AT_ONCE
@@ -56,11 +57,11 @@ class PitArbiter:
         name: str = "",
         seed: int = 0,
         observe: Callable[[ArbiterEvent], None] = lambda _: None,
-        record: Callable[[ArbiterInput], None] | None = None,
+        record: Callable[[ArbiterStart | ArbiterInput | ArbiterDecision], None] | None = None,
     ) -> None:
         """`name` makes ids of grants unique among processes. `observe` hears of what waits.
 
-        `record` gets every input of the machine: see `core.replaying`.
+        `record` gets how the machine begins, then its inputs and decisions: see `recording`.
         """
         self._limits, self.policy = limits, policy
         self._clock, self._name, self._seed = clock, name, seed
@@ -111,6 +112,8 @@ class PitArbiter:
         """Return a grant of `needs` if the request need not wait. Raises ResourceRefused."""
         machine, claim = self.machine, self.claim(request, needs)
         if machine.grant_at_once(claim, self._now_s()):
+            if self._record is not None:
+                self._record(ClaimGranted(claim.id, AT_ONCE))
             return Grant(id=claim.id, request=request, reason=AT_ONCE)
         if (refused := machine.refusal(claim)) is not None:
             raise self._refusal(claim, refused.reason, refused.setting)
@@ -253,13 +256,20 @@ class PitArbiter:
     def machine(self) -> ArbiterMachine:
         """The decisions."""
         if self._begun is None:
+            start = ArbiterStart(
+                now_s=self._now_s(), seed=self._seed, policy=self.policy, supplies=self._limits.supplies
+            )
+            if self._record is not None:
+                self._record(start)
             self._begun = ArbiterMachine(
-                self._limits.supplies, self.policy, now_s=self._now_s(), seed=self._seed, record=self._record
+                start.supplies, start.policy, now_s=start.now_s, seed=start.seed, record=self._record
             )
         return self._begun
 
     def _hear(self, decisions: tuple[ArbiterDecision, ...]) -> None:
         for one in decisions:
+            if self._record is not None:
+                self._record(one)
             asked = self._asked.get(one.id)
             waits = asked is not None and not asked.future.done()
             if isinstance(one, ClaimRefused):

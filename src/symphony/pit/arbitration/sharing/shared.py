@@ -19,6 +19,7 @@ from symphony.pit.arbitration.core.strategies import ArbiterPolicy
 from symphony.pit.arbitration.core.supplies import Claim
 from symphony.pit.arbitration.limits import ArbiterLimits, claim_of
 from symphony.pit.arbitration.local import NOT_LIMITED, PitArbiter
+from symphony.pit.arbitration.recording import ArbiterRecord
 from symphony.pit.arbitration.sharing import messages
 from symphony.pit.arbitration.sharing.holders import HoldersFile
 from symphony.pit.arbitration.sharing.messages import (
@@ -71,15 +72,24 @@ class SharedArbiter:
         bus: Callable[[], Awaitable[Bus | None]],
         asking: str,
         component: ComponentConfig = COMPONENT,
+        record: ArbiterRecord | None = None,
     ) -> None:
         """`folder` has the lock of the owner. `bus` and `asking`: see `Ownership`.
 
         `component`: an owner that does not answer is waited for `timeout_s`. With `metrics_enabled`, events
-        of the arbiter are published on the bus.
+        of the arbiter are published on the bus. `record` is closed at the end.
         """
         self._limits = limits
         observe = self._publish if component.metrics_enabled else _unheard
-        self._own = PitArbiter(limits, policy, clock, name=f"{asking}:", observe=observe)
+        self._record = record
+        self._own = PitArbiter(
+            limits,
+            policy,
+            clock,
+            name=f"{asking}:",
+            observe=observe,
+            record=None if record is None else record.add,
+        )
         self._service = ArbiterService(self._own, HoldersFile(folder / HOLDERS))
         self._ownership = Ownership(
             ARBITER,
@@ -126,6 +136,8 @@ class SharedArbiter:
         await self._ownership.close()
         for errand in self._errands:
             errand.cancel()
+        if self._record is not None:
+            self._record.close()
 
     async def health_check(self) -> HealthStatus:
         """Return how the arbiter is; degraded if its owner does not answer."""
