@@ -28,6 +28,14 @@ nodes:
 outputs: {number: "${{ size(embed.vectors) }}"}
 """
 
+LONG = """
+name: Long
+inputs: {texts: {type: "list[string]"}}
+nodes:
+  embed: {instrument: minilm, inputs: {texts: "${{ inputs.texts }}"}}
+outputs: {number: "${{ size(embed.vectors) }}"}
+"""
+
 
 def many(times: int) -> str:
     """So many calls, as a word of the command line."""
@@ -112,18 +120,27 @@ def test_a_model_that_no_pool_could_load_is_refused_whether_or_not_one_is_there(
             assert pit.json("models", verb, "mnilm", status=2)["errors"][0]["code"] == "unknown-model"
 
 
-def test_ctrl_c_ends_the_wait_for_a_model_and_not_its_loading(pit: Pit) -> None:
-    server = psutil.Process(pit.serve().pid)
-    warming = pit.start("models", "warm", "minilm")
-    wait_until(server.children, warming)
-    (model,) = server.children()
-    model.suspend()
-    wait_until(lambda: pit.json("models", "status")["models"][0]["phase"] == "warming", warming)
-    warming.send_signal(signal.SIGINT)
-    ended = outcome(warming)
-    assert (ended.status, ended.out, ended.err) == (130, "", "interrupted\n")
-    model.resume()
-    wait_until(pit.loaded)
+def test_ctrl_c_ends_the_wait_for_a_model_and_not_the_request(pit: Pit) -> None:
+    pit.write("long.yaml", LONG)
+    pit.write("texts.json", json.dumps(["word " * 4_000] * 32))
+    pit.serve()
+    run = pit.start("run", "long.yaml", "--quiet", "--no-cache", "--input-file", "texts=texts.json")
+
+    def seen(key: str) -> Any:
+        return next(one[key] for one in pit.json("models", "status")["models"] if one["model"] == "minilm")
+
+    try:
+        wait_until(lambda: seen("users"), run)
+        unloading = pit.start("models", "unload", "minilm")
+        wait_until(lambda: seen("draining"), unloading)
+        unloading.send_signal(signal.SIGINT)
+        ended = outcome(unloading)
+        assert (ended.status, ended.out, ended.err) == (130, "", "interrupted\n")
+        assert seen("draining")
+    finally:
+        run.kill()
+        run.communicate()
+    wait_until(lambda: seen("phase") == "cold")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -69,9 +69,16 @@ def test_a_word_from_it_forgives_what_was_missed() -> None:
 
 def test_one_that_does_not_listen_yet_is_not_judged() -> None:
     pulse = HealthWatch(None)
-    assert [pulse.missed(STOPPED, used=True) for _ in range(10)] == [None] * 10
+    assert [pulse.missed(ASLEEP, used=True) for _ in range(10)] == [None] * 10
     pulse.ready()
-    assert pulse.missed(STOPPED, used=True) is not None
+    assert pulse.missed(ASLEEP, used=True) is not None
+
+
+def test_one_that_is_stopped_before_it_listens_hangs() -> None:
+    pulse = HealthWatch(None)
+    assert pulse.missed(ASLEEP, used=True) is None
+    assert pulse.missed(STOPPED, used=True) is None
+    assert pulse.missed(STOPPED, used=True) == "it was stopped by a signal"
 
 
 def test_a_call_that_answers_and_uses_no_processor_time_is_a_deadlock_if_it_should_compute() -> None:

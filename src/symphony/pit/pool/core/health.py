@@ -74,10 +74,12 @@ class HealthWatch:
         """It has not answered within the last beat. `used`: somebody may have given it work."""
         before, self._seen = self._seen, vitals
         self._missed += 1
-        if not self._listens or before is None or self._missed < BEATS:
-            return None  # it may not be listening yet: loading has a time of its own
-        if vitals.stopped:
+        if before is None or self._missed < BEATS:
+            return None
+        if vitals.stopped and (self._listens or before.stopped):
             return "it was stopped by a signal"
+        if not self._listens:
+            return None  # it may not be listening yet: loading has a time of its own
         computed_s = vitals.cpu_s - (before.cpu_s if self._answer is None else self._answer.cpu_s)
         if not used and computed_s > IDLE_CPU_S:
             return f"it computes without having been asked to ({computed_s:.1f} s of processor time)"
