@@ -3,9 +3,10 @@
 Question: bytes on the disk and seconds to take in six successive source releases of Django from the package
 registry, file by file, beside borg (zstd,3, no encryption) and restic (which compresses with zstd and always
 encrypts); what storing each content once, chunks and compression each save; the time to get bodies of 1 KB,
-100 KB and 10 MB beside `git cat-file --batch`, one process that stays; what encryption costs.
+100 KB and 10 MB beside `git cat-file --batch`, one process that stays; what encryption costs; what the warm
+and the cold tier save of the bytes of the hot one, how long the moves take, and gets from the warm tier.
 Size: six releases, 6,700 files and 45 MB each, which are downloaded once into build/artifact_packs.
-Budget: no more bytes than borg.
+Budget: no more bytes than borg; warm and cold at most 0.6 of hot.
 
 Each tool takes in one release after the other, in turn with the others, each release one durable step. Bytes
 are those of the repositories: in ours the packs, and the log of names and types, once it was collected. What
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -31,9 +32,12 @@ from measuring import Figure, line, seconds
 
 from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.pit.artifacts.encryption.sources import KeySource
+from symphony.pit.artifacts.packs.away import OutsidePlaces
 from symphony.pit.artifacts.packs.frames import PACK_HEAD_BYTES, heads
 from symphony.pit.artifacts.packs.packs import Packs
+from symphony.pit.artifacts.places.directory import DirectoryStorage
 from symphony.pit.artifacts.store.files import FileArtifacts
+from symphony.ports.retention import Tier
 from symphony.ports.values import Digest
 
 PACKAGE, VERSIONS = "Django", ("4.2.1", "4.2.2", "4.2.3", "4.2.4", "4.2.5", "4.2.6")
@@ -79,7 +83,10 @@ class Ours:
         self.root, self.took_s, self.digests = root, 0.0, dict[Digest, int]()
         source = KeySource(environment={"SYMPHONY_PASSPHRASE": "benchmark"})
         self.keys = StoreKeys(root, source, encrypts=encrypted)
-        self.store = FileArtifacts(root, keys=self.keys)
+        cold = root.parent / f"{root.name}-cold"
+        cold.mkdir()
+        places = OutsidePlaces(lambda address: DirectoryStorage(Path(address)), cold=str(cold))
+        self.store = FileArtifacts(root, places, keys=self.keys)
         self.store.put(b"warm", content_type="text/plain")  # the key is made once for a store
 
     def take(self, release: Path) -> None:
@@ -101,6 +108,13 @@ class Ours:
         self.store.collect()  # as upkeep does: the log is rewritten without what is out of date
         self.store.close()
         return size_of(self.root), size_of(self.root / "packs") + (self.root / "records.log").stat().st_size
+
+    def move(self, tier: Tier) -> float:
+        """Seconds to move everything to a tier."""
+        found = [(one, tier, "measured") for one in self.store.standings().all]
+        took_s = seconds(lambda: self.store.move(found))
+        self.store.collect()
+        return took_s
 
     def in_packs(self) -> tuple[int, int]:
         """The bytes of all frames before compression, and those of all packs."""
@@ -190,7 +204,48 @@ def taken(folder: Path, sources: Sequence[Path]) -> list[Figure]:
         Figure("got encrypted, beside plain", secret_s, "s", peer=read_s),
         Figure("bytes on the disk encrypted, beside plain", total_secret, "bytes", peer=total),
     ]
-    return figures
+    return [*figures, *tiered(ours)]
+
+
+def tiered(ours: Ours) -> list[Figure]:
+    """What the tiers save, and how long the moves take."""
+    hot = ours.store.tier_sizes()[Tier.HOT]
+    warm_s, warm = ours.move(Tier.WARM), ours.store.tier_sizes()
+    cold_s, cold = ours.move(Tier.COLD), ours.store.tier_sizes()
+    assert hot
+    assert not (warm[Tier.HOT] + warm[Tier.COLD] + cold[Tier.HOT] + cold[Tier.WARM])
+    back_s = ours.move(Tier.HOT)
+    return [
+        Figure("bytes of warm packs, beside hot", warm[Tier.WARM], "bytes", 0.6 * hot, peer=hot),
+        Figure("bytes of cold packs, beside hot", cold[Tier.COLD], "bytes", 0.6 * hot, peer=hot),
+        Figure("all moved from hot to warm, beside taken in", warm_s, "s", peer=ours.took_s),
+        Figure("all moved from warm to cold, beside taken in", cold_s, "s", peer=ours.took_s),
+        Figure("all moved from cold to hot, beside taken in", back_s, "s", peer=ours.took_s),
+    ]
+
+
+def warm_gets(store: FileArtifacts, bodies: Mapping[str, Sequence[bytes]]) -> list[Figure]:
+    """The time to get bodies when they are warm, beside hot. Something large is read before each."""
+    timed = dict[tuple[Tier, str], float]()
+    other = Digest(hashlib.sha256(bodies["10 MB"][-1]).hexdigest())
+    for tier in (Tier.HOT, Tier.WARM):
+        store.move([(one, tier, "measured") for one in store.standings().all])
+        for what, several in bodies.items():
+            took = list[float]()
+            for body in several[:30]:
+                store.get(other)  # so that what is read next was not just decompressed
+                digest = Digest(hashlib.sha256(body).hexdigest())
+                took.append(seconds(lambda digest=digest: store.get(digest)))  # type: ignore[misc]
+            timed[tier, what] = median(took)
+    return [
+        Figure(
+            f"get of {what} from warm, p50, beside hot",
+            timed[Tier.WARM, what] * 1000,
+            "ms",
+            peer=timed[Tier.HOT, what] * 1000,
+        )
+        for what in bodies
+    ]
 
 
 def got(folder: Path, sources: Sequence[Path]) -> list[Figure]:
@@ -235,6 +290,7 @@ def got(folder: Path, sources: Sequence[Path]) -> list[Figure]:
                 Figure(f"get of {what}, p50", median(mine) * 1000, "ms", peer=median(theirs) * 1000)
             )
         git.stdin.close()
+    figures += warm_gets(store, bodies)
     store.close()
     return figures
 

@@ -13,7 +13,7 @@ from tests.support.storages import FakeStorage
 
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
 from symphony.pit.artifacts.encryption.sources import VARIABLE
-from symphony.pit.artifacts.packs import grouping
+from symphony.pit.artifacts.packs import codecs, grouping
 from symphony.pit.artifacts.packs import packs as packing
 from symphony.pit.artifacts.packs.away import AwayPack, AwayPacks, OutsidePlaces
 from symphony.pit.artifacts.packs.files import PackReader
@@ -21,6 +21,7 @@ from symphony.pit.artifacts.packs.frames import PackFrame
 from symphony.pit.artifacts.packs.grouping import regroup
 from symphony.pit.artifacts.packs.repacking import repack
 from symphony.pit.artifacts.store.checking import StoreCheck
+from symphony.pit.artifacts.store.converting import convert_store
 from symphony.ports.artifacts import ArtifactCorrupt
 from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 from symphony.ports.retention import Standing, Tier
@@ -246,6 +247,25 @@ def test_a_reader_that_looked_up_the_old_place_finds_the_new_one(files: FileArti
     looking.close()
 
 
+def test_warm_artifacts_are_encrypted_and_decrypted_without_being_compressed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, PASSPHRASE)
+    root = tmp_path / "artifacts"
+    store = FileArtifacts(root, keys=keys(root, encrypts=False))
+    refs = [put(store, body, "n") for body in similar(17)]
+    move(store, Tier.WARM, *refs)
+    store.close()
+    monkeypatch.setattr(codecs, "_compressed_for_long", lambda raw: pytest.fail("it is compressed already"))
+    for encrypts in (True, False):
+        assert convert_store(root, keys(root, encrypts=encrypts)).packs == 1
+        found = FileArtifacts(root, keys=keys(root, encrypts=encrypts))
+        assert set(tiers(found).values()) == {Tier.WARM}
+        assert [found._bodies.read(ref.digest) for ref in refs] == similar(17)
+        assert all(frame.encrypted is encrypts for _, frame in frames_of(root, refs[0].digest))
+        found.close()
+
+
 # -- the cold tier
 
 
@@ -361,23 +381,40 @@ def test_a_lost_index_is_made_again_of_what_is_cold(cold: FileArtifacts, storage
     assert [cold.get(ref.digest) for ref in refs] == similar(14)
 
 
-def test_a_check_of_all_decompresses_each_warm_frame_a_few_times_at_most(
-    files: FileArtifacts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bodies = [random.Random(n).randbytes(30_000) for n in range(200)]
-    refs = [put(files, body, f"{n % 7}") for n, body in enumerate(bodies)]
-    move(files, Tier.WARM, *refs)
-    counted = Counter[int]()
-    raw_of = packing.raw_of
+@pytest.fixture
+def decompressed(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """How often each frame was, by its offset."""
+    counted, raw_of = Counter[int](), packing.raw_of
 
     def counting(reader: PackReader, frame: PackFrame, known: bytes = b"") -> bytes:
         counted[frame.offset] += 1
         return raw_of(reader, frame, known)
 
     monkeypatch.setattr(packing, "raw_of", counting)
+    return counted
+
+
+def test_a_check_of_all_decompresses_each_warm_frame_a_few_times_at_most(
+    files: FileArtifacts, decompressed: Counter[int]
+) -> None:
+    bodies = [random.Random(n).randbytes(30_000) for n in range(200)]
+    refs = [put(files, body, f"{n % 7}") for n, body in enumerate(bodies)]
+    move(files, Tier.WARM, *refs)
+    decompressed.clear()
     assert faults(files) == []
-    assert len(counted) >= 3
-    assert max(counted.values()) <= 2
+    assert len(decompressed) >= 3
+    assert max(decompressed.values()) <= 2
+
+
+def test_neighbours_are_read_at_the_cost_of_one(files: FileArtifacts, decompressed: Counter[int]) -> None:
+    bodies = [random.Random(n).randbytes(30_000) for n in range(20)]
+    refs = [put(files, body, "n") for body in bodies]
+    move(files, Tier.WARM, *refs)
+    decompressed.clear()
+    assert [files.get(ref.digest) for ref in refs] == bodies
+    assert sum(decompressed.values()) == 1
+    move(files, Tier.HOT, *refs)
+    assert [files.get(ref.digest) for ref in refs] == bodies
 
 
 def test_a_warm_pack_of_which_most_is_gone_is_rewritten_as_warm(files: FileArtifacts) -> None:

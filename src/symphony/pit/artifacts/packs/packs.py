@@ -35,7 +35,7 @@ from symphony.pit.artifacts.packs.frames import (
 from symphony.pit.artifacts.packs.framing import FrameMaker, PendingFrame
 from symphony.pit.artifacts.packs.index import PackIndex, Row
 from symphony.pit.artifacts.packs.indexing import KeptIndex
-from symphony.pit.artifacts.packs.manifests import Manifest, ManifestDamaged
+from symphony.pit.artifacts.packs.manifests import CHUNK_MAX, Manifest, ManifestDamaged
 from symphony.pit.artifacts.packs.scanning import (
     ItemAbsent,
     ItemDamaged,
@@ -63,6 +63,7 @@ _PAGE = 100_000
 """Each page costs a look at the whole index."""
 _CANDIDATES = 16
 _FRAMES_KEPT = 4
+_RECENT = 2
 _GUESSED_BYTES = 512
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ class Packs:
         self._waiting: deque[_Ticket] = deque()
         self._appended: dict[Tier, tuple[Appended, int]] = {}
         """The pack of each tier that this store appends to, with its number."""
+        self.recent = _RecentFrames()
         self._begun: list[str] = []
         """Packs that were begun for the cold tier."""
 
@@ -411,6 +413,7 @@ class Packs:
         self._indexed.close()
         with self._mutex:
             self.files.forget()
+            self.recent.clear()
 
     def _check_fork(self) -> None:
         if self._pid != os.getpid():
@@ -422,6 +425,29 @@ class Packs:
 
 class _MarkedDead(ItemDamaged):
     """An item is marked as not needed."""
+
+
+class _RecentFrames:
+    """The large frames that were read last: what is read next is often in one of them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._frames = OrderedDict[tuple[str, int], tuple[PackFrame, bytes]]()
+        self._mutex = threading.Lock()
+
+    def get(self, pack: str, offset: int) -> tuple[PackFrame, bytes] | None:
+        with self._mutex:
+            return self._frames.get((pack, offset))
+
+    def keep(self, pack: str, found: tuple[PackFrame, bytes]) -> None:
+        if len(found[1]) > FRAME_BYTES + CHUNK_MAX:  # no hot frame is as large
+            with self._mutex:
+                self._frames[pack, found[0].offset] = found
+                if len(self._frames) > _RECENT:
+                    self._frames.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._mutex:
+            self._frames.clear()
 
 
 class Reading:
@@ -469,7 +495,7 @@ class Reading:
         if place not in self._frames:
             if near and self._packs.is_away(row):
                 raise ItemFar(row.digest.hex())
-            self._frames[place] = self._frame(row)
+            self._frames[place] = self._frame(row, alive=alive)
             if len(self._frames) > _FRAMES_KEPT:
                 self._frames.popitem(last=False)
         frame, raw = self._frames[place]
@@ -482,10 +508,12 @@ class Reading:
             raise ItemDamaged("its mark is damaged")
         return raw[item.start : item.start + item.length]
 
-    def _frame(self, row: Row) -> tuple[PackFrame, bytes]:
+    def _frame(self, row: Row, *, alive: bool) -> tuple[PackFrame, bytes]:
         name = self._packs.name_of(row.pack)
         if name is None:
             raise PackGone(str(row.pack))
+        if not alive and (known := self._packs.recent.get(name, row.offset)) is not None:
+            return known  # but for its marks, which may have changed, a frame never does
         reader = self._packs.reader(name)
         with io_errors(f"read pack {name}"), lost_is_damaged():
             found = reader.read(row.offset, row.stored + _GUESSED_BYTES)
@@ -496,4 +524,6 @@ class Reading:
             frame = frame_at(name, row.offset, found)
             if frame is None:
                 raise ItemDamaged("the head of its frame has changed")
-            return frame, raw_of(reader, frame, found)
+            whole = frame, raw_of(reader, frame, found)
+            self._packs.recent.keep(name, whole)
+            return whole
