@@ -13,29 +13,36 @@ from symphony.pit.artifacts.places.directory import DirectoryStorage
 from symphony.ports.object_storage import ObjectStorage, StorageRefused
 
 
-def outside_places(config: Config, environment: Mapping[str, str]) -> OutsidePlaces:
+def outside_places(config: Config, environment: Mapping[str, str], home: Path | None) -> OutsidePlaces:
     """Return where packs of artifacts lie outside of the home by the settings. Asks nothing of the place.
 
-    Raises ConfigInvalid for an address.
+    Raises ConfigInvalid for an address, also for a directory in the home, whose own files lie there.
     """
     return OutsidePlaces(
         lambda place: storage_at(place, config, environment),
-        _place("artifacts.store", config.artifacts.store),
+        _place("artifacts.store", config.artifacts.store, home),
         size_bytes(config.artifacts.cache),
-        _place("tiers.cold", config.tiers.cold),
+        _place("tiers.cold", config.tiers.cold, home),
     )
 
 
-def _place(key: str, address: str | None) -> str | None:
+def _place(key: str, address: str | None, home: Path | None) -> str | None:
     """Return the address that a setting holds. Raises ConfigInvalid."""
     if address is None:
         return None
     if address.startswith("~"):
         address = str(Path(address).expanduser())
     try:
-        return str(parse_address(address))
+        found = parse_address(address)
     except ValidationFailed as error:
         raise ConfigInvalid(f"{key}: {error.message}", details={"key": key}, hint=error.hint) from None
+    if found.path and home is not None and Path(found.path).resolve().is_relative_to(home.resolve()):
+        raise ConfigInvalid(
+            f"{key}: {found.path} is in the home, {home}",
+            details={"key": key},
+            hint="give a directory outside of the home, or s3://BUCKET/PREFIX",
+        )
+    return str(found)
 
 
 def storage_at(address: str, config: Config, environment: Mapping[str, str]) -> ObjectStorage:

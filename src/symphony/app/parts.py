@@ -161,7 +161,7 @@ class Parts:
         """Where artifacts lie outside of the home. Raises ConfigInvalid."""
         from symphony.app.object_storage import outside_places
 
-        return outside_places(self.config, self.environment)
+        return outside_places(self.config, self.environment, self.home)
 
     @property
     def artifacts(self) -> "RetainedStore":

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from symphony.app import object_storage
-from symphony.app.object_storage import storage_at
+from symphony.app.object_storage import outside_places, storage_at
 from symphony.commons.config import load_config
 from symphony.commons.errors import ConfigInvalid, ValidationFailed
-from symphony.commons.settings import Config
+from symphony.commons.settings import ArtifactsConfig, Config
 from symphony.pit.artifacts.places.directory import DirectoryStorage
 from symphony.ports.object_storage import StorageRefused
 
@@ -45,3 +46,22 @@ def test_settings_that_cannot_be_right_are_refused(variable: str, value: str) ->
     with pytest.raises(ConfigInvalid) as caught:
         load_config(variables={f"SYMPHONY__OBJECT_STORAGE__{variable}": value})
     assert value not in str(caught.value) or value == "0"
+
+
+@pytest.mark.parametrize("key", ["artifacts.store", "tiers.cold"])
+@pytest.mark.parametrize("inside", ["", "artifacts", "artifacts/packs", "../linked/artifacts", "archive"])
+def test_a_place_in_the_home_is_refused_whatever_leads_there(tmp_path: Path, key: str, inside: str) -> None:
+    home = tmp_path / "home"
+    (home / "artifacts" / "packs").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to(home, target_is_directory=True)
+    section, _, name = key.partition(".")
+    config = msgspec.convert({section: {name: str(home / inside)}}, Config)
+    with pytest.raises(ConfigInvalid, match=key) as caught:
+        outside_places(config, {}, home)
+    assert "in the home" in caught.value.message
+    assert "outside of the home" in str(caught.value.hint)
+
+
+def test_a_place_beside_the_home_is_taken(tmp_path: Path) -> None:
+    config = Config(artifacts=ArtifactsConfig(store=str(tmp_path / "home-packs")))
+    assert outside_places(config, {}, tmp_path / "home").address == str(tmp_path / "home-packs")
