@@ -41,7 +41,7 @@ PAGES = [
 ]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 UNCOMMON = re.compile(
-    r"\banew\b|\bstands? twice\b|\bthat (?:is|are) none\b|[.:;] (?:Who|Whoever|The same,) ",
+    r"\banew\b|\bfor ever\b|\bstands? twice\b|\bthat (?:is|are) none\b|[.:;] (?:Who|Whoever|The same,) ",
     re.IGNORECASE,
 )
 WRITE = os.environ.get("SYMPHONY_DOCS_OUTPUT") == "write"

@@ -113,7 +113,7 @@ async def test_a_default_that_an_operator_changes_is_whole_in_the_next_run(tmp_p
             assert await got(symphony, loads(said.encode(), "yaml")) == 5
 
 
-async def test_a_sub_workflow_is_read_anew_for_each_run(tmp_path: Path) -> None:
+async def test_a_sub_workflow_is_read_again_for_each_run(tmp_path: Path) -> None:
     inner = tmp_path / "inner.yaml"
     outer = tmp_path / "outer.yaml"
     outer.write_text("{name: o, nodes: {sub: {workflow: inner}}, outputs: {got: '${{ sub.got }}'}}")

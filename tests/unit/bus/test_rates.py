@@ -25,7 +25,7 @@ def test_what_happened_between_two_looks_is_told_for_each_second() -> None:
     assert found.received == pytest.approx({"bus": 2.0, "came": 5.0})
 
 
-def test_an_endpoint_that_was_made_anew_has_no_negative_rate() -> None:
+def test_an_endpoint_that_was_made_again_has_no_negative_rate() -> None:
     found = rates(looked(1.0, {}, 0, worker=90), looked(2.0, {}, 0, worker=5), asker="cli")
     assert found is not None
     assert found.received == {"worker": 0.0}

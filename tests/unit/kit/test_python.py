@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_loaded_is_told_with_its_line(
         run("python.call", file="f.py", function="f")
 
 
-def test_a_changed_file_is_loaded_anew_and_changes_the_key_of_the_cache(run: Any, tmp_path: Path) -> None:
+def test_a_changed_file_is_loaded_again_and_changes_the_key_of_the_cache(run: Any, tmp_path: Path) -> None:
     reads = operators()["python.call"].reads
     assert reads is not None
     inputs = {"file": "f.py", "function": "f"}

@@ -77,9 +77,9 @@ def test_a_result_from_another_folder_is_that_of_this_one(name: str, tmp_path: P
         (tmp_path / folder / file).write_text(text)
     asyncio.run(ran(tmp_path / "home", name, tmp_path / "one"))
     cached = asyncio.run(ran(tmp_path / "home", name, tmp_path / "two"))
-    anew = asyncio.run(ran(tmp_path / "home", name, tmp_path / "two", cache=False))
+    again = asyncio.run(ran(tmp_path / "home", name, tmp_path / "two", cache=False))
     assert cached.nodes["a"].status.value == "cached"
-    assert cached.outputs == anew.outputs
+    assert cached.outputs == again.outputs
 
 
 def kept(name: str) -> str:

@@ -345,7 +345,7 @@ def test_types_of_inputs_are_checked_however_large_the_value(target: str, size: 
 def test_one_process_calls_the_code_that_files_hold_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that lives on has modules loaded; a file that changed is loaded anew."""
+    """A process that lives on has modules loaded; a file that changed is loaded again."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     (tmp_path / "calls.py").write_text(

@@ -215,7 +215,7 @@ def test_a_disk_that_refuses_stops_the_log_and_not_the_run(
     assert capfd.readouterr().err.count("node logs stopped") == 1
 
 
-def test_following_sees_every_line_once_though_the_file_is_begun_anew(tmp_path: Path) -> None:
+def test_following_sees_every_line_once_though_the_file_was_replaced(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     log = log_at(path, run_bytes=1_000)
     rounds = iter(range(40))

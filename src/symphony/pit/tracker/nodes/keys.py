@@ -100,12 +100,12 @@ class ResultKeys:
         at = (work.runs, work.base)
         if known is not None and at in known:
             return known[at]
-        found = self._shared_anew(work)
+        found = self._shared_parts(work)
         if known is not None:
             known[at] = found
         return found
 
-    def _shared_anew(self, work: CallWork) -> SharedKeyParts | None:
+    def _shared_parts(self, work: CallWork) -> SharedKeyParts | None:
         resources = self._resources
         around = surroundings(work, resources.cwd, work.base or resources.base, resources.environment)
         if around is None:
