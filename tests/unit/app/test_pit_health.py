@@ -13,8 +13,7 @@ PARTS = ["pool", "arbiter", "budgets", "artifacts", "retention"]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SYMPHONY_PASSPHRASE", "correct horse")
+def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
@@ -34,9 +33,11 @@ async def test_an_empty_home_is_well_in_every_part(home: Path) -> None:
 
 
 async def test_a_place_that_does_not_answer_degrades_and_a_key_that_does_not_open_is_worse(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path,
 ) -> None:
-    encrypted = "[encryption]\nenabled = true\n"
+    key = home.parent / "artifacts.key"
+    key.write_bytes(bytes(range(32)))
+    encrypted = f'[encryption]\nenabled = true\nkey_file = "{key}"\n'
     async with configured(home, encrypted) as symphony:
         symphony.artifacts.put(b"body", content_type="text/plain", name="a")
         assert artifacts_health(symphony.parts).health is Health.HEALTHY
@@ -44,7 +45,7 @@ async def test_a_place_that_does_not_answer_degrades_and_a_key_that_does_not_ope
     found = await pit_health(configured(home, away))
     assert found.health is Health.DEGRADED
     assert "is not there" in found.detail
-    monkeypatch.setenv("SYMPHONY_PASSPHRASE", "wrong")
+    key.write_bytes(bytes(range(1, 33)))
     found = await pit_health(configured(home, away))
     assert found.health is Health.UNHEALTHY
     assert "does not open the key" in found.parts["artifacts"].detail
