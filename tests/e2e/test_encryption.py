@@ -1,10 +1,15 @@
 """Encryption as people use it: a setting, a passphrase, runs, the search, and what lies on the disk."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 from tests.support.commands import CommandLine
+
+from symphony.pit.artifacts import FileArtifacts
+from symphony.pit.artifacts.encryption.keys import StoreKeys
+from symphony.pit.artifacts.encryption.sources import KeySource
 
 pytestmark = pytest.mark.slow
 
@@ -121,3 +126,28 @@ def test_doctor_tells_whether_the_settings_open_the_key(typed: CommandLine) -> N
     verdict, found = checked(**ON | {"SYMPHONY_PASSPHRASE": "wrong"})
     assert verdict == "failed"
     assert "does not open the key" in found
+
+
+@pytest.mark.parametrize("moment", ["artifacts/key.json", "artifacts/packs/*.pack"])
+def test_a_conversion_that_is_killed_loses_nothing_and_goes_on(typed: CommandLine, moment: str) -> None:
+    store = FileArtifacts(typed.home / "artifacts")
+    bodies = [random.Random(seed).randbytes(400_000) for seed in range(40)]
+    refs = [store.put(body, content_type="text/plain", name="n") for body in bodies]
+    store.close()
+    before, key = len(list(typed.home.glob(moment))), typed.folder / "key"
+    key.write_bytes(bytes(range(200, 240)))
+    on = {"SYMPHONY__ENCRYPTION__ENABLED": "true", "SYMPHONY__ENCRYPTION__KEY_FILE": str(key)}
+    running = typed.start("artifacts", "key", "convert", **on)
+    while running.poll() is None and len(list(typed.home.glob(moment))) == before:
+        pass  # it may be quicker than we look
+    running.kill()
+    running.communicate()
+    keys = StoreKeys(typed.home / "artifacts", KeySource(file=key))
+    left = FileArtifacts(typed.home / "artifacts", keys=keys)
+    assert [left.get(ref.digest) for ref in refs] == bodies
+    left.close()
+    assert typed.json("artifacts", "key", "convert", **on)["left"] == 0
+    assert typed.json("artifacts", "key", "status", **on)["plain_bytes"] == 0
+    after = FileArtifacts(typed.home / "artifacts", keys=keys)
+    assert [after.get(ref.digest) for ref in refs] == bodies
+    after.close()
