@@ -294,6 +294,13 @@ async def test_processes_share_what_there_is_and_hear_of_each_other(home: Places
     await held(two)
 
 
+async def test_the_first_requests_of_a_user_whom_nobody_knows_do_not_overspend_together(home: Places) -> None:
+    one, other = home.open(rule("0.05", "user")), home.open(rule("0.05", "user"))
+    asked = (budgets.reserve(BOB, "node", "model", CENT) for budgets in (one, other) for _ in range(40))
+    found = await asyncio.gather(*asked)
+    assert sum(isinstance(each, BudgetReservation) for each in found) == 5
+
+
 async def test_what_a_process_held_that_is_gone_counts_in_full(home: Places) -> None:
     one, two = home.open(rule("0.02")), home.open(rule("0.02"))
     await held(one)

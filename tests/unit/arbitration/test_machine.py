@@ -373,3 +373,17 @@ def test_no_conflict_is_missed(drawn: list[Claim]) -> None:
             if wanted and taken + wanted > supply.amount:
                 expected.add(supply.name)
     assert {conflict.supply for conflict in machine.contentions()} == expected
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_thousand_urgent_claims_for_one_thing_hold_up_nobody_who_needs_another(strategy: Strategy) -> None:
+    supplies = (
+        Supply(name="one", kind=ConflictKind.MODEL, amount=1),
+        Supply(name="other", kind=ConflictKind.MODEL, amount=1),
+    )
+    machine = ArbiterMachine(supplies, ArbiterPolicy(strategy=strategy), now_s=0.0)
+    for number in range(1_001):
+        machine.ask(Claim(id=str(number), user="flood", priority=9, needs=(("one", 1),)), 0.0)
+    assert [one.id for one in machine.ask(Claim(id="mine", user="ada", needs=(("other", 1),)), 1.0)] == [
+        "mine"
+    ]
