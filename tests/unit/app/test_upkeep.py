@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from symphony import Symphony, WorkflowBuilder, operator
+from symphony.app import upkeep
 from symphony.app.upkeep import STAMP
 from symphony.commons.config import load_config
 from symphony.pit.artifacts.packs.packs import Packs
 from symphony.ports.artifacts import ArtifactMissing
-from symphony.ports.retention import ArtifactTrashed, Fate
+from symphony.ports.retention import ArtifactTrashed, Fate, Tier
 from symphony.ports.runs import RunResult
 from symphony.ports.values import ArtifactRef
 from symphony.workflow.model import Workflow
@@ -164,3 +165,17 @@ async def test_rules_about_quality_judge_what_is_in_the_trash_as_before(tmp_path
         told = {one.standing.digest: one for one in opened(tmp_path, rule).clear().judged}
         assert (told[broken.digest].fate, told[whole.digest].fate) == (fate, Fate.STAYS)
     assert told[broken.digest].verdict.rule == "bad"
+
+
+async def test_the_daily_upkeep_moves_what_rules_say_and_a_run_that_uses_it_brings_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LITTLE_BYTES", 0)
+    body = body_of(await ran(tmp_path, "x"))
+    age(tmp_path)
+    rules = '[[tiers.rules]]\nwarm = { older = "1h" }\n'
+    async with opened(tmp_path, '[retention]\nautomatic = true\n[tiers]\nrest = "1h"\n' + rules) as symphony:
+        await (await symphony.start(workflow("y"))).result()
+    assert opened(tmp_path).artifacts.tier_of(body.digest) is Tier.WARM
+    assert body_of(await ran(tmp_path, "x")).digest == body.digest
+    assert opened(tmp_path).artifacts.tier_of(body.digest) is Tier.HOT

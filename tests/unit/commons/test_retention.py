@@ -58,7 +58,7 @@ TIERS = "[[tiers.rules]]\n"
         ((RULE + 'name = "a"\nkeep = {tag = "a"}\n') * 2, "two rules have the name a"),
         (RULE + "keep = " + "{not = " * 30 + '{tag = "a"}' + "}" * 30, "nested at most 20 deep"),
         ("[retention]\nartifacts = 3", "expected a list of tables"),
-        (TIERS + 'lukewarm = {older = "3d"}', "unknown key 'lukewarm': known here are name, hot, warm"),
+        (TIERS + 'lukewarm = {older = "3d"}', "'lukewarm': known here are name, hot, warm and cold"),
         (TIERS + 'warm = {older = 3}', "rule 1: warm.older: expected a duration"),
         (TIERS + 'warm = {older = "3d"}\nhot = {larger = "1kB"}', "expected one of hot, warm and cold"),
         ("[tiers]\nrules = 3", "expected a list of tables, each begun with [[tiers.rules]]"),
@@ -71,3 +71,10 @@ def test_a_mistake_is_told_with_its_file_its_rule_and_its_key(text: str, told: s
         check_settings(Config, text, "config.toml", whole=True)
     assert caught.value.message.startswith(("config.toml: retention.", "config.toml: tiers."))
     assert told in caught.value.message
+
+
+def test_a_cold_rule_needs_a_place() -> None:
+    rule = TIERS + 'cold = {older = "3d"}\n'
+    with pytest.raises(ConfigInvalid, match=r"tiers\.cold must be the address of a place"):
+        check_settings(Config, rule, "config.toml", whole=True)
+    assert check_settings(Config, '[tiers]\ncold = "/archive"\n' + rule, "config.toml", whole=True)

@@ -5,7 +5,7 @@ import pytest
 
 from symphony.commons.retention import AllOf, Predicate, TierRule
 from symphony.pit.stale.core.tiering import TierPolicy, tier_verdicts
-from symphony.ports.retention import Standing, Tier, TierVerdict
+from symphony.ports.retention import Standing, StoredName, Tier, TierVerdict
 from symphony.ports.values import Digest
 
 NOW_S = 1_800_000_000.0
@@ -62,3 +62,20 @@ def test_what_was_used_comes_back_and_what_was_only_stored_does_not() -> None:
 
 def test_what_is_in_the_trash_stays_where_it_is() -> None:
     assert verdict(size=2_000, trashed_at=NOW_S - DAY_S).rule == "trash"
+
+
+FROZEN = TierRule(name="forgotten", tier="cold", condition=Predicate("name", "*", "*"))
+
+
+def test_what_a_cold_rule_fits_becomes_cold_also_if_a_warm_one_fits_too() -> None:
+    policy = TierPolicy(rules=(*RULES, FROZEN))
+    names = (StoredName("a"),)
+    found = verdict(policy, size=2_000, names=names)
+    assert (found.tier, found.rule) == (Tier.COLD, "forgotten")
+    assert verdict(policy, size=2_000, names=names, tier=Tier.WARM).tier is Tier.COLD
+    assert verdict(policy, size=2_000, names=names, used_at=NOW_S).tier is Tier.HOT
+
+
+def test_what_is_cold_is_not_made_warm_by_a_rule() -> None:
+    found = verdict(size=2_000, tier=Tier.COLD)
+    assert (found.tier, found.rule, found.moves) == (Tier.COLD, "large", False)
