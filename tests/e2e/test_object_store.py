@@ -201,3 +201,27 @@ def test_a_directory_is_as_good_as_a_bucket_and_can_be_left_again(typed: Command
     assert [path for path in place.rglob("*") if path.is_file()] == []
     shutil.rmtree(place)
     assert typed.type("artifacts", "get", "notes")[0] == "a numbat sleeps"
+
+
+def test_the_cold_tier_lies_in_a_bucket_and_the_rest_does_without_it(
+    typed: CommandLine, service: S3Service
+) -> None:
+    settings = typed.home / "config.toml"
+    tiers = f'[tiers]\nrest = "0s"\ncold = "s3://{BUCKET}/cold"\n[[tiers.rules]]\ncold = {{ name = "old" }}\n'
+    plain = settings.read_text().replace(f'store = "s3://{BUCKET}/laptop"', "")
+    settings.write_text(f"{plain}\n{tiers}")
+    for name in ("old", "new"):
+        typed.write(name, f"a wombat is {name}\n" * 9_000)
+        typed.type("artifacts", "put", name)
+    assert typed.json("artifacts", "tier")["moved"]["artifacts"] == 1
+    assert len(list(service.storage("cold").list())) == 1
+    service.die()
+    _, err = typed.type("artifacts", "get", "old", status=1)
+    assert "does not answer" in err or "cannot" in err
+    assert typed.type("artifacts", "get", "new")[0] == "a wombat is new\n" * 9_000
+    (check,) = (one for one in typed.json("doctor", "--json") if one["check"] == "tiers")
+    assert check["verdict"] == "warning"
+    service.start()
+    assert typed.type("artifacts", "get", "old")[0] == "a wombat is old\n" * 9_000
+    assert {one["tier"] for one in typed.json("artifacts", "list")} == {"hot"}
+    assert "no faults" in typed.type("artifacts", "fsck")[0]
