@@ -500,7 +500,8 @@ def refusals(digest: Digest) -> Iterator[None]:
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
     """Hold a lock exclusively, or find that others hold it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with io_errors(f"open {path}"):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
