@@ -42,6 +42,12 @@ def _place(key: str, address: str | None, home: Path | None) -> str | None:
             details={"key": key},
             hint="give a directory outside of the home, or s3://BUCKET/PREFIX",
         )
+    if found.path and (Path(found.path) / "records.log").exists():
+        raise ConfigInvalid(
+            f"{key}: {found.path} is where another home keeps its artifacts",
+            details={"key": key},
+            hint="give a directory of its own, or s3://BUCKET/PREFIX",
+        )
     return str(found)
 
 

@@ -25,7 +25,6 @@ from symphony.commons.errors import IoFailed
 from symphony.commons.filesystem import sync_directory, write_atomic
 from symphony.pit.artifacts.encryption.keys import StoreKeys
 from symphony.ports.object_storage import (
-    ObjectExists,
     ObjectMissing,
     ObjectStorage,
     StorageRefused,
@@ -149,17 +148,11 @@ class AwayPacks:
         """Store a pack, which the caller has locked, at an address; None: at the one that packs go to."""
         address = address or self._outside.address
         assert address is not None
-        storage, found = self._at(address), AwayPack(address, f"packs/{name}.pack", size, tier)
+        # Each try has a name of its own: a copy of this home has packs of the same names, and other bytes.
+        found = AwayPack(address, f"packs/{name}-{os.urandom(4).hex()}.pack", size, tier)
+        tried = self._try(name, found)
         with path.open("rb") as stream:
-            try:
-                tried = self._try(name, found)
-                storage.put(found.object, stream)
-            except ObjectExists:
-                # A try that nobody knows the end of, and items were marked as dead since.
-                other = f"packs/{name}-{os.urandom(4).hex()}.pack"
-                found = msgspec.structs.replace(found, object=other)
-                tried = self._try(name, found)
-                storage.put(found.object, stream)
+            self._at(address).put(found.object, stream)
         if tier is Tier.COLD:  # nothing is kept here
             self.require_same(found, path)
         write_atomic(self.marker(name), msgspec.json.encode(found), mode=0o600)
