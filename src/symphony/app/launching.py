@@ -32,6 +32,7 @@ from symphony.app.run_for import ANYBODY, RunFor, usual
 from symphony.app.telling import Telling, check_finish_host, hosts_of
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
 from symphony.commons.errors import SymphonyError
+from symphony.commons.filesystem import in_utf8
 from symphony.commons.marks import marks_of
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.core.budget import Limits
@@ -145,7 +146,9 @@ class Launcher:
             check_name(name)
         whom = run_for.checked()
         ready = self.readying.ready(workflow, load=load)
-        here = (cwd or Path.cwd()).absolute()
+        here = in_utf8((cwd or Path.cwd()).absolute(), "the folder")
+        if ready.source is not None:
+            in_utf8(ready.base / ready.source, "the workflow file")
         bound, problems = bind_inputs(ready.workflow, inputs or {}, cwd=here)
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), ready.source)

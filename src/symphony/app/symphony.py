@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from symphony.app.home import config_of, locate_home, secure
 from symphony.app.parts import Parts
+from symphony.commons.filesystem import in_utf8
 from symphony.commons.settings import Config
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.store.keeping import Keep, retain_logs
@@ -84,6 +85,7 @@ class Symphony:
         """
         place = locate_home(home)
         if not memory:
+            in_utf8(place.path, "the home")
             secure(place)
         found = list["Operator"]()
         files: list[str] = []

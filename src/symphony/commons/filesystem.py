@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.lines import line_number
+from symphony.commons.unicode import escaped, sound
 
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 _CHUNK_BYTES = 1 << 20
@@ -216,6 +217,18 @@ def read_text_bounded(path: Path, limit_bytes: int) -> str:
             details={"path": str(path), "line": line},
             hint="save the file as UTF-8",
         ) from None
+
+
+def in_utf8(path: Path, what: str) -> Path:
+    """Return `path`, of `what`, if its name is UTF-8, as records are. Raises IoFailed."""
+    text = str(path)
+    if not text.isascii() and sound(text) != text:
+        raise IoFailed(
+            f"{what} {escaped(text)} has a name that is not UTF-8, which cannot be recorded",
+            details={"path": escaped(text)},
+            hint="rename it; `convmv` does so for whole trees",
+        )
+    return path
 
 
 def open_regular(path: Path) -> FileIO:

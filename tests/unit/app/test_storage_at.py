@@ -65,3 +65,12 @@ def test_a_place_in_the_home_is_refused_whatever_leads_there(tmp_path: Path, key
 def test_a_place_beside_the_home_is_taken(tmp_path: Path) -> None:
     config = Config(artifacts=ArtifactsConfig(store=str(tmp_path / "home-packs")))
     assert outside_places(config, {}, tmp_path / "home").address == str(tmp_path / "home-packs")
+
+
+def test_the_artifacts_of_another_home_are_no_place_for_packs(tmp_path: Path) -> None:
+    other = tmp_path / "other" / "artifacts"
+    other.mkdir(parents=True)
+    (other / "records.log").touch()
+    config = Config(artifacts=ArtifactsConfig(store=str(other)))
+    with pytest.raises(ConfigInvalid, match=r"artifacts\.store: .* another home"):
+        outside_places(config, {}, tmp_path / "home")
