@@ -73,6 +73,7 @@ def test_conversion_leaves_no_plain_word_in_packs_or_index(typed: CommandLine) -
     assert (after["key"]["state"], after["plain_bytes"]) == ("opened", 0)
     assert json.loads(typed.call("artifacts", "search", "notes", "--wait", "--json", **ON).out)["total"] == 1
     assert json.loads(typed.call("artifacts", "search", "numbat", "--wait", "--json", **ON).out)["total"] == 0
+    assert "no words of contents" in typed.type("artifacts", "search", "numbat", **ON)[1]
     off = {"SYMPHONY_PASSPHRASE": ON["SYMPHONY_PASSPHRASE"]}
     assert typed.call("artifacts", "key", "convert", **off).status == 0
     assert typed.call("artifacts", "get", "notes").out == "a numbat sleeps\n" * 40

@@ -66,6 +66,8 @@ def search(
         output.say(view.results_text(results))
     if results.total > len(results.hits) or not results.hits:
         output.note(view.count_text(results))
+    if query and not results.hits and not symphony.searching.texts:
+        output.note(view.WORDLESS)
     if results.partial:
         output.note(view.partial_text(results))
     return 0

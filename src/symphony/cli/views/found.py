@@ -14,6 +14,10 @@ _HEADS: Final = (
     Heading("QUALITY", rank=4), Heading("TYPE", rank=5, least=10), Heading("NAMES", rank=1, least=16),
 )  # fmt: skip
 _INDENT: Final = 2
+WORDLESS: Final = (
+    "the index has no words of contents: only names, types, tags and notes are searched. That is so while "
+    "artifacts are encrypted; `text = true` under [search] in the settings changes it"
+)
 
 
 def results_text(results: SearchResults) -> str:
