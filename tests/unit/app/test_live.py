@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until
 
 from symphony import operator
 from symphony.app import Symphony, live, stream
@@ -150,6 +150,9 @@ async def test_a_short_run_that_nobody_listens_to_is_not_on_the_bus(
         for _ in range(3):
             await ran(symphony, what)
         box = await hub.mailbox("run.>", owner="tap")
+        here = await symphony.live.reach()
+        assert here is not None
+        await until(lambda: here.wants_below("run"), every_s=0.001)
         heard = await ran(symphony, what)
         types = [(await box.receive()).header.message_type]
         while types[-1] != "run.finished":

@@ -112,7 +112,8 @@ def list_runs(
 def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int:
     """Show a run: its nodes over time, the slowest ones, its outputs and its errors."""
     from symphony.app import Symphony
-    from symphony.cli.actions import delivery, sharing
+    from symphony.cli.actions import delivery
+    from symphony.cli.actions.wait_reasons import WaitReasons
     from symphony.cli.console import blocks
     from symphony.cli.views import ending, listing, timeline
     from symphony.cli.views.given import with_input_named
@@ -125,7 +126,7 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
         delivery.Delivery(one_output).ready_again(symphony, run_id, as_json=as_json)
         delivery.say_output(symphony.artifacts, result, one_output)
         return 0
-    waits = sharing.WaitReasons(symphony, run_id, result.status)
+    waits = WaitReasons(symphony, run_id, result.status)
     if as_json:
         output.say_json(waits.document(views.document(run_id)))
         return 0
