@@ -14,7 +14,7 @@ from tests.support.storages import FakeStorage
 
 from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.artifacts.packs import packs as packing
-from symphony.pit.artifacts.packs.away import BLOCK_BYTES, OutsidePlaces
+from symphony.pit.artifacts.packs.away import BLOCK_BYTES, EMPTIED, OutsidePlaces
 from symphony.pit.artifacts.packs.repacking import SMALL_MANY
 from symphony.pit.artifacts.store import sender as sending
 from symphony.pit.artifacts.store.checking import StoreCheck
@@ -435,6 +435,11 @@ def test_a_pack_that_somebody_deleted_outside_is_found_and_named(
     kept = put(store, b"kept")
     (name,) = storage.objects
     del storage.objects[name]
+    with pytest.raises(StorageRefused, match="has nothing of what was sent there"):
+        store.get(lost.digest)
+    with pytest.raises(StorageRefused):
+        faults(store, storage)
+    storage.objects[EMPTIED] = b""
     with pytest.raises(ArtifactCorrupt, match=f"s3://fake/place has no {name}"):
         store.get(lost.digest)
     assert store.get(kept.digest) == b"kept"

@@ -177,6 +177,39 @@ def test_two_processes_send_each_pack_once(typed: CommandLine, service: S3Servic
         assert typed.type("artifacts", "get", f"notes {number}")[0] == f"notes {number}"
 
 
+@pytest.mark.parametrize("setting", ["artifacts.store", "tiers.cold"])
+def test_a_disk_that_is_not_mounted_is_not_taken_for_a_loss(typed: CommandLine, setting: str) -> None:
+    place, disk = typed.folder / "mnt", typed.folder / "disk"
+    place.mkdir()
+    section, _, key = setting.partition(".")
+    settings = f'[{section}]\n{key} = "{place}"\n'
+    typed.write("home/config.toml", settings + ('cache = "0B"\n' if section == "artifacts" else ""))
+    typed.write("notes.txt", "a numbat sleeps")
+    typed.type("artifacts", "put", "notes.txt", "--name", "notes")
+    leaves = ("send",) if section == "artifacts" else ("tier", "--to", "cold", "notes")
+    typed.type("artifacts", *leaves)
+    place.rename(disk)
+    place.mkdir()  # where the disk belongs
+    for words in (("get", "notes"), ("fsck", "--repair"), ("fetch",)):
+        refused = typed.call("artifacts", *words)
+        assert refused.status == 1, (words, refused)
+        assert "nothing of what was sent there" in refused.out + refused.err, (words, refused)
+    typed.write("more.txt", "another")
+    typed.type("artifacts", "put", "more.txt", "--name", "more")
+    leaves = ("send",) if section == "artifacts" else ("tier", "--to", "cold", "more")
+    assert typed.call("artifacts", *leaves).status == 1
+    assert list(place.rglob("*.pack")) == []
+    shutil.rmtree(place)
+    disk.rename(place)
+    assert typed.type("artifacts", "get", "notes")[0] == "a numbat sleeps"
+    assert "no faults" in typed.type("artifacts", "fsck")[0]
+    shutil.rmtree(place)
+    (place / "packs").mkdir(parents=True)
+    (place / "packs" / "emptied").touch()  # it is lost, and somebody says so
+    lost = section == "artifacts"  # what was cold became hot when it was got
+    assert ("quarantine" in typed.type("artifacts", "fsck", "--repair", status=int(lost))[0]) is lost
+
+
 def test_a_directory_is_as_good_as_a_bucket_and_can_be_left_again(typed: CommandLine) -> None:
     place = typed.folder / "archive"
     place.mkdir()

@@ -33,6 +33,8 @@ from symphony.ports.object_storage import (
 from symphony.ports.retention import Tier
 
 BLOCK_BYTES: Final = 1 << 20
+EMPTIED: Final = "packs/emptied"
+"""An empty file that a user makes in a place that has lost everything, to say so."""
 CACHE_BYTES: Final = 1 << 30
 _AWAY: Final = ".away"
 _TRIED: Final = ".tried"
@@ -151,6 +153,7 @@ class AwayPacks:
         # Each try has a name of its own: a copy of this home has packs of the same names, and other bytes.
         found = AwayPack(address, f"packs/{name}-{os.urandom(4).hex()}.pack", size, tier)
         tried = self._try(name, found)
+        self._require_place(address)
         with path.open("rb") as stream:
             self._at(address).put(found.object, stream)
         if tier is Tier.COLD:  # nothing is kept here
@@ -180,6 +183,7 @@ class AwayPacks:
                     if not nobody:
                         continue
                     if (there := self.find(name)) is None or there.object != found.object:
+                        self._require_place(found.address)
                         self._at(found.address).delete(found.object)
                     path.unlink(missing_ok=True)
             except (FileNotFoundError, msgspec.MsgspecError):
@@ -244,6 +248,7 @@ class AwayPacks:
         for path in self._folder.glob("*.gone"):
             try:
                 found = msgspec.json.decode(path.read_bytes(), type=AwayPack)
+                self._require_place(found.address)
                 self._at(found.address).delete(found.object)
                 path.unlink(missing_ok=True)
             except (FileNotFoundError, msgspec.MsgspecError):
@@ -267,6 +272,7 @@ class AwayPacks:
             self.forget(name)
             if self.find(name) is None:  # it was rewritten, or somebody deleted what was in it
                 raise PackGone(name) from None
+            self._require_place(pack.address)
             raise PackLost(why.message) from None
         self._keep(path, body)
         return body
@@ -287,6 +293,22 @@ class AwayPacks:
 
     def _dead(self, name: str) -> Path:
         return self._folder / f"{name}.dead"
+
+    def _require_place(self, address: str) -> None:
+        """Raise StorageRefused if nothing is at an address of what was sent there.
+
+        Then a disk is not mounted, or another one is: no pack must be taken for lost, and none be sent.
+        """
+        sent = {one.object for name in self.names() if (one := self.find(name)) and one.address == address}
+        storage = self._at(address)
+        if not sent or any(one.name in sent for one in storage.list("packs")) or storage.size(EMPTIED) == 0:
+            return
+        raise StorageRefused(
+            f"{address} has nothing of what was sent there",
+            details={"address": address},
+            hint="is the disk mounted, and the address right? If all of it is lost for good, make an empty "
+            f"file {EMPTIED} there: then `symphony artifacts fsck --repair` forgets it",
+        )
 
     def _at(self, address: str) -> ObjectStorage:
         if address not in self._opened:
