@@ -100,8 +100,7 @@ def test_a_run_whose_arbiter_is_in_another_process_says_who_has_what_it_waits_fo
         out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, (out, err)
     records = [*(terminals.home / "logs" / "arbiter").iterdir()]
-    assert len(records) == 2  # of the service that was killed, and of a run that took over
-    for record in records:
-        found = terminals.json("pit", "arbiter", "--replay", str(record))
-        assert found["same"], found
-        assert found["inputs"] > 1, found
+    replays = [terminals.json("pit", "arbiter", "--replay", str(record)) for record in records]
+    assert all(one["same"] for one in replays), replays
+    # Of the service that was killed, and of a run that took over; at its end another one may have.
+    assert sum(one["inputs"] > 1 for one in replays) >= 2, replays
