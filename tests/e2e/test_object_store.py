@@ -70,7 +70,7 @@ def test_what_a_run_made_is_sent_and_read_from_the_bucket_as_before(
     assert sent["store"] == f"s3://{BUCKET}/laptop"
     assert packs_here(typed) == []
     assert [one.name.partition("/")[0] for one in service.storage("laptop").list()] == ["packs"]
-    assert typed.type("artifacts", "send")[0] == f"all artifacts are in s3://{BUCKET}/laptop\n"
+    assert typed.type("artifacts", "send")[0] == f"nothing is left to send to s3://{BUCKET}/laptop\n"
 
     assert typed.type("artifacts", "get", "notes")[0] == "a numbat sleeps\n" * 40
     (large,) = typed.json("artifacts", "list", "--json", "--type", "text/plain", "--limit", "9")[:1]
@@ -194,6 +194,10 @@ def test_a_disk_that_is_not_mounted_is_not_taken_for_a_loss(typed: CommandLine, 
         refused = typed.call("artifacts", *words)
         assert refused.status == 1, (words, refused)
         assert "nothing of what was sent there" in refused.out + refused.err, (words, refused)
+    name = "store" if section == "artifacts" else "tiers"
+    (check,) = (one for one in json.loads(typed.call("doctor", "--json").out) if one["check"] == name)
+    assert check["verdict"] != "ok"
+    assert "nothing of what was sent there" in check["found"]
     typed.write("more.txt", "another")
     typed.type("artifacts", "put", "more.txt", "--name", "more")
     leaves = ("send",) if section == "artifacts" else ("tier", "--to", "cold", "more")

@@ -66,6 +66,8 @@ def place_fault(parts: Parts, *, cold: bool = False) -> StorageUnreachable | Sto
     )
     try:
         storage_at(address, hurried, parts.environment).check()
+        with closing(parts.unopened_artifacts()) as store:
+            store.require_place(address)
     except (StorageUnreachable, StorageRefused) as error:
         return error
     return None

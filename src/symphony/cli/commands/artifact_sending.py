@@ -25,7 +25,7 @@ def send(as_json: bool) -> int:
     if sent.packs:
         output.say(f"sent {output.count(sent.packs, 'pack')}, {output.size(sent.bytes)}, to {place}\n")
     else:
-        output.say(f"all artifacts are in {place}\n")
+        output.say(f"nothing is left to send to {place}\n")
     return exits.OK
 
 

@@ -153,7 +153,7 @@ class AwayPacks:
         # Each try has a name of its own: a copy of this home has packs of the same names, and other bytes.
         found = AwayPack(address, f"packs/{name}-{os.urandom(4).hex()}.pack", size, tier)
         tried = self._try(name, found)
-        self._require_place(address)
+        self.require_place(address)
         with path.open("rb") as stream:
             self._at(address).put(found.object, stream)
         if tier is Tier.COLD:  # nothing is kept here
@@ -183,7 +183,7 @@ class AwayPacks:
                     if not nobody:
                         continue
                     if (there := self.find(name)) is None or there.object != found.object:
-                        self._require_place(found.address)
+                        self.require_place(found.address)
                         self._at(found.address).delete(found.object)
                     path.unlink(missing_ok=True)
             except (FileNotFoundError, msgspec.MsgspecError):
@@ -248,7 +248,7 @@ class AwayPacks:
         for path in self._folder.glob("*.gone"):
             try:
                 found = msgspec.json.decode(path.read_bytes(), type=AwayPack)
-                self._require_place(found.address)
+                self.require_place(found.address)
                 self._at(found.address).delete(found.object)
                 path.unlink(missing_ok=True)
             except (FileNotFoundError, msgspec.MsgspecError):
@@ -272,7 +272,7 @@ class AwayPacks:
             self.forget(name)
             if self.find(name) is None:  # it was rewritten, or somebody deleted what was in it
                 raise PackGone(name) from None
-            self._require_place(pack.address)
+            self.require_place(pack.address)
             raise PackLost(why.message) from None
         self._keep(path, body)
         return body
@@ -294,7 +294,7 @@ class AwayPacks:
     def _dead(self, name: str) -> Path:
         return self._folder / f"{name}.dead"
 
-    def _require_place(self, address: str) -> None:
+    def require_place(self, address: str) -> None:
         """Raise StorageRefused if nothing is at an address of what was sent there.
 
         Then a disk is not mounted, or another one is: no pack must be taken for lost, and none be sent.

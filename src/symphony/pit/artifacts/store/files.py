@@ -459,6 +459,10 @@ class FileArtifacts:
         """Return how much lies outside, but for what is cold, and how much has not been sent."""
         return self._sender.sent()
 
+    def require_place(self, address: str) -> None:
+        """Raise StorageRefused if nothing is at an address of what was sent there."""
+        self._bodies.packs.files.away.require_place(address)
+
     def close(self) -> None:
         """Settle, and close what is open; the next use opens it again."""
         self.settle()
