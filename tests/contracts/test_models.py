@@ -356,7 +356,7 @@ class TestProcesses:
         with pytest.raises(asyncio.CancelledError):
             await call
         await models.close()
-        assert not before & {child.pid for child in here.children()}
+        assert not [pid for pid in before if alive(pid)]
 
     async def test_close_ends_a_process_that_is_stuck(self, make: Make, tmp_path: Path) -> None:
         models = make()

@@ -36,6 +36,7 @@ from symphony.pit.arbitration.core.budgets import (
 )
 from symphony.pit.artifacts.base.database import (
     DatabaseBroken,
+    close_with,
     connect,
     database_errors,
     run_script,
@@ -218,6 +219,7 @@ class BudgetLedger:
                 self._own()
             path = None if self.folder is None else self.folder / FILE
             self._connection = connect(path, application=_APPLICATION, schema=_SCHEMA)
+            close_with(self, self._connection)
             run_script(self._connection, _LATER)
         return self._connection
 
