@@ -1,5 +1,6 @@
 """A body that many runs have made: what is shown of it is bounded, and everything finds it."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,20 @@ def test_a_body_that_many_runs_made_under_many_names_has_a_bounded_record(store:
     assert [one.digest for one in store.made_by(f"r{count - 1:04}")] == [record.digest]
     found = list(store.records(where=ArtifactFilter(runs=[f"r{count - 1:04}"])))
     assert [one.digest for one in found] == [record.digest]
+
+
+def test_judging_it_takes_time_with_the_number_of_its_runs_and_not_with_their_square(tmp_path: Path) -> None:
+    def judged_s(runs: int) -> float:
+        store = FileArtifacts(tmp_path / str(runs))
+        ref = store.put(b"ok", content_type="text/plain", name="n")
+        for number in range(runs):
+            store.link(ref, by(f"r{number}", "n", at=float(number)), durable=False)
+        store.settle()
+        began_s = time.process_time()
+        (standing,) = store.standings().all
+        took_s = time.process_time() - began_s
+        assert len(standing.runs) == runs
+        store.close()
+        return took_s
+
+    assert judged_s(8_000) < 16 * judged_s(1_000)

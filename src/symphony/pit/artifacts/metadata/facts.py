@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final, TypeVar
 
@@ -17,23 +17,27 @@ from symphony.ports.values import Digest
 
 S = TypeVar("S", bound=tuple[object, ...])
 
-_AMONG: Final = "WHERE digest IN (SELECT value FROM json_each(?))"
-_OBJECTS: Final = f"""
-SELECT digest, size, content_type, created_at,
+
+def _among(query: str, then: str = "") -> str:
+    """Return the query for the rows of some bodies, which are a JSON list."""
+    return f"{query} WHERE digest IN (SELECT value FROM json_each(?)) {then}"  # noqa: S608  # constants
+
+
+_OBJECTS: Final = _among(
+    """SELECT digest, size, content_type, created_at,
     sum = row_sum('objects', digest, size, content_type, created_at, sequence)
-FROM objects {_AMONG}
-"""  # noqa: S608  # constants, as below
-_NAMES: Final = f"""
-SELECT digest, name, unclaimed, content_type,
+FROM objects"""
+)
+_NAMES: Final = _among(
+    """SELECT digest, name, unclaimed, content_type,
     sum = row_sum('named', name, digest, sequence, unclaimed, content_type)
-FROM named {_AMONG} ORDER BY sequence DESC
-"""  # noqa: S608
-_RUNS: Final = f"SELECT digest, run_id, sum = {links.SUM} FROM linked {_AMONG}"  # noqa: S608
-_TAGS: Final = f"""
-SELECT digest, tag, sum = row_sum('tags', name, tag, number, digest, at) FROM tags {_AMONG}
-"""  # noqa: S608
-_NUMBERS: Final = f"SELECT name, digest, max(number) FROM versions {_AMONG} GROUP BY name, digest"  # noqa: S608
-_NEWER: Final = f"SELECT name, digest, newer FROM temp.ranks {_AMONG}"  # noqa: S608
+FROM named""",
+    "ORDER BY sequence DESC",
+)
+_RUNS: Final = _among(f"SELECT digest, run_id, sum = {links.SUM} FROM linked")  # noqa: S608  # constants
+_TAGS: Final = _among("SELECT digest, tag, sum = row_sum('tags', name, tag, number, digest, at) FROM tags")
+_NUMBERS: Final = _among("SELECT name, digest, max(number) FROM versions", "GROUP BY name, digest")
+_NEWER: Final = _among("SELECT name, digest, newer FROM temp.ranks")
 _RANK: Final = (
     "DROP TABLE IF EXISTS temp.ranks",
     """CREATE TEMP TABLE ranks AS SELECT name, digest,
@@ -49,6 +53,10 @@ def rank(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _frozen(sets: Mapping[str, set[str]]) -> Iterator[tuple[str, frozenset[str]]]:
+    return ((key, frozenset(found)) for key, found in sets.items())
+
+
 def standings(
     connection: sqlite3.Connection, digests: Collection[Digest], *, ranked: bool
 ) -> dict[Digest, Standing]:
@@ -60,10 +68,11 @@ def standings(
     among = (json.dumps(list(digests)),)
     cared, since = care.cares(connection, digests), care.counting_since(connection)
     names, kinds = _names(connection, among, ranked=ranked)
-    runs, same = dict[str, frozenset[str]](), dict[frozenset[str], frozenset[str]]()
+    made = defaultdict[str, set[str]](set)
     for digest, run_id, _ in _sound(tuple[str, str, int], connection.execute(_RUNS, among)):
-        more = runs.get(digest, _NO_RUNS) | {run_id}
-        runs[digest] = same.setdefault(more, more)  # many bodies of few runs: one set for all of them
+        made[digest].add(run_id)
+    same = dict[frozenset[str], frozenset[str]]()  # many bodies of few runs: one set for all of them
+    runs = {digest: same.setdefault(found, found) for digest, found in _frozen(made)}
     tags, types = defaultdict[str, set[str]](set), dict[str, str]()
     for digest, tag, _ in _sound(tuple[str, str, int], connection.execute(_TAGS, among)):
         tags[digest].add(tag)
