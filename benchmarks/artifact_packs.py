@@ -25,6 +25,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -235,7 +236,7 @@ def warm_gets(store: FileArtifacts, bodies: Mapping[str, Sequence[bytes]]) -> li
             for body in several[:30]:
                 store.get(other)  # so that what is read next was not just decompressed
                 digest = Digest(hashlib.sha256(body).hexdigest())
-                took.append(seconds(lambda digest=digest: store.get(digest)))  # type: ignore[misc]
+                took.append(seconds(partial(store.get, digest)))
             timed[tier, what] = median(took)
     return [
         Figure(

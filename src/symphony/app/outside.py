@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from symphony.app.object_storage import storage_at
+from symphony.app.object_storage import outside_places
 from symphony.app.parts import Parts
 from symphony.commons.errors import ConfigInvalid
 from symphony.pit.artifacts.packs.away import Sent
@@ -64,10 +64,10 @@ def place_fault(parts: Parts, *, cold: bool = False) -> StorageUnreachable | Sto
         parts.config,
         object_storage=msgspec.structs.replace(parts.config.object_storage, patience=patience_s),
     )
+    places = outside_places(hurried, parts.environment, parts.home)
     try:
-        storage_at(address, hurried, parts.environment).check()
-        with closing(parts.unopened_artifacts()) as store:
-            store.require_place(address)
+        with closing(parts.unopened_artifacts(places)) as store:
+            store.check_place(address)
     except (StorageUnreachable, StorageRefused) as error:
         return error
     return None

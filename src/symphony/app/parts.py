@@ -191,12 +191,15 @@ class Parts:
         self._stores.append(made.close)
         return made
 
-    def unopened_artifacts(self) -> "FileArtifacts":
-        """Return the store of the home, which writes nothing before it is used. The caller closes it."""
+    def unopened_artifacts(self, outside: "OutsidePlaces | None" = None) -> "FileArtifacts":
+        """Return the store of the home, which writes nothing before it is used. The caller closes it.
+
+        `outside` stands in for the places that the settings name.
+        """
         from symphony.pit.artifacts import FileArtifacts
 
         assert self.home is not None
-        return FileArtifacts(self.home / "artifacts", self.outside, keys=self.store_keys)
+        return FileArtifacts(self.home / "artifacts", outside or self.outside, keys=self.store_keys)
 
     @cached_property
     def searching(self) -> "Searching":

@@ -10,7 +10,7 @@ from symphony.pit.artifacts.bodies.bodies import Bodies, body_key
 from symphony.pit.artifacts.packs.files import PackGone
 from symphony.pit.artifacts.packs.frames import ItemKind
 from symphony.pit.artifacts.packs.grouping import Grouping, take_frames
-from symphony.pit.artifacts.packs.index import Row
+from symphony.pit.artifacts.packs.index import PackIndex, Row
 from symphony.pit.artifacts.packs.packs import Packs
 from symphony.pit.artifacts.packs.scanning import ItemAbsent, ItemDamaged
 from symphony.pit.artifacts.packs.sending import send_cold
@@ -169,8 +169,10 @@ def item_key(row: Row) -> bytes:
 
 def chunks_of(packs: Packs, row: Row) -> Iterator[Row]:
     """The chunks that a manifest lists, as far as they are anywhere. Raises ItemAbsent, ItemDamaged."""
-    chunks = iter(packs.manifest(row))
+    chunks, some = iter(packs.manifest(row)), list[bytes]()
+
+    def places(index: PackIndex) -> Sequence[Row | None]:
+        return index.find_all(some, ItemKind.CHUNK)
+
     while some := [digest for digest, _ in islice(chunks, _LOOKED_UP)]:
-        for found in packs.ask(lambda index, some=some: index.find_all(some, ItemKind.CHUNK)):  # type: ignore[misc]
-            if found is not None:
-                yield found
+        yield from (found for found in packs.ask(places) if found is not None)

@@ -15,7 +15,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,6 +38,7 @@ EMPTIED: Final = "packs/emptied"
 CACHE_BYTES: Final = 1 << 30
 _AWAY: Final = ".away"
 _TRIED: Final = ".tried"
+_GONE: Final = ".gone"
 _KEPT_SHARE: Final = 0.9
 _SUM_BYTES: Final = 4
 _PLACE: Final = struct.Struct("<QI")
@@ -84,11 +85,12 @@ class AwayPacks:
         self._cache = folder.parent / "away"
         self._known: dict[str, AwayPack] = {}
         self._opened: dict[str, ObjectStorage] = {}
+        self._sound = set[str]()
 
     @property
-    def sends(self) -> bool:
-        """Return whether packs go outside."""
-        return self._outside.address is not None
+    def address(self) -> str | None:
+        """Where full packs go; None if they stay."""
+        return self._outside.address
 
     @property
     def cold(self) -> str | None:
@@ -96,8 +98,21 @@ class AwayPacks:
         return self._outside.cold
 
     def check(self, address: str) -> None:
-        """Raise what is wrong with a place."""
-        self._at(address).check()
+        """Raise what is wrong with a place, also that it has nothing of what was sent there.
+
+        Then a disk is not mounted, or another one is: no pack must be taken for lost, and none be sent.
+        """
+        storage = self._at(address)
+        storage.check()
+        sent = {one.object for name in self.names() if (one := self.find(name)) and one.address == address}
+        if not sent or any(one.name in sent for one in storage.list("packs")) or storage.size(EMPTIED) == 0:
+            return
+        raise StorageRefused(
+            f"{address} has nothing of what was sent there",
+            details={"address": address},
+            hint="is the disk mounted, and the address right? If all of it is lost for good, make an empty "
+            f"file {EMPTIED} there: then `symphony artifacts fsck --repair` forgets it",
+        )
 
     def marker(self, name: str) -> Path:
         """The file that says where a pack is."""
@@ -146,14 +161,11 @@ class AwayPacks:
         found = self.find(name)
         return None if found is None else AwayReader(self, name, found)
 
-    def send(self, name: str, path: Path, size: int, *, tier: Tier, address: str | None = None) -> AwayPack:
-        """Store a pack, which the caller has locked, at an address; None: at the one that packs go to."""
-        address = address or self._outside.address
-        assert address is not None
+    def send(self, name: str, path: Path, size: int, *, tier: Tier, address: str) -> AwayPack:
+        """Store a pack, which the caller has locked, at an address that was checked."""
         # Each try has a name of its own: a copy of this home has packs of the same names, and other bytes.
         found = AwayPack(address, f"packs/{name}-{os.urandom(4).hex()}.pack", size, tier)
         tried = self._try(name, found)
-        self.require_place(address)
         with path.open("rb") as stream:
             self._at(address).put(found.object, stream)
         if tier is Tier.COLD:  # nothing is kept here
@@ -167,30 +179,6 @@ class AwayPacks:
         file = self._folder / f"{name}-{os.urandom(4).hex()}{_TRIED}"
         write_atomic(file, msgspec.json.encode(found), mode=0o600)
         return file
-
-    def clear_tries(self, idle: Callable[[str], AbstractContextManager[bool]]) -> None:
-        """Delete, where they are, packs whose writers died before they said so.
-
-        `idle` keeps others from sending a pack, or tells that somebody does. What cannot be reached is tried
-        later.
-        """
-        for path in self._folder.glob(f"*{_TRIED}"):
-            name = path.name.partition("-")[0]
-            try:
-                with idle(name) as nobody:
-                    found = msgspec.json.decode(path.read_bytes(), type=AwayPack)
-                    self.forget(name)
-                    if not nobody:
-                        continue
-                    if (there := self.find(name)) is None or there.object != found.object:
-                        self.require_place(found.address)
-                        self._at(found.address).delete(found.object)
-                    path.unlink(missing_ok=True)
-            except (FileNotFoundError, msgspec.MsgspecError):
-                continue
-            except (StorageUnreachable, StorageRefused) as error:
-                logger.warning("packs that nobody knows of stay for now: %s", error)
-                return
 
     def require_same(self, found: AwayPack, path: Path) -> None:
         """Read a pack that was sent, and compare it with what is here. Raises StorageRefused."""
@@ -222,7 +210,7 @@ class AwayPacks:
         """Forget a pack for good. `clear` deletes it where it is."""
         self.forget(name)
         with suppress(FileNotFoundError):
-            self.marker(name).replace(self._folder / f"{name}.gone")
+            self.marker(name).replace(self._folder / f"{name}{_GONE}")
             sync_directory(self._folder)
         self._dead(name).unlink(missing_ok=True)
         self.drop(name)
@@ -243,14 +231,24 @@ class AwayPacks:
             path.unlink(missing_ok=True)
         return bool(found)
 
-    def clear(self) -> None:
-        """Delete, where they are, the packs that were forgotten. What cannot be reached is tried later."""
-        for path in self._folder.glob("*.gone"):
+    def clear(self, idle: Callable[[str], AbstractContextManager[bool]] | None = None) -> None:
+        """Delete, where they are, packs that were forgotten. What cannot be reached is tried later.
+
+        With `idle`, which keeps others from sending a pack, or tells that somebody does, also those whose
+        writers died before they said so.
+        """
+        tried = [] if idle is None else [(path, idle) for path in self._folder.glob(f"*{_TRIED}")]
+        for path, kept in (*((path, _freely) for path in self._folder.glob(f"*{_GONE}")), *tried):
+            name = path.name[: -len(path.suffix)].partition("-")[0]
             try:
-                found = msgspec.json.decode(path.read_bytes(), type=AwayPack)
-                self.require_place(found.address)
-                self._at(found.address).delete(found.object)
-                path.unlink(missing_ok=True)
+                with kept(name) as nobody:
+                    found = msgspec.json.decode(path.read_bytes(), type=AwayPack)
+                    self.forget(name)
+                    if not nobody:
+                        continue
+                    if (there := self.find(name)) is None or there.object != found.object:
+                        self._delete(found)
+                    path.unlink(missing_ok=True)
             except (FileNotFoundError, msgspec.MsgspecError):
                 continue
             except (StorageUnreachable, StorageRefused) as error:
@@ -272,7 +270,7 @@ class AwayPacks:
             self.forget(name)
             if self.find(name) is None:  # it was rewritten, or somebody deleted what was in it
                 raise PackGone(name) from None
-            self.require_place(pack.address)
+            self.check(pack.address)
             raise PackLost(why.message) from None
         self._keep(path, body)
         return body
@@ -291,24 +289,14 @@ class AwayPacks:
 
     # -- within
 
+    def _delete(self, found: AwayPack) -> None:
+        if found.address not in self._sound:
+            self.check(found.address)  # once: what is deleted where it is not stays where it is
+            self._sound.add(found.address)
+        self._at(found.address).delete(found.object)
+
     def _dead(self, name: str) -> Path:
         return self._folder / f"{name}.dead"
-
-    def require_place(self, address: str) -> None:
-        """Raise StorageRefused if nothing is at an address of what was sent there.
-
-        Then a disk is not mounted, or another one is: no pack must be taken for lost, and none be sent.
-        """
-        sent = {one.object for name in self.names() if (one := self.find(name)) and one.address == address}
-        storage = self._at(address)
-        if not sent or any(one.name in sent for one in storage.list("packs")) or storage.size(EMPTIED) == 0:
-            return
-        raise StorageRefused(
-            f"{address} has nothing of what was sent there",
-            details={"address": address},
-            hint="is the disk mounted, and the address right? If all of it is lost for good, make an empty "
-            f"file {EMPTIED} there: then `symphony artifacts fsck --repair` forgets it",
-        )
 
     def _at(self, address: str) -> ObjectStorage:
         if address not in self._opened:
@@ -372,6 +360,12 @@ class AwayReader:
             body = self._packs.block(self._name, self._pack, number)
             self._last = number, body
         return body
+
+
+@contextmanager
+def _freely(_name: str) -> Iterator[bool]:
+    """Nobody sends what was forgotten."""
+    yield True
 
 
 class Sent(NamedTuple):

@@ -61,6 +61,7 @@ ENTRY_BYTES = 46
 
 _PAGE = 100_000
 """Each page costs a look at the whole index."""
+_DIGESTS_PAGE = 1_000
 _CANDIDATES = 16
 _FRAMES_KEPT = 4
 _RECENT = 2
@@ -223,8 +224,10 @@ class Packs:
         self._let_go(tier)
         with io_errors(f"store a body in {self.files.folder}"):
             self.files.prepare()
-            room = lambda index: index.with_room(PACK_BYTES, _CANDIDATES)  # noqa: E731
-            for name in [] if tier is Tier.COLD else self.ask(room):
+            names = list[str]()
+            if tier is not Tier.COLD:
+                names = self.ask(lambda index: index.with_room(PACK_BYTES, _CANDIDATES))
+            for name in names:
                 pack = self.files.appendable(name, warm=tier is Tier.WARM)
                 if pack is not None:
                     self._appended[tier] = pack, self.caught_up(pack)
@@ -307,14 +310,22 @@ class Packs:
     def bodies(self) -> Iterator[Row]:
         """Every body, in order of the digests."""
         after = b""
-        while page := self.ask(lambda index, after=after: index.bodies(after, 1000)):  # type: ignore[misc]
+
+        def following(index: PackIndex) -> list[Row]:
+            return index.bodies(after, _DIGESTS_PAGE)
+
+        while page := self.ask(following):
             yield from page
             after = page[-1].digest
 
     def bodies_by_place(self) -> Iterator[Row]:
         """Yield every body, frame by frame: the quickest order to read them all."""
         after = (0, 0, -1)
-        while page := self.ask(lambda index, after=after: index.bodies_by_place(after, _PAGE)):  # type: ignore[misc]
+
+        def following(index: PackIndex) -> list[Row]:
+            return index.bodies_by_place(after, _PAGE)
+
+        while page := self.ask(following):
             yield from page
             after = page[-1].place
 

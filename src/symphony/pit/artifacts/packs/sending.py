@@ -19,23 +19,27 @@ from symphony.ports.retention import Tier
 def send(packs: Packs, *, least_bytes: int = 0) -> Sent:
     """Send the packs of at least so many bytes; delete outside what is not needed, and old copies here.
 
+    The settings must say where to.
+
     Raises StorageUnreachable, StorageRefused, StorageFull, IoFailed.
     """
-    sent = Sent(0, 0)
-    for name in unsent(packs, least_bytes):
+    sent, waiting, address = Sent(0, 0), unsent(packs, least_bytes), packs.files.away.address
+    assert address is not None
+    if waiting:
+        packs.files.away.check(address)
+    for name in waiting:
         pack = packs.files.locked(name)
         if pack is None:
             continue
         try:
             if packs.files.away.find(name) is not None:  # somebody else has just sent it
                 continue
-            size = _send(packs, pack, packs.files.tier(name), None)
+            size = _send(packs, pack, packs.files.tier(name), address)
             sent = Sent(sent.packs + 1, sent.bytes + size)
         finally:
             release_lock(pack.fd)
     with io_errors(f"clear {packs.files.folder}"):
-        packs.files.away.clear()
-        packs.files.away.clear_tries(packs.files.idle)
+        packs.files.away.clear(packs.files.idle)
         packs.files.away.evict()
     return sent
 
@@ -45,22 +49,23 @@ def send_cold(packs: Packs, names: Iterable[str]) -> Sent:
 
     Raises StorageUnreachable, StorageRefused, StorageFull, IoFailed.
     """
-    sent = Sent(0, 0)
+    sent, address = Sent(0, 0), packs.files.away.cold
+    assert address is not None
     for name in names:
         if (pack := packs.files.locked(name)) is None:
             continue
         try:
-            size = _send(packs, pack, Tier.COLD, packs.files.away.cold)
+            size = _send(packs, pack, Tier.COLD, address)
             packs.files.drop_copy(name)
             sent = Sent(sent.packs + 1, sent.bytes + size)
         finally:
             release_lock(pack.fd)
     with io_errors(f"clear {packs.files.folder}"):
-        packs.files.away.clear_tries(packs.files.idle)
+        packs.files.away.clear(packs.files.idle)
     return sent
 
 
-def _send(packs: Packs, pack: Appended, tier: Tier, address: str | None) -> int:
+def _send(packs: Packs, pack: Appended, tier: Tier, address: str) -> int:
     """Send a locked pack; its bytes."""
     name, number, size = pack.name, packs.caught_up(pack), pack.size
     with io_errors(f"send pack {name}"):

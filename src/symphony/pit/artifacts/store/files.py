@@ -459,9 +459,9 @@ class FileArtifacts:
         """Return how much lies outside, but for what is cold, and how much has not been sent."""
         return self._sender.sent()
 
-    def require_place(self, address: str) -> None:
-        """Raise StorageRefused if nothing is at an address of what was sent there."""
-        self._bodies.packs.files.away.require_place(address)
+    def check_place(self, address: str) -> None:
+        """Raise what is wrong with a place outside, also that it has nothing of what was sent there."""
+        self._bodies.packs.files.away.check(address)
 
     def close(self) -> None:
         """Settle, and close what is open; the next use opens it again."""

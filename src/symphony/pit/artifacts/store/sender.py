@@ -21,7 +21,7 @@ class Sender:
         self._mutex, self._sending = threading.Lock(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._full, self._ended = threading.Event(), False
-        if packs.files.away.sends:
+        if packs.files.away.address is not None:
             packs.on_full = self.begin
 
     def begin(self) -> None:
@@ -37,7 +37,7 @@ class Sender:
 
     def send(self) -> Sent:
         """Send all packs now, also those that are not full. Raises what `packs.sending.send` does."""
-        if not self._packs.files.away.sends:
+        if self._packs.files.away.address is None:
             return Sent(0, 0)
         self._packs.release()
         with self._sending:
