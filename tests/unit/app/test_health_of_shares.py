@@ -5,7 +5,7 @@ from pathlib import Path
 
 from symphony.app.arbitration import budgets_of
 from symphony.app.damage import examine_home
-from symphony.app.sharing_health import arbiter_health, budgets_health
+from symphony.app.pit_health import arbiter_health, budgets_health
 from symphony.commons.components import Health
 from symphony.commons.settings import ArbiterConfig, BudgetConfig, Config, SharedBudgetConfig
 from symphony.commons.time import SystemClock
