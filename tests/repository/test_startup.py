@@ -160,6 +160,19 @@ def test_everyday_commands_bring_in_nothing_that_few_need(tmp_path: Path, argume
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["artifacts", "list"], ["artifacts", "get", "w"]], ids=" ".join)
+def test_artifacts_in_the_home_bring_in_nothing_of_places_outside(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    line = CommandLine(tmp_path)
+    line.write("w", "text")
+    line.type("artifacts", "put", "w")
+    found = modules(running(*arguments), cwd=tmp_path, env=line.environment())
+    outside = {"symphony.pit.artifacts.places", "symphony.pit.artifacts.bodies.tiering"}
+    assert found & (outside | {"difflib", "shutil"}) == set()
+
+
+@pytest.mark.slow
 def test_a_run_brings_in_of_the_kit_only_what_its_nodes_name(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     line.write("flow.json", FLOW)

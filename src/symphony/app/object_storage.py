@@ -1,4 +1,7 @@
-"""Opens object storage by its address: the only place that chooses an implementation."""
+"""Opens object storage by its address: the only place that chooses an implementation.
+
+Most homes have none, so what reads addresses and opens places is imported when there is one.
+"""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -8,8 +11,6 @@ from symphony.commons.errors import ConfigInvalid, ValidationFailed
 from symphony.commons.quantities import size_bytes
 from symphony.commons.settings import Config
 from symphony.pit.artifacts.packs.away import OutsidePlaces
-from symphony.pit.artifacts.places.addresses import parse_address
-from symphony.pit.artifacts.places.directory import DirectoryStorage
 from symphony.ports.object_storage import ObjectStorage, StorageRefused
 
 
@@ -30,6 +31,8 @@ def _place(key: str, address: str | None, home: Path | None) -> str | None:
     """Return the address that a setting holds. Raises ConfigInvalid."""
     if address is None:
         return None
+    from symphony.pit.artifacts.places.addresses import parse_address
+
     if address.startswith("~"):
         address = str(Path(address).expanduser())
     try:
@@ -56,8 +59,12 @@ def storage_at(address: str, config: Config, environment: Mapping[str, str]) -> 
 
     Raises ValidationFailed for the address, StorageRefused if the library for buckets is not installed.
     """
+    from symphony.pit.artifacts.places.addresses import parse_address
+
     found = parse_address(address)
     if found.path:
+        from symphony.pit.artifacts.places.directory import DirectoryStorage
+
         return DirectoryStorage(Path(found.path))
     if find_spec("obstore") is None:
         from symphony.commons import installation

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from symphony.pit.artifacts.bodies.bodies import Bodies, alone
-from symphony.pit.artifacts.bodies.tiering import BodyTiers
 from symphony.pit.artifacts.metadata.ledger import Ledger
 from symphony.pit.artifacts.metadata.records import Moved
 from symphony.ports.artifacts import Collected
@@ -35,7 +34,6 @@ class StoreTiers:
     ) -> None:
         self._root, self._bodies, self._ledger = root, bodies, ledger
         self._exclusively = exclusively
-        self._moving = BodyTiers(bodies, exclusively)
 
     def sizes(self) -> dict[Tier, int]:
         """Return the bytes that are stored in each tier."""
@@ -58,14 +56,17 @@ class StoreTiers:
 
         With `tidy`, packs are rewritten of which most has left. Once `out_of_time`, the rest is left.
         """
+        from symphony.pit.artifacts.bodies.tiering import BodyTiers
+
+        moving = BodyTiers(self._bodies, self._exclusively)
         with alone(self._root / "tiers.lock") as nobody:
             if not nobody:
                 return Collected(0, 0)
             raised = [one.digest for one, tier, _ in found if _RANK[tier] < _RANK[one.tier]]
             if raised:
-                self._moving.raise_up(in_time(raised, out_of_time))
+                moving.raise_up(in_time(raised, out_of_time))
             going = {one.digest: tier for one, tier, _ in found}
-            for to, move in ((Tier.WARM, self._moving.cool), (Tier.COLD, self._moving.freeze)):
+            for to, move in ((Tier.WARM, moving.cool), (Tier.COLD, moving.freeze)):
                 some = [one for one, tier, _ in found if tier is to]
                 if some:
                     then = ((one.digest, going.get(one.digest, one.tier)) for one in self._bodies.all())
