@@ -9,12 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.support.buckets import BUCKET, S3Service
-from tests.support.encryption import keys
 from tests.support.outside import OutsideArtifacts
-from tests.support.storages import FakeStorage
+from tests.support.stores import KINDS, Store, store_of
 
 from symphony.commons.errors import ValidationFailed
-from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
 from symphony.pit.artifacts.values.codec import value_digest
 from symphony.ports.artifacts import (
     ArtifactAmbiguous,
@@ -28,8 +26,6 @@ from symphony.ports.artifacts import (
 )
 from symphony.ports.values import ArtifactRef, Digest
 
-Store = FileArtifacts | MemoryArtifacts
-
 ABSENT = Digest("0" * 64)
 
 
@@ -42,18 +38,14 @@ def service() -> Iterator[S3Service]:
     made.die()
 
 
-@pytest.fixture(params=["files", "encrypted", "memory", "outside", "bucket"])
+@pytest.fixture(params=[*KINDS, "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = FileArtifacts(tmp_path / "artifacts")
-    if request.param == "encrypted":
-        made = FileArtifacts(tmp_path / "artifacts", keys=keys(tmp_path / "artifacts"))
-    elif request.param == "memory":
-        made = MemoryArtifacts()
-    elif request.param == "outside":
-        made = OutsideArtifacts(tmp_path / "artifacts", FakeStorage())
-    elif request.param == "bucket":
+    root = tmp_path / "artifacts"
+    if request.param == "bucket":
         service: S3Service = request.getfixturevalue("service")
-        made = OutsideArtifacts(tmp_path / "artifacts", service.storage(tmp_path.name.replace("[", "-")))
+        made: Store = OutsideArtifacts(root, service.storage(tmp_path.name.replace("[", "-")))
+    else:
+        made = store_of(request.param, root)
     yield made
     made.close()
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from tests.support.encryption import PASSPHRASE, keys
-from tests.support.outside import OutsideArtifacts
 from tests.support.packs import flip, frames_of, pack_files
 from tests.support.storages import FakeStorage
+from tests.support.stores import KINDS, Store, store_of
 
-from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.artifacts.encryption.sources import VARIABLE
 from symphony.pit.artifacts.packs import codecs, grouping
 from symphony.pit.artifacts.packs import packs as packing
@@ -27,21 +27,13 @@ from symphony.ports.object_storage import StorageRefused, StorageUnreachable
 from symphony.ports.retention import Standing, Tier
 from symphony.ports.values import ArtifactRef, Digest
 
-Store = FileArtifacts | MemoryArtifacts
 ANY_AGE = -10.0
 
 
-@pytest.fixture(params=["files", "encrypted", "memory", "outside"])
+@pytest.fixture(params=[*KINDS, "cold"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryArtifacts()
-    if request.param == "files":
-        made = FileArtifacts(tmp_path / "artifacts")
-    elif request.param == "encrypted":
-        made = FileArtifacts(tmp_path / "artifacts", keys=keys(tmp_path / "artifacts"))
-    elif request.param == "outside":
-        made = OutsideArtifacts(tmp_path / "artifacts", FakeStorage())
-    elif request.param == "cold":
-        made = cold_store(tmp_path / "artifacts", FakeStorage())
+    root = tmp_path / "artifacts"
+    made = cold_store(root, FakeStorage()) if request.param == "cold" else store_of(request.param, root)
     yield made
     made.close()
 

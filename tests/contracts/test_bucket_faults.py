@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
-from tests.support.buckets import BUCKET, S3Service
+from tests.support.buckets import BUCKET, S3Service, serving
 
 from symphony.commons.secrets import Secret
 from symphony.pit.artifacts.adapters.buckets import PART_BYTES, BucketStorage
@@ -20,15 +20,8 @@ SMALL, LARGE = b"small" * 1000, bytes(range(256)) * (PART_BYTES // 256 * 5 // 2)
 
 @pytest.fixture
 def service() -> Iterator[S3Service]:
-    made = S3Service()
-    made.start()
-    made.client().create_bucket(Bucket=BUCKET)
-    yield made
-    made.hurry.set()
-    made.die()
-    for account in s3_backends.values():
-        for backend in account.values():
-            backend.reset()
+    with serving() as made:
+        yield made
 
 
 def is_part(environ: dict[str, object], number: int) -> bool:

@@ -4,30 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.encryption import keys
-from tests.support.outside import OutsideArtifacts
-from tests.support.storages import FakeStorage
+from tests.support.stores import KINDS, Store, store_of
 
-from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+from symphony.pit.artifacts import FileArtifacts
 from symphony.ports.artifacts import ArtifactMissing, Provenance
 from symphony.ports.retention import ArtifactTrashed, RetainedStore, Standing
 from symphony.ports.values import ArtifactRef, Digest
-
-Store = FileArtifacts | MemoryArtifacts
 
 ANY_AGE = -10.0
 """Nothing is too young."""
 
 
-@pytest.fixture(params=["files", "encrypted", "memory", "outside"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryArtifacts()
-    if request.param == "files":
-        made = FileArtifacts(tmp_path / "artifacts")
-    elif request.param == "encrypted":
-        made = FileArtifacts(tmp_path / "artifacts", keys=keys(tmp_path / "artifacts"))
-    elif request.param == "outside":
-        made = OutsideArtifacts(tmp_path / "artifacts", FakeStorage())
+    made = store_of(request.param, tmp_path / "artifacts")
     yield made
     made.close()
 

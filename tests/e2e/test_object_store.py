@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.buckets import BUCKET, S3Service
+from tests.support.buckets import BUCKET, S3Service, serving
 from tests.support.commands import CommandLine, outcome
 
 pytestmark = pytest.mark.slow
@@ -23,15 +23,8 @@ outputs: {text: "${{ make.stdout }}"}
 
 @pytest.fixture
 def service() -> Iterator[S3Service]:
-    made = S3Service()
-    made.start()
-    made.client().create_bucket(Bucket=BUCKET)
-    yield made
-    made.hurry.set()
-    made.die()
-    made.start()
-    made.empty()
-    made.die()
+    with serving() as made:
+        yield made
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import os
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -182,3 +182,19 @@ class S3Service:
 def _break(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def serving() -> Iterator[S3Service]:
+    """A service with its bucket, of which nothing is left afterwards."""
+    made = S3Service()
+    made.start()
+    made.client().create_bucket(Bucket=BUCKET)
+    try:
+        yield made
+    finally:
+        made.hurry.set()
+        made.die()
+        for account in s3_backends.values():
+            for backend in account.values():
+                backend.reset()
